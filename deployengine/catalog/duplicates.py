@@ -1,0 +1,106 @@
+"""Names that stand twice where each may stand once; upper and lower case make no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from deployengine.catalog import schema
+from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.items import KINDS, variable_document, workdir
+from deployengine.catalog.lines import Path
+from deployengine.catalog.ranges import expand
+from deployengine.domain.errors import Fault
+from deployengine.domain.variables import Scope, key
+
+#: A name, how people call what bears it, and where it stands inside its item.
+Named = tuple[str, str, Path]
+
+
+def duplicates(entries: Entries) -> Iterator[Fault]:
+    """Every second thing of the same name, with the place of the first."""
+    for section, kind in KINDS.items():
+        yield from _items(entries.sections[section], kind)
+    yield from _workdirs(entries)
+    for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
+        yield from _twice(lifecycle_entry, _named(lifecycle.phases, "phase", "phases"))
+        yield from _twice(lifecycle_entry, _environments(lifecycle))
+    for set_entry, found in entries.of("variable_sets", schema.VariableSet):
+        yield from _variables(set_entry, found.variables)
+    for entry, project in entries.of("projects", schema.Project):
+        yield from _twice(entry, _named(project.channels, "channel", "channels"))
+        yield from _twice(entry, _named(project.process, "step", "process"))
+        for index, step in enumerate(project.process):
+            yield from _twice(entry, _touches(step, index))
+        yield from _variables(entry, project.variables)
+
+
+def _items(entries: Iterable[Entry[Any]], kind: str) -> Iterator[Fault]:
+    """Once for each pair of items, since two ranges may share many names."""
+    first: dict[str, Entry[Any]] = {}
+    for entry in entries:
+        own: set[str] = set()
+        told: set[int] = set()
+        for name in expand(entry.model.name) if entry.model and entry.model.name else ():
+            other = first.setdefault(name.casefold(), entry)
+            again = other is not entry or name.casefold() in own
+            own.add(name.casefold())
+            if again and id(other) not in told:
+                told.add(id(other))
+                called = kind.replace("_", " ")
+                yield entry.fault(
+                    f"{called} {name!r} stands already in {other.line('name')}", "name"
+                )
+
+
+def _twice(entry: Entry[Any], named: Iterable[Named]) -> Iterator[Fault]:
+    first: dict[str, Path] = {}
+    for name, called, path in named:
+        before = first.setdefault(name.casefold(), path)
+        if before is not path:
+            yield entry.fault(f"{called} stands already in {entry.line(*before)}", *path)
+
+
+def _named(items: Iterable[Any], kind: str, place: str) -> Iterator[Named]:
+    for index, item in enumerate(items):
+        yield item.name, f"{kind} {item.name!r}", (place, index, "name")
+
+
+def _environments(lifecycle: schema.Lifecycle) -> Iterator[Named]:
+    for index, phase in enumerate(lifecycle.phases):
+        for when, names in (("automatic", phase.automatic), ("manual", phase.manual)):
+            for place, name in enumerate(names):
+                yield name, f"environment {name!r}", ("phases", index, when, place)
+
+
+def _touches(step: schema.Step, index: int) -> Iterator[Named]:
+    for place, touch in enumerate(step.touches):
+        path = ("process", index, "touches", place)
+        yield f"{touch.resource}/{touch.everywhere}", f"resource {touch.resource!r}", path
+
+
+def _variables(entry: Entry[Any], variables: Iterable[schema.Variable]) -> Iterator[Fault]:
+    yield from _twice(entry, (_variable(v, i) for i, v in enumerate(variables)))
+
+
+def _variable(variable: schema.Variable, index: int) -> Named:
+    scope = Scope.from_document(variable_document(variable)["scope"])
+    alike = "/".join(f"{kind} {sorted(names)}" for kind, names in scope.to_document().items())
+    called = f"variable {variable.name!r} with the same scope ({scope})"
+    return f"{key(variable.name)}/{alike}", called, ("variables", index)
+
+
+def _workdirs(entries: Entries) -> Iterator[Fault]:
+    """Machines that share a folder would take each other's scripts for their own."""
+    first: dict[str, tuple[str, Entry[schema.Machine]]] = {}
+    for entry, machine in entries.of("machines", schema.Machine):
+        for name in expand(machine.name):
+            folder = workdir(name, machine).rstrip("/")
+            other, place = first.setdefault(folder, (name, entry))
+            if "#{" not in folder and other.casefold() != name.casefold():
+                message = (
+                    f"machine {name!r} has the workdir of {other!r} ({place.line('name')}); "
+                    "write #{machine} into it"
+                )
+                yield entry.fault(message, "connection", "workdir")
+                break

@@ -1,0 +1,107 @@
+"""Reading a catalog: all files become one, or all of their faults are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from deployengine.catalog import lines
+from deployengine.catalog.declared import Declared
+from deployengine.catalog.duplicates import duplicates
+from deployengine.catalog.entries import Entries, entries
+from deployengine.catalog.insertions import misled
+from deployengine.catalog.items import KINDS, Catalog, CatalogItem, documents
+from deployengine.catalog.references import references
+from deployengine.catalog.soundness import unsound
+from deployengine.domain.errors import Fault, InvalidInput
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def load(paths: Iterable[Path | str]) -> Catalog:
+    """The catalog that these files, and the ``*.yaml`` and ``*.yml`` of these folders, make up.
+
+    Sensitive values are plain text in it until :meth:`Catalog.sealed`. Raises
+    :class:`InvalidInput` with every fault of every file; it quotes no value of a variable.
+    """
+    paths = list(paths)
+    faults: list[Fault] = []
+    found, whole = _read(list(_files(paths, faults)), faults)
+    read = entries(found)
+    faults += read.faults
+    if whole and not faults and not any(read.sections.values()):
+        faults.append(Fault("the catalog is empty", ", ".join(str(path) for path in paths)))
+    if whole:
+        # With a file unread, what it declares would be taken for missing.
+        faults += _checked(read)
+    if faults:
+        raise InvalidInput(sorted(dict.fromkeys(faults), key=_place))
+    return Catalog(tuple(_items(read)))
+
+
+def _files(paths: Iterable[Path | str], faults: list[Fault]) -> Iterator[Path]:
+    """Each file once, those of a folder by name."""
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        for file in _inside(path, faults) if path.is_dir() else [path]:
+            if file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file
+
+
+def _inside(folder: Path, faults: list[Fault]) -> Sequence[Path]:
+    try:
+        files = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix in _SUFFIXES and not file.name.startswith(".") and not file.is_dir()
+        )
+    except OSError as error:
+        faults.append(Fault(f"can't be read: {error.strerror}", str(folder)))
+        return []
+    if not files:
+        faults.append(Fault("the folder has no *.yaml or *.yml file", str(folder)))
+    return files
+
+
+def _read(files: Sequence[Path], faults: list[Fault]) -> tuple[list[lines.Document], bool]:
+    found: list[lines.Document] = []
+    whole = not faults
+    for file in files:
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            said = "there is no such file" if missing else f"can't be read: {error.strerror}"
+            faults.append(Fault(said, str(file)))
+            whole = False
+            continue
+        documents_, wrong, complete = lines.read(content, str(file))
+        found += documents_
+        faults += wrong
+        whole = whole and complete
+    return found, whole
+
+
+def _checked(read: Entries) -> Iterator[Fault]:
+    declared = Declared.in_(read)
+    yield from duplicates(read)
+    yield from references(read, declared)
+    yield from unsound(read, declared)
+    yield from misled(read)
+
+
+def _place(fault: Fault) -> tuple[str, int]:
+    return fault.file or "", fault.line or 0
+
+
+def _items(read: Entries) -> Iterator[CatalogItem]:
+    for section, kind in KINDS.items():
+        stored = (
+            document
+            for entry in read.sections[section]
+            if entry.model is not None
+            for document in documents(entry.model)
+        )
+        for position, document in enumerate(stored):
+            yield CatalogItem(kind, document["name"], position, document)

@@ -1,0 +1,99 @@
+"""Names that refer to something which the catalog does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from deployengine.catalog import schema
+from deployengine.catalog.declared import Declared, inside, names
+from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.lines import Path
+from deployengine.catalog.ranges import expand
+from deployengine.catalog.wording import unknown
+from deployengine.domain.errors import Fault
+
+#: What may be named by each kind of scope.
+Known = dict[str, Collection[str]]
+
+
+def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
+    """Every name that nothing bears, with the nearest that something does."""
+    for machine_entry, machine in entries.of("machines", schema.Machine):
+        found = _each(machine.environments, "environments")
+        yield from _unknown(machine_entry, "environment", found, declared.environments)
+    for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
+        for index, phase in enumerate(lifecycle.phases):
+            for key, environments in (("automatic", phase.automatic), ("manual", phase.manual)):
+                found = _each(environments, "phases", index, key)
+                yield from _unknown(lifecycle_entry, "environment", found, declared.environments)
+    for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
+        yield from _scopes(set_entry, variable_set.variables, _known_anywhere(declared))
+    for entry, project in entries.of("projects", schema.Project):
+        yield from _project(entry, project, declared)
+
+
+def _project(
+    entry: Entry[schema.Project], project: schema.Project, declared: Declared
+) -> Iterator[Fault]:
+    lifecycles: list[tuple[str, Path]]
+    lifecycles = [(project.lifecycle, ("lifecycle",))] if project.lifecycle else []
+    for index, channel in enumerate(project.channels):
+        lifecycles.append((channel.lifecycle, ("channels", index, "lifecycle")))
+    yield from _unknown(entry, "lifecycle", lifecycles, declared.phases)
+    found = _each(project.include, "include")
+    yield from _unknown(entry, "variable set", found, declared.variable_sets)
+    for index, step in enumerate(project.process):
+        found = _each(step.roles, "process", index, "roles")
+        yield from _unknown(entry, "machine with the role", found, declared.roles)
+    yield from _scopes(entry, project.variables, _known_in(entry, project, declared))
+
+
+def _known_anywhere(declared: Declared) -> Known:
+    return {
+        "environments": declared.environments,
+        "machines": declared.machines,
+        "roles": declared.roles,
+        "channels": declared.channels,
+        "steps": declared.steps,
+        "phases": {phase for phases in declared.phases.values() for phase in phases},
+    }
+
+
+def _known_in(entry: Entry[Any], project: schema.Project, declared: Declared) -> Known:
+    """In a project, its own channels, steps and phases."""
+    lifecycles = {project.lifecycle, *(channel.lifecycle for channel in project.channels)}
+    own: Known = {
+        "channels": set(names(inside(entry.raw, "channels"))),
+        "steps": set(names(inside(entry.raw, "process"))),
+    }
+    if lifecycles <= declared.phases.keys():
+        own["phases"] = {phase for name in lifecycles for phase in declared.phases[name]}
+    return {**_known_anywhere(declared), **own}
+
+
+def _scopes(
+    entry: Entry[Any], variables: Sequence[schema.Variable], known: Known
+) -> Iterator[Fault]:
+    for index, variable in enumerate(variables):
+        for kind, said in variable.scope.model_dump().items():
+            found = _each(said, "variables", index, "scope", kind)
+            yield from _unknown(entry, kind.removesuffix("s"), found, known[kind])
+
+
+def _each(names: Sequence[str], *path: str | int) -> Iterator[tuple[str, Path]]:
+    return ((name, (*path, index)) for index, name in enumerate(names))
+
+
+def _unknown(
+    entry: Entry[Any], kind: str, found: Iterable[tuple[str, Path]], known: Collection[str]
+) -> Iterator[Fault]:
+    for said, path in found:
+        missing = [name for name in _meant(kind, said) if name not in known]
+        if missing:
+            yield entry.fault(unknown(kind, missing[0], known), *path)
+
+
+def _meant(kind: str, said: str) -> tuple[str, ...]:
+    """Machines may be named by a range."""
+    return expand(said) if kind == "machine" else (said,)

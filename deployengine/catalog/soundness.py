@@ -1,0 +1,78 @@
+"""What is wrong with items whose every name is right: phases, steps, folders and variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from deployengine.catalog import schema
+from deployengine.catalog.declared import Declared
+from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.wording import unknown
+from deployengine.domain import flags
+from deployengine.domain.errors import Fault
+from deployengine.domain.lifecycle import Lifecycle
+from deployengine.domain.variables import is_system, key
+
+_PLACEHOLDER = re.compile(r"#\{([^}]*)\}?")
+
+
+def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
+    """Every item that could not work as it is written."""
+    for machine_entry, machine in entries.of("machines", schema.Machine):
+        yield from _workdir(machine_entry, machine)
+    for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
+        yield from _phases(lifecycle_entry, lifecycle, declared.environments)
+    for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
+        yield from _values(set_entry, variable_set.variables)
+    for entry, project in entries.of("projects", schema.Project):
+        yield from _values(entry, project.variables)
+
+
+def _workdir(entry: Entry[schema.Machine], machine: schema.Machine) -> Iterator[Fault]:
+    folder = machine.connection.workdir
+    path = ("connection", "workdir")
+    for name in _PLACEHOLDER.findall(folder):
+        if name.strip().casefold() != "machine":
+            yield entry.fault(unknown("placeholder", name, ["machine"]), *path)
+    if folder.startswith("~"):
+        yield entry.fault("~ has no meaning here: write the whole path", *path)
+    if not folder.isprintable():
+        yield entry.fault("the folder's name has a character that can't be seen", *path)
+
+
+def _phases(
+    entry: Entry[schema.Lifecycle], lifecycle: schema.Lifecycle, environments: Sequence[str]
+) -> Iterator[Fault]:
+    filled = Lifecycle.from_document(lifecycle.model_dump()).filled(environments)
+    for index, phase in enumerate(filled.phases):
+        count = len(phase.environments)
+        if count == 0 and environments:
+            message = f"no environment is left for phase {phase.name!r}: earlier phases name all"
+            yield entry.fault(message, "phases", index)
+        elif phase.minimum > count:
+            message = f"{phase.minimum} is more than the environments of the phase ({count})"
+            yield entry.fault(message, "phases", index, "minimum")
+
+
+def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator[Fault]:
+    for index, variable in enumerate(variables):
+        if is_system(variable.name):
+            message = f"the engine itself sets {variable.name}; choose another name"
+            yield entry.fault(message, "variables", index, "name")
+        elif key(variable.name) == key(flags.BYPASS) and not _is_flag(variable.value):
+            said = "the value" if variable.sensitive else repr(variable.value)
+            message = f"{said} is neither True nor False, as {variable.name} must be"
+            yield entry.fault(message, "variables", index, "value")
+
+
+def _is_flag(value: str) -> bool:
+    """What refers to another variable is known only when a release is deployed."""
+    if "#{" in value:
+        return True
+    try:
+        flags.bypass(value)
+    except flags.UnparsableFlag:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""``batch``: run, show, cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deployengine.cli.batch_file import read_batch
+from deployengine.cli.batch_report import batch_answer, show_batch, write_html
+from deployengine.cli.documents import batch_document
+from deployengine.cli.live import watch_batch
+from deployengine.cli.session import Session, command
+
+
+@click.group()
+def batch() -> None:
+    """Many releases created and deployed in one go."""
+
+
+_html = click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
+)
+
+
+@batch.command("run", epilog="Example:  deployengine batch run releases.csv --wait")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--wait", is_flag=True, help="Watch it to its end; exit 1 if a release failed.")
+@click.option("--name", help="Its name; default: from the file's rows.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="Give up waiting after SECONDS.")
+@_html
+@command
+def run(
+    session: Session,
+    file: Path,
+    wait: bool,
+    name: str | None,
+    timeout: float | None,
+    html: Path | None,
+) -> int:
+    """Create the releases in FILE (YAML or CSV rows: project, version[, channel]) and deploy them.
+
+    The same batch twice does nothing new.
+    """
+    batches = session.services.batches
+    stored = batches.run(read_batch(file), name)
+    if not wait:
+        progress = batches.progress(stored.name)
+        session.answer(
+            batch_document(progress),
+            lambda out: out.print(
+                f"batch {stored.name}: {len(progress.releases)} releases, {progress.state}",
+                markup=False,
+            ),
+        )
+        return 0
+    watch_batch(session, stored.name, timeout)
+    return finish_batch(session, stored.name, html)
+
+
+def finish_batch(session: Session, name: str, html: Path | None) -> int:
+    """Answers with the batch's report; 0 when every release succeeded."""
+    answer = batch_answer(session.services, name)
+    if html is not None:
+        write_html(answer, html)
+    session.answer(answer.document, lambda out: show_batch(out, answer))
+    return 0 if answer.progress.state == "succeeded" else 1
+
+
+@batch.command("show", epilog="Example:  deployengine batch show nightly --html report.html")
+@click.argument("name")
+@_html
+@command
+def show(session: Session, name: str, html: Path | None) -> None:
+    """Show how far the batch NAME has come, what waited for what, and what failed."""
+    answer = batch_answer(session.services, name)
+    if html is not None:
+        write_html(answer, html)
+    session.answer(answer.document, lambda out: show_batch(out, answer))
+
+
+@batch.command("cancel", epilog="Example:  deployengine batch cancel nightly")
+@click.argument("name")
+@command
+def cancel(session: Session, name: str) -> None:
+    """Cancel everything of the batch NAME that has not ended, and promote nothing of it."""
+    progress = session.services.batches.cancel(name)
+
+    def show(out: Console) -> None:
+        out.print(f"batch {name}: {progress.state}", markup=False)
+
+    session.answer(batch_document(progress), show)

@@ -1,0 +1,103 @@
+"""Batch files: YAML or CSV rows of project, version and perhaps channel."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployengine.domain.errors import Fault, InvalidInput, did_you_mean, nearest
+from deployengine.engine.batches import Row
+from deployengine.engine.releases import Wanted
+
+COLUMNS = ("project", "version", "channel")
+
+
+def read_batch(path: Path) -> list[Row]:
+    """The rows of a batch file; raises :class:`InvalidInput` with every fault at once.
+
+    A file that ends in ``.csv`` is CSV, with or without a heading; any other is YAML: a list of
+    mappings, or of lists in the order of the columns, at the top or under ``releases``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidInput([Fault(f"cannot read the batch: {reason}", str(path))]) from error
+    cells = _csv(text) if path.suffix.lower() == ".csv" else _yaml(text, str(path))
+    faults: list[Fault] = []
+    rows = [_row(values, str(path), line, faults) for line, values in cells]
+    if not rows:
+        faults.append(Fault("the batch has no rows", str(path)))
+    if faults:
+        raise InvalidInput(faults)
+    return [row for row in rows if row is not None]
+
+
+def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | None:
+    found = len(faults)
+    if isinstance(values, list):
+        if len(values) > len(COLUMNS):
+            faults.append(Fault(f"{len(values)} columns, at most {len(COLUMNS)} are known", file, line))
+        values = dict(zip(COLUMNS, values, strict=False))
+    if not isinstance(values, dict):
+        faults.append(Fault("a row names project and version", file, line))
+        return None
+    for key in values.keys() - set(COLUMNS):
+        hint = did_you_mean(nearest(str(key), COLUMNS))
+        faults.append(Fault(f"unknown column {key!r}{'; ' + hint if hint else ''}", file, line))
+    for key in COLUMNS:
+        value = values.get(key)
+        if isinstance(value, float):
+            message = f"{key} {value} is read as a number and may have lost a zero; quote it"
+            faults.append(Fault(message, file, line))
+        if key != "channel" and not str(value if value is not None else "").strip():
+            faults.append(Fault(f"{key} is missing", file, line))
+    if len(faults) > found:
+        return None
+    project, version, channel = (str(values.get(key) or "").strip() for key in COLUMNS)
+    return Row(Wanted(project, version, channel or None), file, line)
+
+
+def _csv(text: str) -> Iterator[tuple[int, object]]:
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    heading: list[str] | None = None
+    for number, cells in enumerate(reader):
+        if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
+            continue
+        if number == 0 and cells[0].strip().lower() == COLUMNS[0]:
+            heading = [cell.strip().lower() for cell in cells]
+        elif heading is not None:
+            yield reader.line_num, dict(zip(heading, cells, strict=False))
+        else:
+            yield reader.line_num, cells
+
+
+def _yaml(text: str, file: str) -> Iterator[tuple[int, object]]:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        problem = getattr(error, "problem", None) or error
+        raise InvalidInput([Fault(f"this is not YAML: {problem}", file, line)]) from error
+    if isinstance(node, yaml.MappingNode):
+        node = next((value for key, value in node.value if key.value == "releases"), node)
+    if node is not None and not isinstance(node, yaml.SequenceNode):
+        message = "a batch is a list of rows, each with project and version"
+        raise InvalidInput([Fault(message, file, node.start_mark.line + 1)])
+    for item in node.value if node is not None else ():
+        yield item.start_mark.line + 1, _plain(item)
+
+
+def _plain(node: Any) -> object:
+    loader = yaml.SafeLoader("")
+    try:
+        value: object = loader.construct_object(node, deep=True)
+    finally:
+        loader.dispose()
+    return value

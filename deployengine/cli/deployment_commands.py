@@ -1,0 +1,160 @@
+"""``deployment``: list, show, log, cancel."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from deployengine.cli.deployment_view import coloured, show_deployment
+from deployengine.cli.documents import deployment_document, detail_document, run_document
+from deployengine.cli.session import Session, command
+from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.errors import UnknownName
+from deployengine.domain.identity import Kind, deployment_id, number_of, parse, run_id
+from deployengine.engine.patience import looks
+from deployengine.engine.queries import DeploymentDetail
+
+
+@click.group()
+def deployment() -> None:
+    """Look at deployments and cancel them."""
+
+
+@deployment.command("list", epilog="Example:  deployengine deployment list --state running")
+@click.option("--project", help="Only of this project.")
+@click.option("--environment", help="Only to this environment.")
+@click.option("--state", type=click.Choice([s.value for s in DeploymentState]))
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many, the newest first.")
+@command
+def list_deployments(
+    session: Session,
+    project: str | None,
+    environment: str | None,
+    state: str | None,
+    limit: int | None,
+) -> None:
+    """List deployments, the newest first."""
+    found = session.services.queries.deployments(project, environment, state, limit)
+
+    def show(out: Console) -> None:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("id", "project", "version", "environment", "state", "message"):
+            table.add_column(heading, no_wrap=heading == "id")
+        for d in found:
+            table.add_row(
+                deployment_id(d.id),
+                d.project,
+                d.version,
+                d.environment,
+                coloured(d.state),
+                d.message or "",
+            )
+        out.print(table)
+
+    session.answer([deployment_document(d) for d in found], show)
+
+
+@deployment.command("show", epilog="Example:  deployengine deployment show dep-17")
+@click.argument("id_")
+@command
+def show(session: Session, id_: str) -> None:
+    """Show a deployment and its step runs."""
+    detail = session.services.queries.deployment(number_of(id_, Kind.DEPLOYMENT))
+    session.answer(detail_document(detail), lambda out: show_deployment(out, detail))
+
+
+@deployment.command("log", epilog="Example:  deployengine deployment log dep-17 --machine prod-03")
+@click.argument("id_")
+@click.option("--machine", help="Only of this machine.")
+@click.option("--step", help="Only of this step.")
+@click.option("--follow", is_flag=True, help="Go on until the deployment ends.")
+@command
+def log(
+    session: Session, id_: str, machine: str | None, step: str | None, follow: bool
+) -> None:
+    """Print what the scripts of a deployment (dep-N) or of one step run (run-N) printed."""
+    queries = session.services.queries
+    number, only = _deployment_of(session, id_)
+    detail = _chosen(queries.deployment(number), machine, step, only)
+    if session.as_json:
+        texts = [
+            {
+                **run_document(run, detail.steps[run.step]),
+                "output": "".join(text for _, text in queries.output(run.id)),
+            }
+            for run in detail.runs
+        ]
+        session.answer({"id": deployment_id(number), "step_runs": texts}, lambda _: None)
+        return
+    printer = _Printer(session)
+    for seen in looks(lambda: queries.deployment(number), deployment_id(number)):
+        printer.print(_chosen(seen, machine, step, only))
+        if seen.deployment.state.final or not follow:
+            return
+
+
+@deployment.command("cancel", epilog="Example:  deployengine deployment cancel dep-17")
+@click.argument("id_")
+@command
+def cancel(session: Session, id_: str) -> None:
+    """Cancel a deployment: what waits at once, what runs as soon as its scripts have ended."""
+    number = number_of(id_, Kind.DEPLOYMENT)
+    before = session.services.queries.deployment(number).deployment
+    after = session.services.deployments.cancel(number)
+    still = "" if after.state.final else ", its running scripts are being ended"
+    said = f"had ended before: {before.state}" if before.state.final else f"{after.state}{still}"
+    session.answer(
+        {**deployment_document(after), "cancel_requested": not before.state.final},
+        lambda out: out.print(f"{deployment_id(number)}: {said}", markup=False),
+    )
+
+
+def _deployment_of(session: Session, text: str) -> tuple[int, int | None]:
+    """The deployment that an id names, and the only run of it that is meant."""
+    if text.strip().isdigit() or parse(text)[0] is not Kind.RUN:
+        return number_of(text, Kind.DEPLOYMENT), None
+    number = number_of(text, Kind.RUN)
+    run = session.services.queries.run(number)
+    return run.deployment_id, number
+
+
+def _chosen(
+    detail: DeploymentDetail, machine: str | None, step: str | None, run: int | None
+) -> DeploymentDetail:
+    """The detail with those runs only that are asked for; raises :class:`UnknownName`."""
+    machines = {r.machine for r in detail.runs}
+    if machine is not None and machine not in machines:
+        raise UnknownName(f"machine of {deployment_id(detail.deployment.id)}", machine, machines)
+    if step is not None and step not in detail.steps:
+        raise UnknownName(f"step of {deployment_id(detail.deployment.id)}", step, detail.steps)
+    runs = tuple(
+        r
+        for r in detail.runs
+        if machine in (None, r.machine)
+        and step in (None, detail.steps[r.step])
+        and run in (None, r.id)
+    )
+    return DeploymentDetail(detail.deployment, detail.steps, runs)
+
+
+class _Printer:
+    """Prints what is new, with a heading whenever it comes from another run."""
+
+    def __init__(self, session: Session) -> None:
+        self._queries = session.services.queries
+        self._out = session.out
+        self._read: dict[int, int] = {}
+        self._last: int | None = None
+
+    def print(self, detail: DeploymentDetail) -> None:
+        """Prints what the runs have printed since the last call."""
+        for run in detail.runs:
+            for stop, text in self._queries.output(run.id, self._read.get(run.id, 0)):
+                if run.id != self._last:
+                    step = detail.steps[run.step]
+                    heading = f"── {run_id(run.id)} {step} on {run.machine}, attempt {run.attempt}"
+                    self._out.print(heading, style="dim", markup=False)
+                    self._last = run.id
+                self._out.out(text.rstrip("\n"), highlight=False)
+                self._read[run.id] = stop

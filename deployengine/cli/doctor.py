@@ -1,0 +1,144 @@
+"""``doctor``: is everything there and fit, and what to do if not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from deployengine.cli.session import Session, command
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import DeployEngineError
+from deployengine.persistence.migrate import prepare
+from deployengine.services import Services
+from deployengine.settings import redacted_url
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, whether it is fit, and what to do where it is not."""
+
+    part: str
+    fit: bool
+    found: str
+    advice: str = ""
+
+
+@click.command(epilog="Example:  deployengine doctor")
+@command
+def doctor(session: Session) -> int:
+    """Check database, Redis, master key, workers and machines; say what to do."""
+    with Services(session.settings) as services:
+        findings = [
+            finding
+            for part, check in (
+                ("database", _database),
+                ("redis", _redis),
+                ("master key", _master_key),
+                ("workers", _workers),
+                ("machines", _machines),
+            )
+            for finding in _told(part, check, services)
+        ]
+
+    def show(out: Console) -> None:
+        for f in findings:
+            mark = "[green]fit[/]   " if f.fit else "[red]unfit[/] "
+            out.print(f"{mark} {f.part}: ", end="")
+            out.print(f.found, markup=False)
+            if f.advice:
+                out.print(f"       {f.advice}", markup=False)
+
+    fit = all(f.fit for f in findings)
+    findings_document = [
+        {"part": f.part, "fit": f.fit, "found": f.found, "advice": f.advice} for f in findings
+    ]
+    session.answer({"fit": fit, "findings": findings_document}, show)
+    return 0 if fit else 1
+
+
+def _told(
+    part: str, check: Callable[[Services], Iterator[Finding]], services: Services
+) -> Iterator[Finding]:
+    try:
+        yield from check(services)
+    except (DeployEngineError, RedisError) as error:
+        yield Finding(part, fit=False, found=str(error))
+
+
+def _database(services: Services) -> Iterator[Finding]:
+    prepare(services.database)
+    with services.database.read() as tx:
+        releases = tx.deployments.count_open()
+    where = redacted_url(services.settings.database_url)
+    yield Finding("database", fit=True, found=f"{where}, {releases} deployments under way")
+
+
+def _redis(services: Services) -> Iterator[Finding]:
+    info = services.redis.info()
+    assert isinstance(info, dict)
+    version = str(info["redis_version"])
+    where = redacted_url(services.redis_url)
+    old = tuple(int(n) for n in version.split(".")[:2]) < (6, 2)
+    yield Finding(
+        "redis",
+        fit=not old,
+        found=f"{where}, version {version}",
+        advice="version 6.2 or later is needed" if old else "",
+    )
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    yield Finding(
+        "redis eviction",
+        fit=policy == "noeviction",
+        found=policy,
+        advice="" if policy == "noeviction" else "set maxmemory-policy noeviction: locks may vanish",
+    )
+    kept = "append-only file" if info.get("aof_enabled") else "none needed: the database is the truth"
+    yield Finding("redis persistence", fit=True, found=kept)
+
+
+def _master_key(services: Services) -> Iterator[Finding]:
+    probe = services.secrets.seal("probe")
+    yield Finding("master key", fit=bool(probe["mac"]), found="seals and opens")
+
+
+def _workers(services: Services) -> Iterator[Finding]:
+    present = services.roll.present()
+    slots = sum(worker.task_cap for worker in present)
+    yield Finding(
+        "workers",
+        fit=bool(present),
+        found=f"{len(present)} with {slots} slots",
+        advice="" if present else "start some: deployengine up, or deployengine worker",
+    )
+
+
+def _machines(services: Services) -> Iterator[Finding]:
+    with services.database.read() as tx:
+        machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+    if not machines:
+        advice = "apply a catalog: deployengine init, then deployengine apply catalog"
+        yield Finding("machines", fit=False, found="none", advice=advice)
+        return
+    faults = [fault for m in machines if (fault := _workdir_fault(services, m))]
+    yield Finding(
+        "machines", fit=not faults, found=f"{len(machines)}, {len(faults)} unfit", advice="; ".join(faults[:5])
+    )
+
+
+def _workdir_fault(services: Services, machine: Machine) -> str | None:
+    folder = services.workdir_of(machine)
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    if not existing.is_dir():
+        return f"{machine.name}: {existing} is no folder"
+    if not os.access(existing, os.W_OK):
+        return f"{machine.name}: {existing} cannot be written"
+    if shutil.disk_usage(existing).free < 10_000_000:
+        return f"{machine.name}: the disk of {existing} is full"
+    return None
+

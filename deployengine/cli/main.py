@@ -1,0 +1,81 @@
+"""``deployengine``: the commands, and how their errors are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+from redis.exceptions import RedisError
+
+from deployengine.cli.batch_commands import batch
+from deployengine.cli.catalog_commands import apply, init
+from deployengine.cli.database_commands import database
+from deployengine.cli.demo import demo
+from deployengine.cli.deployment_commands import deployment
+from deployengine.cli.doctor import doctor
+from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
+from deployengine.cli.release_commands import release
+from deployengine.cli.variable_commands import variable
+from deployengine.cli.wait_commands import locks, why
+from deployengine.domain.errors import DeployEngineError
+
+INTERRUPTED = 130
+UNREACHABLE = 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="deployengine")
+def cli() -> None:
+    """Deploy many releases at once to the same machines, safely and fast.
+
+    Start with:  deployengine demo
+    """
+
+
+for _command in (
+    *(demo, init, apply, up, down, worker, housekeeping, flower),
+    *(release, batch, deployment, why, locks, variable, doctor, database),
+):
+    cli.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and exits with its code; see the interface for the codes."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given or bool(os.environ.get("DEPLOYENGINE_DEBUG"))
+    try:
+        result = cli.main(given, prog_name="deployengine", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _told(_usage(error), error.exit_code, debug)
+    except DeployEngineError as error:
+        return _told(str(error), error.exit_code, debug)
+    except RedisError as error:
+        text = f"cannot reach Redis: {error}; check DEPLOYENGINE_REDIS_URL and that it runs"
+        return _told(text, UNREACHABLE, debug)
+    except BrokenPipeError:
+        # Who read our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _usage(error: click.ClickException) -> str:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{error.format_message()}\ntry: {error.ctx.command_path} --help"
+    return error.format_message()
+
+
+def _told(text: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(text, err=True)
+    return code

@@ -1,0 +1,91 @@
+"""What every command has at hand: services, and one way to answer."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import click
+from rich.console import Console
+
+from deployengine.services import Services
+from deployengine.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Session:
+    """One command's run: answers go to stdout, progress and talk to stderr.
+
+    With ``--json`` stdout gets one document and nothing else. Colour only on a terminal, and not
+    when ``NO_COLOR`` is set.
+    """
+
+    def __init__(self, *, as_json: bool, settings: Settings | None = None) -> None:
+        self.as_json = as_json
+        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.err = Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._settings = settings
+        self._services: Services | None = None
+        self._stack = ExitStack()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        if self._settings is None:
+            self._settings = Settings.read(os.environ, Path.cwd())
+        return self._settings
+
+    @property
+    def services(self) -> Services:
+        """Ready services; opened when a command first needs them."""
+        if self._services is None:
+            self._services = self._stack.enter_context(Services.open(self.settings))
+        return self._services
+
+    def answer(self, document: Any, show: Callable[[Console], None]) -> None:
+        """The command's result: the document, or what ``show`` prints for people."""
+        if self.as_json:
+            json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+            sys.stdout.write("\n")
+        else:
+            show(self.out)
+
+    def say(self, text: str) -> None:
+        """Talk that is no result."""
+        self.err.print(text, markup=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes what was opened."""
+        self._stack.close()
+
+
+def command(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Gives a command its session and the options that all commands have."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
+    @click.pass_context
+    @functools.wraps(function)
+    def call(
+        context: click.Context, *args: P.args, as_json: bool, debug: bool, **kwargs: P.kwargs
+    ) -> R:
+        del debug  # read by main, which is where errors end up
+        session = Session(as_json=as_json)
+        context.call_on_close(session.close)
+        return function(session, *args, **kwargs)
+
+    return call  # type: ignore[return-value]  # click hands the context in

@@ -1,0 +1,112 @@
+"""One machine's processes in the foreground: started together, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from deployengine.settings import Settings
+
+#: A process that lived shorter than this is not started again: it would only die again.
+TOO_SHORT = 5.0
+
+
+class Supervisor:
+    """Runs housekeeping and workers as children; one that dies is started again.
+
+    Their output goes to files in the home's ``logs``. A first SIGINT or SIGTERM lets running
+    scripts end; a second one leaves them to whoever starts next.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._say = say
+        self._children: dict[str, tuple[subprocess.Popen[bytes], list[str], float]] = {}
+        self._stops = 0
+
+    def run(self, task_cap: int, workers: int) -> int:
+        """Runs until told to stop; the exit code, 0 for a clean end."""
+        with self.running(task_cap, workers), self._signals():
+            self._say(f"up: {workers} worker(s), {task_cap} slots each; Ctrl-C ends it clean")
+            self._say(f"logs are in {self._settings.logs}")
+            while not self._stops:
+                if not self._revive():
+                    return 1
+                self._pause()
+            self._say("stopping: running scripts may end (Ctrl-C again not to wait for them)")
+        return 0
+
+    @contextlib.contextmanager
+    def running(self, task_cap: int, workers: int) -> Iterator[None]:
+        """The processes, for as long as the block lasts."""
+        self._start("housekeeping", ["control"])
+        for number in range(1, workers + 1):
+            slots = ["slots", "--no-control", "--task-cap", str(task_cap)]
+            self._start(f"worker-{number}", slots)
+        try:
+            yield
+        finally:
+            self._end()
+
+    def _start(self, name: str, arguments: list[str]) -> None:
+        self._settings.logs.mkdir(parents=True, exist_ok=True)
+        with Path(self._settings.logs, f"{name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "workers", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # the terminal's Ctrl-C is for this process alone
+                env={**os.environ, "DEPLOYENGINE_HOME": str(self._settings.home)},
+            )
+        self._children[name] = (child, arguments, time.monotonic())
+
+    def _revive(self) -> bool:
+        for name, (child, arguments, begun) in list(self._children.items()):
+            if child.poll() is None:
+                continue
+            log = self._settings.logs / f"{name}.log"
+            if time.monotonic() - begun < TOO_SHORT:
+                self._say(f"{name} ended with {child.returncode} at once; see {log}")
+                return False
+            self._say(f"{name} ended with {child.returncode}; starting it again; see {log}")
+            self._start(name, arguments)
+        return True
+
+    def _end(self) -> None:
+        """Workers first: what their last scripts bring about needs housekeeping to go on."""
+        for prefix in ("worker", "housekeeping"):
+            children = [c for name, (c, _, _) in self._children.items() if name.startswith(prefix)]
+            for child in children:
+                if child.poll() is None:
+                    child.send_signal(signal.SIGTERM)
+            for child in children:
+                self._await(child)
+
+    def _await(self, child: subprocess.Popen[bytes]) -> None:
+        while child.poll() is None:
+            if self._stops > 1:
+                child.kill()
+            self._pause()
+
+    def _pause(self) -> None:
+        time.sleep(0.1)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        before = {each: signal.signal(each, self._on_signal) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stops += 1

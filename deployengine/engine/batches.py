@@ -1,0 +1,180 @@
+"""Batches: many releases created and deployed in one go, watched and cancelled as one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployengine.domain.deployment import DeploymentState, ReleaseState, release_state
+from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, UnknownName
+from deployengine.domain.plan import Unseal
+from deployengine.engine.deployments import Deployments
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.ports import Clock
+from deployengine.engine.releases import Wanted, check, create_all
+from deployengine.engine.requests import for_deployments
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.records import (
+    BatchRecord,
+    DeploymentRecord,
+    ReleaseRecord,
+    RunRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a batch file and where it stands."""
+
+    wanted: Wanted
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseProgress:
+    """A release of a batch, its state, and its deployments, the oldest first."""
+
+    release: ReleaseRecord
+    state: ReleaseState
+    deployments: tuple[DeploymentRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress:
+    """A batch as it stands; the runs only when they were asked for."""
+
+    batch: BatchRecord
+    releases: tuple[ReleaseProgress, ...]
+    runs: tuple[RunRecord, ...] = ()
+
+    @property
+    def state(self) -> ReleaseState:
+        """Running until every release has come to rest, then the worst that happened."""
+        states = {r.state for r in self.releases}
+        for state in (
+            ReleaseState.RUNNING,
+            ReleaseState.QUEUED,
+            ReleaseState.FAILED,
+            ReleaseState.CANCELLED,
+        ):
+            if state in states:
+                return ReleaseState.RUNNING if state is ReleaseState.QUEUED else state
+        return ReleaseState.SUCCEEDED
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing moves any more."""
+        return self.state is not ReleaseState.RUNNING
+
+
+class Batches:
+    """What people ask of batches."""
+
+    def __init__(
+        self,
+        database: Database,
+        handoff: HandOff,
+        deployments: Deployments,
+        clock: Clock,
+        unseal: Unseal,
+    ) -> None:
+        self._database = database
+        self._handoff = handoff
+        self._deployments = deployments
+        self._clock = clock
+        self._unseal = unseal
+
+    def run(self, rows: Sequence[Row], name: str | None) -> BatchRecord:
+        """Creates the releases of the rows and deploys them; the same batch twice does nothing new.
+
+        Without a name it is called after the digest of its rows. Raises ``InvalidInput`` with
+        every faulty row at once, and :class:`AlreadyExists` when the name has other rows.
+        """
+        wanted = [row.wanted for row in rows]
+        digest = _digest(wanted)
+        name = name or f"batch-{digest[:12]}"
+        with self._database.write() as tx:
+            existing = tx.batches.find(name)
+            if existing is not None:
+                if existing.digest != digest:
+                    raise AlreadyExists(
+                        f"batch {name} exists with other rows", None, "choose another --name"
+                    )
+                return existing
+            _refuse_faults(tx, rows)
+            created = create_all(tx, wanted, self._clock, self._unseal)
+            tx.batches.add(name, digest, [c.release.id for c in created], self._clock.now())
+            stored = tx.batches.find(name)
+        assert stored is not None
+        begun = [deployment for c in created for deployment in c.deployments]
+        self._handoff.exchange(entering=for_deployments(begun))
+        return stored
+
+    def progress(self, name: str, *, with_runs: bool = False) -> BatchProgress:
+        """The batch as it stands; raises :class:`UnknownName`."""
+        with self._database.read() as tx:
+            batch = find_batch(tx, name)
+            of: dict[int, list[DeploymentRecord]] = {}
+            for deployment in tx.deployments.of_batch(batch.id):
+                of.setdefault(deployment.release_id, []).append(deployment)
+            releases = tuple(
+                release_progress(release, of.get(release.id, []))
+                for release in tx.batches.releases(batch.id)
+            )
+            runs = tuple(tx.runs.of_batch(batch.id)) if with_runs else ()
+        return BatchProgress(batch, releases, runs)
+
+    def cancel(self, name: str) -> BatchProgress:
+        """Promotes no release of the batch any more and cancels all its open deployments."""
+        with self._database.write() as tx:
+            batch = find_batch(tx, name)
+            tx.batches.cancel(batch.id, self._clock.now())
+            numbers = [d.id for d in tx.deployments.of_batch(batch.id) if not d.state.final]
+        # The last in line first, so that none is let in only to be cancelled.
+        for number in reversed(numbers):
+            self._deployments.cancel(number)
+        return self.progress(name)
+
+
+def release_progress(
+    release: ReleaseRecord, deployments: Sequence[DeploymentRecord]
+) -> ReleaseProgress:
+    """The release's state, read off its latest deployment in each environment."""
+    latest: dict[str, DeploymentState] = {d.environment: d.state for d in deployments}
+    return ReleaseProgress(release, release_state(set(latest.values())), tuple(deployments))
+
+
+def find_batch(tx: Transaction, name: str) -> BatchRecord:
+    """The batch; raises :class:`UnknownName`."""
+    batch = tx.batches.find(name)
+    if batch is None:
+        raise UnknownName("batch", name, tx.batches.names())
+    return batch
+
+
+def _digest(wanted: Sequence[Wanted]) -> str:
+    rows = [[w.project, w.version, w.channel] for w in wanted]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _refuse_faults(tx: Transaction, rows: Sequence[Row]) -> None:
+    faults = [
+        Fault(str(error), row.file, row.line)
+        for row, error in zip(rows, check(tx, [row.wanted for row in rows]), strict=True)
+        if error is not None
+    ]
+    seen: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = (row.wanted.project, row.wanted.version.strip())
+        if key in seen:
+            first = f" (line {seen[key].line})" if seen[key].line else ""
+            message = f"{key[0]} {key[1]} stands in the batch twice{first}"
+            faults.append(Fault(message, row.file, row.line))
+        seen.setdefault(key, row)
+    if not rows:
+        faults.append(Fault("a batch needs at least one row"))
+    if faults:
+        raise InvalidInput(sorted(faults, key=lambda f: f.line or 0))

@@ -1,0 +1,30 @@
+"""Applying a catalog: the difference is shown, then all of it becomes true or none."""
+
+from __future__ import annotations
+
+from deployengine.catalog import Catalog, Difference, difference
+from deployengine.persistence import Database
+
+
+class Catalogs:
+    """The applied catalog as a whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def difference(self, catalog: Catalog) -> Difference:
+        """What applying would change; changes nothing."""
+        with self._database.read() as tx:
+            return difference(tx.catalog.all(), catalog)
+
+    def apply(self, catalog: Catalog) -> Difference:
+        """Makes the catalog what there is, and says what changed by it.
+
+        What the catalog no longer names is no longer there for new releases; releases and
+        deployments that exist keep what they froze.
+        """
+        with self._database.write() as tx:
+            found = difference(tx.catalog.all(), catalog)
+            if not found.is_empty:
+                tx.catalog.replace((i.kind, i.name, i.document) for i in catalog.items)
+        return found

@@ -1,0 +1,139 @@
+"""Hand-off: who leaves lets the next in line in, and whoever is let in is dispatched.
+
+Everything here happens after the transaction that it follows from has been committed, and may be
+lost with the process that does it: housekeeping finds what was lost in the database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from deployengine.domain.admission import Request
+from deployengine.domain.deployment import DeploymentState, RunState, StepState
+from deployengine.domain.identity import Kind, parse
+from deployengine.engine.archive import Archive
+from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
+from deployengine.engine.requests import deployment_label, for_deployment, for_run
+from deployengine.locks import Grant, LocksNotReady, MachineLocks
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.counters import GENERATION
+
+
+class HandOff:
+    """The way in and out of admission, and what is dispatched because of it."""
+
+    def __init__(
+        self, database: Database, locks: MachineLocks, dispatcher: Dispatcher, archive: Archive
+    ) -> None:
+        self._database = database
+        self._locks = locks
+        self._dispatcher = dispatcher
+        self._archive = archive
+        self._generation: int | None = None
+        self._rebuilding = threading.Lock()
+
+    def exchange(self, leaving: Sequence[str] = (), entering: Sequence[Request] = ()) -> None:
+        """Frees the claims of those who leave, queues those who enter, dispatches all granted.
+
+        Safe to repeat: who has left or entered already changes nothing.
+        """
+        grants: list[Grant] = []
+        if leaving:
+            grants += self._ready(lambda generation: self._locks.release(generation, leaving))
+        if entering:
+            grants += self._ready(lambda generation: self._locks.submit(generation, entering))
+        self.dispatch(grants)
+        self._tell_parked(entering, grants)
+
+    def dispatch(self, grants: Sequence[Grant]) -> None:
+        """Sends what has been granted on its way."""
+        runs: list[GrantedRun] = []
+        for grant in grants:
+            kind, number = parse(grant.request_id)
+            if kind is Kind.RUN:
+                runs.append(GrantedRun(number, grant.granted_at, grant.label))
+            else:
+                self.resume(number)
+        if runs:
+            self._dispatcher.runs(runs)
+
+    def resume(self, deployment_id: int) -> None:
+        """Sends the rest of the deployment's chain, derived from what the database says is done."""
+        with self._database.read() as tx:
+            links = remaining_links(tx, deployment_id)
+        if links:
+            self._dispatcher.chain(links)
+
+    def advance(self) -> None:
+        """Ends what a process that died in the middle of a hand-off left half done."""
+        self.dispatch(self._ready(self._locks.advance))
+
+    def rebuild(self) -> None:
+        """Loads the locks from the database, in ticket order, and dispatches what is granted.
+
+        For a Redis that was emptied, restored or replaced. Whoever rebuilds last wins.
+        """
+        with self._database.write() as tx:
+            generation = tx.counters.draw(GENERATION)
+            holding, waiting = self._standing(tx)
+        grants = self._locks.rebuild(generation, holding, waiting)
+        self._generation = generation
+        self.dispatch(grants)
+
+    def _ready(self, act: Callable[[int], list[Grant]]) -> list[Grant]:
+        try:
+            return act(self._known_generation())
+        except LocksNotReady:
+            with self._rebuilding:
+                try:
+                    return act(self._known_generation(fresh=True))
+                except LocksNotReady:
+                    self.rebuild()
+                return act(self._known_generation())
+
+    def _known_generation(self, *, fresh: bool = False) -> int:
+        if self._generation is None or fresh:
+            with self._database.read() as tx:
+                self._generation = tx.counters.value(GENERATION)
+        return self._generation
+
+    def _standing(self, tx: Transaction) -> tuple[list[Request], list[Request]]:
+        """Who holds and who waits, as the database has it."""
+        deployments = {d.id: d for d in tx.deployments.open()}
+        holding = [for_deployment(d) for d in deployments.values() if d.started_at is not None]
+        waiting = [for_deployment(d) for d in deployments.values() if d.started_at is None]
+        for run in tx.runs.open():
+            request = for_run(
+                deployments[run.deployment_id], self._archive.plan(tx, run.deployment_id), run
+            )
+            (holding if run.state is RunState.RUNNING else waiting).append(request)
+        return holding, waiting
+
+    def _tell_parked(self, entering: Sequence[Request], grants: Sequence[Grant]) -> None:
+        granted = {grant.request_id for grant in grants}
+        parked = [
+            (number, request.label)
+            for request in entering
+            if request.id not in granted
+            for kind, number in [parse(request.id)]
+            if kind is Kind.RUN
+        ]
+        if parked:
+            self._dispatcher.parked(parked)
+
+
+def remaining_links(tx: Transaction, deployment_id: int) -> list[Link]:
+    """The links that a deployment still has to go through; none once it has ended."""
+    deployment = tx.deployments.get(deployment_id)
+    if deployment is None or deployment.state.final:
+        return []
+    label = deployment_label(deployment)
+    links = [
+        Link(LinkKind.STEP, deployment_id, step.position, f"{label} · {step.name}")
+        for step in tx.steps.of(deployment_id)
+        if step.state is not StepState.DONE
+    ]
+    if deployment.state is DeploymentState.QUEUED:
+        links.insert(0, Link(LinkKind.BEGIN, deployment_id, 0, label))
+    return [*links, Link(LinkKind.FINISH, deployment_id, 0, label)]

@@ -1,0 +1,107 @@
+"""A batch's progress in a few numbers, cheap enough to look at often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from deployengine.domain.deployment import RunState
+from deployengine.domain.environment import Machine, machines_in
+from deployengine.engine.archive import Archive
+from deployengine.engine.batches import BatchProgress
+from deployengine.engine.queries import Queries
+from deployengine.persistence import Database
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentProgress:
+    """How many runs of an environment are where; ``expected`` are all that will ever be."""
+
+    environment: str
+    expected: int
+    counts: Mapping[RunState, int]
+
+    def count(self, *states: RunState) -> int:
+        """How many are in these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def ended(self) -> int:
+        """How many have ended, well or not."""
+        return sum(count for state, count in self.counts.items() if state.final)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A batch at a moment; ``seconds_left`` is an estimate, ``None`` before the first end."""
+
+    environments: tuple[EnvironmentProgress, ...]
+    seconds_left: float | None
+
+
+class ProgressView:
+    """Looks at one batch again and again; what never changes is read once."""
+
+    def __init__(
+        self, database: Database, archive: Archive, queries: Queries, begun: BatchProgress
+    ) -> None:
+        self._database = database
+        self._queries = queries
+        self._batch_id = begun.batch.id
+        self._expected, self._machines = self._expectation(archive, begun)
+
+    def look(self, task_cap: int) -> Progress:
+        """The batch as it stands."""
+        granted = self._queries.granted_runs()
+        with self._database.read() as tx:
+            counts = tx.views.run_counts(self._batch_id)
+            claimable = tx.views.granted_counts(self._batch_id, granted)
+            durations = tx.views.durations()
+        environments = tuple(
+            self._environment(name, counts, claimable.get(name, 0)) for name in self._expected
+        )
+        return Progress(environments, self._seconds_left(environments, durations, task_cap))
+
+    def _environment(
+        self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int
+    ) -> EnvironmentProgress:
+        own = {state: count for (environment, state), count in counts.items() if environment == name}
+        waiting = own.get(RunState.WAITING, 0)
+        own[RunState.GRANTED] = min(granted, waiting)
+        own[RunState.WAITING] = waiting - own[RunState.GRANTED]
+        return EnvironmentProgress(name, max(self._expected[name], sum(own.values())), own)
+
+    def _seconds_left(
+        self,
+        environments: tuple[EnvironmentProgress, ...],
+        durations: list[float],
+        task_cap: int,
+    ) -> float | None:
+        """All that is left at the mean duration: by the task cap, and by the fullest environment."""
+        if not durations:
+            return None
+        left = {e.environment: e.expected - e.ended for e in environments}
+        by_cap = sum(left.values()) / max(task_cap, 1)
+        by_machine = max((n / max(self._machines[name], 1) for name, n in left.items()), default=0)
+        return max(by_cap, by_machine) * fmean(durations)
+
+    def _expectation(
+        self, archive: Archive, begun: BatchProgress
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Runs and machines of each environment that the releases will come to by themselves."""
+        expected: dict[str, int] = {}
+        with self._database.read() as tx:
+            machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+            for name in tx.catalog.names("environment"):
+                expected[name] = 0
+            for progress in begun.releases:
+                snapshot = archive.snapshot(tx, progress.release.id)
+                for name in (e for p in snapshot.lifecycle.phases for e in p.automatic):
+                    there = machines_in(machines, name)
+                    runs = sum(
+                        m.bears_one_of(step.roles) for step in snapshot.process for m in there
+                    )
+                    expected[name] = expected.get(name, 0) + runs
+        size = {name: len(machines_in(machines, name)) for name in expected}
+        return {name: runs for name, runs in expected.items() if runs}, size

@@ -1,0 +1,50 @@
+"""Promotion: the next phase begins in the transaction that records the success before it."""
+
+from __future__ import annotations
+
+from deployengine.domain.errors import RequestError
+from deployengine.domain.plan import Unseal
+from deployengine.engine.archive import Archive
+from deployengine.engine.deployments import Planner, enqueue
+from deployengine.engine.ports import Clock
+from deployengine.persistence import Transaction
+from deployengine.persistence.records import DeploymentRecord
+
+
+def promote(
+    tx: Transaction,
+    succeeded: DeploymentRecord,
+    before: set[str],
+    archive: Archive,
+    clock: Clock,
+    unseal: Unseal,
+) -> tuple[list[DeploymentRecord], list[str]]:
+    """Queues the deployments that this success opens by itself, and says which it did not and why.
+
+    ``before`` is where the release had succeeded without this. Happens exactly once: a success in
+    an environment where the release had succeeded before opens nothing, and a release is promoted
+    to an environment once. Never puts an older release over a newer one.
+    """
+    snapshot = archive.snapshot(tx, succeeded.release_id)
+    environments = snapshot.lifecycle.automatic_after(succeeded.environment, before)
+    if not environments or tx.batches.cancelled(succeeded.release_id):
+        return [], []
+    planner = Planner.from_catalog(tx, unseal)
+    queued, held = [], []
+    for environment in environments:
+        newer = tx.deployments.newer_release_in(
+            succeeded.project, environment, succeeded.release_id
+        )
+        if newer is not None:
+            held.append(f"not promoted to {environment}: the newer release {newer} is there")
+            continue
+        if tx.deployments.was_started_by_itself(succeeded.release_id, environment):
+            continue
+        try:
+            new = planner.request(snapshot, succeeded.release_id, environment, automatic=True)
+        except RequestError as error:
+            # The success stands; what keeps the next phase from being planned is told on it.
+            held.append(f"not promoted to {environment}: {error}")
+            continue
+        queued.append(enqueue(tx, new, clock))
+    return queued, held

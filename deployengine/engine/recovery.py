@@ -1,0 +1,123 @@
+"""Housekeeping: what the database says should be under way is compared with what is.
+
+Any process may sweep, several at once do no harm: whatever a sweep sends again is refused by the
+database where it came through the first time. A sweep costs a few counts while all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from deployengine.domain.admission import Request
+from deployengine.domain.identity import Kind, deployment_id, parse, run_id
+from deployengine.engine.archive import Archive
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.ports import Clock, Dispatcher
+from deployengine.engine.requests import for_deployment, for_run
+from deployengine.locks import Grant, MachineLocks
+from deployengine.persistence import Database, Transaction
+
+#: How long a message may be under way before it counts as lost.
+LOST_AFTER = timedelta(seconds=10)
+#: Sweeps between two that look at every row, whatever the counts say.
+THOROUGH_EVERY = 12
+
+
+class Recovery:
+    """Finds what got lost and sends it again."""
+
+    def __init__(
+        self,
+        database: Database,
+        locks: MachineLocks,
+        handoff: HandOff,
+        dispatcher: Dispatcher,
+        archive: Archive,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._locks = locks
+        self._handoff = handoff
+        self._dispatcher = dispatcher
+        self._archive = archive
+        self._clock = clock
+        self._sweeps = 0
+
+    def sweep(self) -> None:
+        """One round of housekeeping."""
+        self._handoff.advance()
+        self._compare_locks(thorough=self._sweeps % THOROUGH_EVERY == 0)
+        self._sweeps += 1
+        self._resume_stalled()
+        self._repeat_cancels()
+
+    def _compare_locks(self, *, thorough: bool) -> None:
+        """Enters who is missing, frees who has ended, sends again what nobody took."""
+        with self._database.read() as tx:
+            expected = tx.runs.count_open() + tx.deployments.count_open()
+        present = self._locks.counts().requests
+        if expected != present or thorough:
+            self._repair_locks()
+        self._send_again()
+
+    def _repair_locks(self) -> None:
+        # Redis is read first: what it holds and the database has ended since may be freed, and
+        # what the database has begun since is entered, both of which are safe to repeat.
+        present = self._locks.ids()
+        with self._database.read() as tx:
+            standing = self._standing(tx)
+        gone = [name for name in present if name not in standing]
+        missing = [request for name, request in standing.items() if name not in present]
+        if gone or missing:
+            self._handoff.exchange(leaving=gone, entering=missing)
+
+    def _standing(self, tx: Transaction) -> dict[str, Request]:
+        deployments = {d.id: d for d in tx.deployments.open()}
+        requests = [for_deployment(d) for d in deployments.values()]
+        requests += [
+            for_run(deployments[r.deployment_id], self._archive.plan(tx, r.deployment_id), r)
+            for r in tx.runs.open()
+            if r.deployment_id in deployments
+        ]
+        return {request.id: request for request in requests}
+
+    def _send_again(self) -> None:
+        """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""
+        before = self._clock.now() - LOST_AFTER
+        old = [grant for grant in self._locks.grants() if grant.granted_at < before]
+        lost = self._untaken(old) if old else []
+        backlog = self._dispatcher.backlog() if lost else None
+        if backlog is None:
+            return
+        runs = [grant for grant in lost if parse(grant.request_id)[0] is Kind.RUN]
+        links = [grant for grant in lost if grant not in runs]
+        # With the task cap used up, messages may lie in their queue for long and not be lost.
+        if backlog.runs < len(runs):
+            self._handoff.dispatch(runs)
+        if links and backlog.links == 0:
+            self._handoff.dispatch(links)
+
+    def _untaken(self, grants: Sequence[Grant]) -> list[Grant]:
+        numbers: dict[Kind, list[int]] = {Kind.RUN: [], Kind.DEPLOYMENT: []}
+        for grant in grants:
+            kind, number = parse(grant.request_id)
+            numbers[kind].append(number)
+        with self._database.read() as tx:
+            untaken = {run_id(n) for n in tx.runs.still_waiting(numbers[Kind.RUN])}
+            queued = tx.deployments.still_queued(numbers[Kind.DEPLOYMENT])
+        untaken |= {deployment_id(n) for n in queued}
+        return [grant for grant in grants if grant.request_id in untaken]
+
+    def _resume_stalled(self) -> None:
+        with self._database.read() as tx:
+            stalled = tx.steps.stalled(self._clock.now() - LOST_AFTER)
+        if stalled and self._dispatcher.backlog().links == 0:
+            for number in stalled:
+                self._handoff.resume(number)
+
+    def _repeat_cancels(self) -> None:
+        with self._database.read() as tx:
+            cancelling = tx.runs.cancelling()
+        if cancelling:
+            self._dispatcher.cancel(cancelling)

@@ -1,0 +1,54 @@
+"""What deployments and step runs ask of admission."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deployengine.domain.admission import Claim, Mode, Request
+from deployengine.domain.identity import deployment_id, run_id
+from deployengine.domain.plan import Plan
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+def tag_resource(tag: str) -> str:
+    """The admission resource that stands for a task tag."""
+    return f"tag:{tag}"
+
+
+def deployment_label(deployment: DeploymentRecord) -> str:
+    """How people recognise a deployment: "app-017 1.4.0 → Staging"."""
+    return f"{deployment.project} {deployment.version} → {deployment.environment}"
+
+
+def run_label(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> str:
+    """How people recognise a run: "app-017 1.4.0 → Staging · Install on stg-2"."""
+    step = plan.steps[run.step].name
+    again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
+    return f"{deployment_label(deployment)} · {step} on {run.machine}{again}"
+
+
+def for_deployment(deployment: DeploymentRecord) -> Request:
+    """A deployment asks for its task tag, so that no two of one tag are ever in parallel."""
+    return Request(
+        id=deployment_id(deployment.id),
+        ticket=deployment.ticket,
+        claims=(Claim(tag_resource(deployment.tag), Mode.EXCLUSIVE),),
+        label=deployment_label(deployment),
+    )
+
+
+def for_run(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> Request:
+    """A run asks for its machine and for what its step touches, all at once."""
+    if run.ticket is None:
+        raise ValueError(f"run {run.id} is not ready: it has no ticket")
+    return Request(
+        id=run_id(run.id),
+        ticket=run.ticket,
+        claims=plan.steps[run.step].runs[run.place].claims,
+        label=run_label(deployment, plan, run),
+    )
+
+
+def for_deployments(deployments: Iterable[DeploymentRecord]) -> list[Request]:
+    """The requests of several deployments."""
+    return [for_deployment(deployment) for deployment in deployments]

@@ -1,0 +1,233 @@
+"""Carrying out step runs: claim, start the ticket, stream its output, record its end, hand on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deployengine.domain.deployment import RunState
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import DeployEngineError
+from deployengine.domain.identity import run_id
+from deployengine.domain.plan import Plan, Unseal
+from deployengine.domain.project import Step
+from deployengine.domain.release import Snapshot
+from deployengine.engine.archive import Archive
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.output_stream import OutputStream
+from deployengine.engine.ports import Clock
+from deployengine.engine.requests import for_run, run_label
+from deployengine.engine.work import work_of
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.counters import FENCE, TICKET
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.steps.contract import Runner, State, Status, Ticket, WorkTicket
+from deployengine.steps.masking import Masker
+from deployengine.steps.wake import Wake
+
+log = logging.getLogger("deployengine.runs")
+
+RunnerOf = Callable[[Machine], Runner]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended; ``message`` says why where the exit code does not."""
+
+    state: RunState
+    exit_code: int | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that this process has claimed, with all it needs to carry it out."""
+
+    run: RunRecord
+    deployment: DeploymentRecord
+    plan: Plan
+    snapshot: Snapshot
+
+    @property
+    def step(self) -> Step:
+        """The step that the run is of."""
+        return self.snapshot.process[self.run.step]
+
+    @property
+    def machine(self) -> Machine:
+        """The machine as it was when the deployment was planned."""
+        return self.plan.steps[self.run.step].runs[self.run.place].machine
+
+
+class StepRuns:
+    """Runs scripts; one call of :meth:`execute` is one slot taken."""
+
+    def __init__(
+        self,
+        database: Database,
+        handoff: HandOff,
+        archive: Archive,
+        clock: Clock,
+        runner_of: RunnerOf,
+        unseal: Unseal,
+        *,
+        output_interval: timedelta,
+        grace: timedelta,
+    ) -> None:
+        self._database = database
+        self._handoff = handoff
+        self._archive = archive
+        self._clock = clock
+        self._runner_of = runner_of
+        self._unseal = unseal
+        self._output_interval = output_interval
+        self._grace = grace
+        self._wakes: dict[int, Wake] = {}
+        self._wakes_lock = threading.Lock()
+
+    def execute(self, number: int, granted_at: datetime, worker: str) -> Outcome | None:
+        """Carries a granted run out to its end; ``None`` when it was not waiting any more.
+
+        Whatever goes wrong with the run is its outcome; what is raised is trouble with the
+        database or Redis.
+        """
+        with Wake() as wake:
+            self._register(number, wake)  # before the claim, so that no cancel is missed
+            try:
+                claimed = self._claim(number, granted_at, worker)
+                if claimed is None:
+                    return None
+                return self._carry_out(claimed, wake)
+            finally:
+                self._unregister(number)
+
+    def cancel(self, numbers: Iterable[int]) -> None:
+        """Ends those of the runs that this process carries out; returns at once."""
+        with self._wakes_lock:
+            for number in numbers:
+                if number in self._wakes:
+                    self._wakes[number].set()  # under the lock: it is closed once unregistered
+
+    def _register(self, number: int, wake: Wake) -> None:
+        with self._wakes_lock:
+            self._wakes[number] = wake
+
+    def _unregister(self, number: int) -> None:
+        with self._wakes_lock:
+            del self._wakes[number]
+
+    def _claim(self, number: int, granted_at: datetime, worker: str) -> Claimed | None:
+        with self._database.write() as tx:
+            fence = tx.counters.draw(FENCE)
+            run = tx.runs.claim(number, worker, fence, granted_at, self._clock.now())
+            if run is None:
+                return None
+            deployment = tx.deployments.get(run.deployment_id)
+            assert deployment is not None
+            return Claimed(
+                run,
+                deployment,
+                self._archive.plan(tx, deployment.id),
+                self._archive.snapshot(tx, deployment.release_id),
+            )
+
+    def _carry_out(self, claimed: Claimed, wake: Wake) -> Outcome:
+        stream: OutputStream | None = None
+        ticket: WorkTicket | None = None
+        outputs: dict[str, str] = {}
+        try:
+            work, secrets = work_of(
+                claimed.run,
+                claimed.deployment,
+                claimed.snapshot,
+                claimed.step,
+                claimed.machine,
+                self._unseal,
+                self._grace,
+            )
+            ticket = self._runner_of(claimed.machine).ticket(work)
+            stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
+            ticket.start()
+            outcome = self._await_end(claimed, ticket, stream, wake)
+            outputs = dict(ticket.outputs())
+        except DeployEngineError as error:
+            outcome = Outcome(RunState.FAILED, None, str(error))
+        self._record(claimed, outcome, stream, outputs)
+        if ticket is not None:
+            ticket.clean()
+        return outcome
+
+    def _await_end(
+        self, claimed: Claimed, ticket: Ticket, stream: OutputStream, wake: Wake
+    ) -> Outcome:
+        timeout = claimed.step.timeout_seconds
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - self._clock.monotonic()
+            if left is not None and left <= 0:
+                ticket.cancel()
+                return Outcome(RunState.FAILED, None, f"timed out after {timeout:g} s")
+            pause = self._output_interval
+            if left is not None:
+                pause = min(pause, timedelta(seconds=left))
+            status = ticket.wait(pause, wake)
+            if status.state is not State.RUNNING:
+                return _outcome(status)
+            if wake.is_set():
+                ticket.cancel()
+                return Outcome(RunState.CANCELLED, None, "cancelled")
+            stream.save()
+
+    def _record(
+        self,
+        claimed: Claimed,
+        outcome: Outcome,
+        stream: OutputStream | None,
+        outputs: dict[str, str],
+    ) -> None:
+        run = claimed.run
+        rest = stream.finish() if stream is not None else None
+        again: RunRecord | None = None
+        last = False
+        with self._database.write() as tx:
+            now = self._clock.now()
+            ended = tx.runs.end(
+                run.id, outcome.state, now, outcome.exit_code, outcome.message, outputs or None
+            )
+            if rest is not None:
+                tx.outputs.append(run.id, *rest)
+            if ended:
+                again = self._retry(tx, claimed, outcome, now)
+                last = again is None and tx.steps.count_down(run.deployment_id, run.step, 1, now)
+        self._handoff.exchange(
+            leaving=[run_id(run.id)],
+            entering=[for_run(claimed.deployment, claimed.plan, again)] if again else [],
+        )
+        if last:
+            self._handoff.resume(run.deployment_id)
+        log.info("%s %s", run_label(claimed.deployment, claimed.plan, run), outcome.state)
+
+    def _retry(
+        self, tx: Transaction, claimed: Claimed, outcome: Outcome, now: datetime
+    ) -> RunRecord | None:
+        if outcome.state is not RunState.FAILED or claimed.run.attempt > claimed.step.retries:
+            return None
+        deployment = tx.deployments.locked(claimed.deployment.id)
+        if deployment is None or deployment.cancel_requested_at is not None:
+            return None
+        return tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
+
+
+def _outcome(status: Status) -> Outcome:
+    if status.state is State.EXITED:
+        if status.exit_code == 0:
+            return Outcome(RunState.SUCCEEDED, 0)
+        return Outcome(RunState.FAILED, status.exit_code, f"exit code {status.exit_code}")
+    return Outcome(
+        RunState.UNKNOWN,
+        None,
+        "the script began and is gone without an exit code; see what it did on the machine",
+    )

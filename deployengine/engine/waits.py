@@ -1,0 +1,163 @@
+"""Why something is not running now: what it waits for, behind whom, since when, and how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import fmean
+
+from deployengine.domain.admission import Blocker, Request
+from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.errors import UnknownName
+from deployengine.domain.identity import Kind, parse, run_id
+from deployengine.engine.archive import Archive
+from deployengine.engine.deployments import find_deployment
+from deployengine.engine.ports import Clock
+from deployengine.engine.requests import for_deployment, for_run
+from deployengine.locks import HolderView, MachineLocks, ResourceView
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+class Reason(StrEnum):
+    """What a wait is for."""
+
+    MACHINE = "machine"
+    RESOURCE = "resource"
+    TAG = "tag"
+    TASK_CAP = "task_cap"
+    PHASE = "phase"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One reason why ``run`` (a step run's or deployment's id) is not running now.
+
+    ``position`` counts from 1; ``expected_start`` is an estimate from what ran before, ``None``
+    when nothing did.
+    """
+
+    run: str
+    label: str
+    waits_for: str
+    reason: Reason
+    holders: tuple[HolderView, ...]
+    position: int | None
+    expected_start: datetime | None
+
+
+class Waits:
+    """Explains waits; a picture of the moment, changing nothing."""
+
+    def __init__(
+        self, database: Database, locks: MachineLocks, archive: Archive, clock: Clock
+    ) -> None:
+        self._database = database
+        self._locks = locks
+        self._archive = archive
+        self._clock = clock
+
+    def why(self, text: str) -> list[Wait]:
+        """Every reason why a release, deployment or step run is not running now.
+
+        Empty when it runs or has ended. Raises :class:`UnknownName` and ``BadId``.
+        """
+        kind, number = parse(text)
+        with self._database.read() as tx:
+            if kind is Kind.RELEASE:
+                if tx.releases.get(number) is None:
+                    raise UnknownName("release", text)
+                return [
+                    wait
+                    for deployment in tx.deployments.of_release(number)
+                    for wait in self._of_deployment(tx, deployment)
+                ]
+            if kind is Kind.DEPLOYMENT:
+                return self._of_deployment(tx, find_deployment(tx, number))
+            run = tx.runs.get(number)
+            if run is None:
+                raise UnknownName("step run", text)
+            return self._of_run(tx, find_deployment(tx, run.deployment_id), run)
+
+    def _of_deployment(self, tx: Transaction, deployment: DeploymentRecord) -> list[Wait]:
+        if deployment.state is DeploymentState.QUEUED:
+            return self._explain(tx, for_deployment(deployment))
+        if deployment.state is not DeploymentState.RUNNING:
+            return []
+        return [
+            wait
+            for run in tx.runs.of_deployment(deployment.id)
+            if run.state is RunState.WAITING
+            for wait in self._of_run(tx, deployment, run)
+        ]
+
+    def _of_run(self, tx: Transaction, deployment: DeploymentRecord, run: RunRecord) -> list[Wait]:
+        if run.state is RunState.PENDING and deployment.state is DeploymentState.QUEUED:
+            return self._explain(tx, for_deployment(deployment))
+        plan = self._archive.plan(tx, deployment.id)
+        if run.state is RunState.PENDING:
+            step = plan.steps[run.step - 1].name if run.step else "its deployment to begin"
+            waits_for = f"step {step} to be done on all its machines" if run.step else step
+            label = f"{plan.steps[run.step].name} on {run.machine}"
+            return [Wait(run_id(run.id), label, waits_for, Reason.PHASE, (), None, None)]
+        if run.state is not RunState.WAITING:
+            return []
+        return self._explain(tx, for_run(deployment, plan, run))
+
+    def _explain(self, tx: Transaction, request: Request) -> list[Wait]:
+        record = self._locks.view(request.id)
+        if record is not None and record.granted_at is not None:
+            return [self._for_a_slot(request)]
+        resources = [claim.resource for claim in request.claims]
+        state = self._locks.snapshot(resources)
+        if record is None:
+            state.submit(request)
+        found = [self._behind(tx, request, blocker) for blocker in state.blockers(request.id)]
+        return found or [self._for_a_slot(request)]
+
+    def _behind(self, tx: Transaction, request: Request, blocker: Blocker) -> Wait:
+        view = _only(self._locks.holders_and_waiters(blocker.resource), blocker.resource)
+        position = next((w.position for w in view.waiters if w.id == request.id), None)
+        return Wait(
+            run=request.id,
+            label=request.label,
+            waits_for=blocker.resource,
+            reason=_reason(blocker.resource),
+            holders=view.holders,
+            position=position,
+            expected_start=self._expected(tx, view, position),
+        )
+
+    def _for_a_slot(self, request: Request) -> Wait:
+        kind, _ = parse(request.id)
+        waits_for = "a free slot (task cap)" if kind is Kind.RUN else "housekeeping to begin it"
+        return Wait(request.id, request.label, waits_for, Reason.TASK_CAP, (), None, None)
+
+    def _expected(
+        self, tx: Transaction, view: ResourceView, position: int | None
+    ) -> datetime | None:
+        """As if all before it took as long as the latest runs there did, one after another."""
+        if not view.resource.startswith("machine:") or position is None:
+            return None
+        durations = tx.views.durations(view.resource.removeprefix("machine:"))
+        durations = durations or tx.views.durations()
+        if not durations:
+            return None
+        each = timedelta(seconds=fmean(durations))
+        now = self._clock.now()
+        under_way = [max(h.since + each - now, timedelta()) for h in view.holders]
+        return now + max(under_way, default=timedelta()) + each * (position - 1)
+
+
+def _only(views: Iterable[ResourceView], resource: str) -> ResourceView:
+    for view in views:
+        if view.resource == resource:
+            return view
+    return ResourceView(resource, (), ())
+
+
+def _reason(resource: str) -> Reason:
+    kind = resource.partition(":")[0]
+    return Reason(kind) if kind in ("machine", "resource", "tag") else Reason.RESOURCE

@@ -1,0 +1,95 @@
+"""What a claimed run hands to its machine: the script with its values, and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import RequestError
+from deployengine.domain.identity import deployment_id, run_id
+from deployengine.domain.insertion import Plain, expand, insert_script, plain_values
+from deployengine.domain.plan import Unseal
+from deployengine.domain.project import Step
+from deployengine.domain.release import Snapshot
+from deployengine.domain.variables import Context, resolve_all, system_source, system_variables
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.steps.contract import Work
+
+#: A NUL can be in no environment, so what holds one is handed on in no form.
+_NUL = "\0"
+
+
+def work_of(
+    run: RunRecord,
+    deployment: DeploymentRecord,
+    snapshot: Snapshot,
+    step: Step,
+    machine: Machine,
+    unseal: Unseal,
+    grace: timedelta,
+) -> tuple[Work, frozenset[str]]:
+    """The work, and the secrets that its output must be masked of.
+
+    Raises what ``insert_script`` raises when a value is missing or cannot be put in its place.
+    """
+    values = _values(deployment, snapshot, step, machine, unseal)
+    inserted = insert_script(step.script, values)
+    variables, secrets = _expanded(values)
+    work = Work(
+        ticket=run_id(run.id),
+        fence=run.fence or 0,
+        script=inserted.text,
+        environment={
+            "DEPLOYENGINE_PROJECT": deployment.project,
+            "DEPLOYENGINE_RELEASE": deployment.version,
+            "DEPLOYENGINE_ENVIRONMENT": deployment.environment,
+            "DEPLOYENGINE_MACHINE": machine.name,
+            "DEPLOYENGINE_STEP": step.name,
+            "DEPLOYENGINE_DEPLOYMENT": deployment_id(deployment.id),
+            "DEPLOYENGINE_ATTEMPT": str(run.attempt),
+            "DEPLOYENGINE_TICKET": run_id(run.id),
+        },
+        variables=variables,
+        grace=grace,
+    )
+    return work, inserted.secrets | secrets
+
+
+def _values(
+    deployment: DeploymentRecord, snapshot: Snapshot, step: Step, machine: Machine, unseal: Unseal
+) -> Mapping[str, Plain]:
+    system = system_variables(
+        project=deployment.project,
+        release=deployment.version,
+        environment=deployment.environment,
+        machine=machine.name,
+        roles=machine.roles,
+        step=step.name,
+        deployment=deployment_id(deployment.id),
+        channel=snapshot.channel,
+    )
+    context = Context(
+        environment=deployment.environment,
+        machine=machine.name,
+        roles=machine.roles,
+        channel=snapshot.channel,
+        step=step.name,
+        phase=deployment.phase,
+    )
+    return plain_values(resolve_all((system_source(system), *snapshot.sources), context), unseal)
+
+
+def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[str]]:
+    """Every value that can be worked out; one that cannot is missed only by who asks for it."""
+    variables: dict[str, str] = {}
+    secrets: set[str] = set()
+    for name, plain in values.items():
+        try:
+            inserted = expand(name, values)
+        except RequestError:
+            continue
+        secrets |= inserted.secrets
+        if _NUL not in inserted.text:
+            variables[plain.name] = inserted.text
+    return variables, frozenset(secrets)

@@ -1,0 +1,126 @@
+"""The database: one engine, read and write transactions, SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from deployengine.domain.errors import RequestError, Unreachable
+from deployengine.persistence.transaction import Transaction
+
+#: How long a SQLite writer waits for another process's transaction, in milliseconds.
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """Opens transactions; a connection is held only inside one, never while a script runs.
+
+    On SQLite a write takes the write lock at its beginning (a deferred one could fail half way),
+    and the threads of a process queue for it here instead of in SQLite's sleeping retries.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self._writer = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations only."""
+        return self._engine
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is committed as a whole, or rolled back when an error leaves it."""
+        if self.is_sqlite:
+            with self._writer, self._begin("BEGIN IMMEDIATE") as connection:
+                yield Transaction(connection)
+        else:
+            with self._begin("") as connection:
+                yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction for reading."""
+        with self._begin("BEGIN") as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def _begin(self, statement: str) -> Iterator[Connection]:
+        try:
+            connection = self._engine.connect()
+        except OperationalError as error:
+            raise self.unreachable(error) from error
+        with connection:
+            if self.is_sqlite:
+                connection.info["begin"] = statement
+            try:
+                with connection.begin():
+                    yield connection
+            except OperationalError as error:
+                raise self.unreachable(error) from error
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise self.unreachable(error) from error
+                raise
+
+    def close(self) -> None:
+        """Closes the pooled connections."""
+        self._engine.dispose()
+
+    def unreachable(self, error: DBAPIError) -> Unreachable:
+        """What people are told when the database does not answer."""
+        reason = str(error.orig).strip().splitlines()
+        return Unreachable(
+            "the database",
+            self._engine.url.render_as_string(hide_password=True),
+            f"{reason[0] if reason else error}; check DEPLOYENGINE_DATABASE_URL and that it runs",
+        )
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of the embedded database in this file."""
+    return f"sqlite:///{path}"
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(parsed, pool_size=8, max_overflow=-1)
+            _configure_sqlite(engine)
+            return engine
+        return create_engine(parsed, pool_size=8, max_overflow=32, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise RequestError(
+            f"DEPLOYENGINE_DATABASE_URL cannot be used ({error}): write "
+            "postgresql+psycopg://user@host/name (needs the extra 'postgres') or sqlite:///file"
+        ) from error
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # NORMAL may lose the last commits when the host itself loses power, never when a process
+        # dies; a claim lost that way is found again by the ticket on the machine.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.info.get("begin", "BEGIN"))

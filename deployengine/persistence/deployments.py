@@ -1,0 +1,163 @@
+"""Deployments: a release on its way into one environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+
+from deployengine.domain.deployment import DeploymentState
+from deployengine.persistence.records import DeploymentRecord, NewDeployment
+from deployengine.persistence.schema import OPEN_DEPLOYMENT, batch_release, deployment
+
+COLUMNS = tuple(column for column in deployment.c if column.name != "plan")
+_OPEN = (DeploymentState.QUEUED, DeploymentState.RUNNING, DeploymentState.PAUSED)
+_BY_ID = select(*COLUMNS).where(deployment.c.id == bindparam("which"))
+
+
+class Deployments:
+    """Deployments and their lawful moves; a move that is not lawful any more changes nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, new: NewDeployment, ticket: int, now: datetime) -> int:
+        """Stores a queued deployment with its plan and returns its id."""
+        statement = insert(deployment).values(
+            release_id=new.release_id,
+            project=new.project,
+            version=new.version,
+            environment=new.environment,
+            phase=new.phase,
+            automatic=new.automatic,
+            plan=new.plan,
+            tag=new.plan["tag"],
+            state=DeploymentState.QUEUED,
+            ticket=ticket,
+            created_at=now,
+        )
+        return int(self._connection.execute(statement.returning(deployment.c.id)).scalar_one())
+
+    def get(self, deployment_id: int) -> DeploymentRecord | None:
+        """The deployment with this id."""
+        row = self._connection.execute(_BY_ID, {"which": deployment_id}).first()
+        return _record(row) if row else None
+
+    def locked(self, deployment_id: int) -> DeploymentRecord | None:
+        """The same, holding its row to the end of the transaction."""
+        row = self._connection.execute(_BY_ID.with_for_update(), {"which": deployment_id}).first()
+        return _record(row) if row else None
+
+    def plan(self, deployment_id: int) -> dict[str, Any]:
+        """The stored plan."""
+        query = select(deployment.c.plan).where(deployment.c.id == deployment_id)
+        document: dict[str, Any] = self._connection.execute(query).scalar_one()
+        return document
+
+    def begin(self, deployment_id: int, now: datetime) -> bool:
+        """Queued to running; whether this call did it."""
+        return self._move(
+            deployment_id, [DeploymentState.QUEUED], state=DeploymentState.RUNNING, started_at=now
+        )
+
+    def end(
+        self, deployment_id: int, state: DeploymentState, message: str | None, now: datetime
+    ) -> bool:
+        """To a final state; whether this call did it."""
+        return self._move(deployment_id, _OPEN, state=state, finished_at=now, message=message)
+
+    def request_cancel(self, deployment_id: int, now: datetime) -> None:
+        """Marks an open deployment, so that it opens no further step and ends as cancelled."""
+        self._move(deployment_id, _OPEN, cancel_requested_at=now)
+
+    def _move(
+        self, deployment_id: int, from_states: Sequence[DeploymentState], **values: Any
+    ) -> bool:
+        statement = update(deployment).where(
+            deployment.c.id == deployment_id, deployment.c.state.in_(from_states)
+        )
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def of_release(self, release_id: int) -> list[DeploymentRecord]:
+        """The release's deployments, the oldest first."""
+        return self._list(select(*COLUMNS).where(deployment.c.release_id == release_id))
+
+    def of_batch(self, batch_id: int) -> list[DeploymentRecord]:
+        """The deployments of the batch's releases, the oldest first."""
+        query = select(*COLUMNS).join(
+            batch_release, batch_release.c.release_id == deployment.c.release_id
+        )
+        return self._list(query.where(batch_release.c.batch_id == batch_id))
+
+    def open(self) -> list[DeploymentRecord]:
+        """All that have not ended, the oldest first."""
+        return self._list(select(*COLUMNS).where(OPEN_DEPLOYMENT))
+
+    def count_open(self) -> int:
+        """How many have not ended."""
+        query = select(func.count()).select_from(deployment).where(OPEN_DEPLOYMENT)
+        return int(self._connection.execute(query).scalar_one())
+
+    def still_queued(self, deployment_ids: Sequence[int]) -> set[int]:
+        """Those of these that have not begun."""
+        query = select(deployment.c.id).where(
+            deployment.c.id.in_(deployment_ids), deployment.c.state == DeploymentState.QUEUED
+        )
+        return set(self._connection.execute(query).scalars())
+
+    def some(
+        self,
+        project: str | None = None,
+        environment: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+    ) -> list[DeploymentRecord]:
+        """Those that match, the newest first."""
+        query = select(*COLUMNS).order_by(deployment.c.id.desc()).limit(limit)
+        for column, value in (
+            (deployment.c.project, project),
+            (deployment.c.environment, environment),
+            (deployment.c.state, state),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        return [_record(row) for row in self._connection.execute(query)]
+
+    def succeeded_environments(self, release_id: int) -> set[str]:
+        """Where the release has succeeded."""
+        query = select(deployment.c.environment).where(
+            deployment.c.release_id == release_id,
+            deployment.c.state == DeploymentState.SUCCEEDED,
+        )
+        return set(self._connection.execute(query).scalars())
+
+    def newer_release_in(self, project: str, environment: str, release_id: int) -> str | None:
+        """The version of a newer release that is in the environment or on its way there."""
+        query = select(deployment.c.version).where(
+            deployment.c.project == project,
+            deployment.c.environment == environment,
+            deployment.c.release_id > release_id,
+            deployment.c.state.in_((*_OPEN, DeploymentState.SUCCEEDED)),
+        )
+        return self._connection.execute(query.limit(1)).scalar()
+
+    def was_started_by_itself(self, release_id: int, environment: str) -> bool:
+        """Whether the release has been promoted to the environment already."""
+        query = select(func.count()).where(
+            deployment.c.release_id == release_id,
+            deployment.c.environment == environment,
+            deployment.c.automatic,
+        )
+        return bool(self._connection.execute(query).scalar())
+
+    def _list(self, query: Select[Any]) -> list[DeploymentRecord]:
+        rows = self._connection.execute(query.order_by(deployment.c.id))
+        return [_record(row) for row in rows]
+
+
+def _record(row: Any) -> DeploymentRecord:
+    values = row._asdict()
+    values["state"] = DeploymentState(values["state"])
+    return DeploymentRecord(**values)

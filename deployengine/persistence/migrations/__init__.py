@@ -1,0 +1,1 @@
+"""Alembic's scripts, one folder of revisions."""

@@ -1,0 +1,113 @@
+"""What the repositories hand out: frozen rows, without SQLAlchemy in their types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deployengine.domain.deployment import DeploymentState, RunState, StepState
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """A release without its snapshot."""
+
+    id: int
+    project: str
+    version: str
+    channel: str | None
+    digest: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """A named set of releases; ``digest`` is that of its rows."""
+
+    id: int
+    name: str
+    digest: str
+    created_at: datetime
+    cancelled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """A deployment without its plan."""
+
+    id: int
+    release_id: int
+    project: str
+    version: str
+    environment: str
+    phase: str
+    automatic: bool
+    state: DeploymentState
+    ticket: int
+    tag: str
+    message: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step of a deployment and how many of its runs have not ended."""
+
+    deployment_id: int
+    position: int
+    name: str
+    state: StepState
+    open_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A step run: one attempt of one step on one machine."""
+
+    id: int
+    deployment_id: int
+    step: int
+    place: int
+    machine: str
+    attempt: int
+    state: RunState
+    lock_mode: str
+    ticket: int | None
+    fence: int | None
+    worker: str | None
+    ready_at: datetime | None
+    granted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested_at: datetime | None
+    exit_code: int | None
+    message: str | None
+    outputs: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker process and when it was last heard of."""
+
+    name: str
+    task_cap: int
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeployment:
+    """What is stored when a deployment is requested."""
+
+    release_id: int
+    project: str
+    version: str
+    environment: str
+    phase: str
+    automatic: bool
+    plan: Mapping[str, Any]

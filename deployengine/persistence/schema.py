@@ -1,0 +1,212 @@
+"""The tables. Rows are written by the repositories beside this module and by nobody else.
+
+State columns hold the words of ``deployengine.domain.deployment``; counters replace sequences so
+that numbers are drawn inside the transaction that uses them and come in commit order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A UTC instant with microseconds; refuses naive ones on the way in."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite numbers rows by itself only for a column that is plainly INTEGER.
+Identity = BigInteger().with_variant(Integer, "sqlite")
+
+catalog_item = Table(
+    "catalog_item",
+    metadata,
+    Column("kind", String(32), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("project", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("channel", String(255)),
+    Column("digest", String(64), nullable=False),
+    Column("snapshot", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("project", "version"),
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("cancelled_at", Instant),
+)
+
+batch_release = Table(
+    "batch_release",
+    metadata,
+    Column("batch_id", ForeignKey(batch.c.id), primary_key=True),
+    Column("release_id", ForeignKey(release.c.id), primary_key=True, index=True),
+    Column("position", Integer, nullable=False),
+)
+
+# The rows that housekeeping looks at, each with a partial index of its own. A query must state the
+# same condition in the same words, or SQLite reads the whole table.
+OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running')")
+OPEN_RUN = text("step_run.state in ('waiting', 'running')")
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("release_id", ForeignKey(release.c.id), nullable=False, index=True),
+    Column("project", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("environment", String(255), nullable=False),
+    Column("phase", String(255), nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("ticket", BigInteger, nullable=False, unique=True),
+    Column("tag", String(255), nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("message", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("cancel_requested_at", Instant),
+    # Promotion by itself happens once per release and environment, whatever is delivered twice.
+    Index(
+        "uq_deployment_automatic",
+        "release_id",
+        "environment",
+        unique=True,
+        sqlite_where=text("automatic"),
+        postgresql_where=text("automatic"),
+    ),
+    Index("ix_deployment_project_environment", "project", "environment"),
+    Index(
+        "ix_deployment_open",
+        "state",
+        sqlite_where=text("state in ('queued', 'running')"),
+        postgresql_where=text("state in ('queued', 'running')"),
+    ),
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("deployment_id", ForeignKey(deployment.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("open_runs", Integer, nullable=False),
+    Column("done_at", Instant),
+)
+
+step_run = Table(
+    "step_run",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("deployment_id", ForeignKey(deployment.c.id), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("machine", String(255), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lock_mode", String(16), nullable=False),
+    Column("ticket", BigInteger, unique=True),
+    Column("fence", BigInteger),
+    Column("worker", String(255)),
+    Column("ready_at", Instant),
+    Column("granted_at", Instant),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("cancel_requested_at", Instant),
+    Column("exit_code", Integer),
+    Column("message", Text),
+    Column("outputs", JSON),
+    UniqueConstraint("deployment_id", "step", "machine", "attempt"),
+    Index(
+        "ix_step_run_open",
+        "state",
+        sqlite_where=text("state in ('waiting', 'running')"),
+        postgresql_where=text("state in ('waiting', 'running')"),
+    ),
+)
+
+run_output = Table(
+    "run_output",
+    metadata,
+    Column("run_id", ForeignKey(step_run.c.id), primary_key=True),
+    # Positions in the ticket's output in bytes, so that a later reader knows where to go on.
+    Column("start", BigInteger, primary_key=True),
+    Column("stop", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("task_cap", Integer, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)

@@ -1,0 +1,261 @@
+"""Step runs: one attempt of one step on one machine, and its lawful moves.
+
+Every move is a compare-and-set, so a message that comes late or twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from deployengine.domain.deployment import RunState
+from deployengine.persistence.records import RunRecord
+from deployengine.persistence.schema import OPEN_RUN, batch_release, deployment, step_run
+
+_CLAIM = (
+    update(step_run)
+    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.WAITING)
+    .values(
+        state=RunState.RUNNING,
+        worker=bindparam("by"),
+        fence=bindparam("number"),
+        granted_at=bindparam("granted"),
+        started_at=bindparam("started"),
+    )
+    .returning(*step_run.c)
+)
+_END = (
+    update(step_run)
+    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.RUNNING)
+    .values(
+        state=bindparam("to"),
+        finished_at=bindparam("at"),
+        exit_code=bindparam("code"),
+        message=bindparam("text"),
+        outputs=bindparam("values"),
+    )
+    .returning(step_run.c.id)
+)
+
+
+class StepRuns:
+    """Step runs by id and by deployment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, deployment_id: int, step: int, runs: Sequence[tuple[str, str]]) -> None:
+        """Stores a step's first attempts as pending, from ``(machine, lock mode)`` in order."""
+        rows = [
+            {
+                "deployment_id": deployment_id,
+                "step": step,
+                "place": place,
+                "machine": machine,
+                "attempt": 1,
+                "state": RunState.PENDING,
+                "lock_mode": mode,
+            }
+            for place, (machine, mode) in enumerate(runs)
+        ]
+        if rows:
+            self._connection.execute(insert(step_run), rows)
+
+    def make_ready(
+        self, deployment_id: int, step: int, first_ticket: int, now: datetime
+    ) -> list[RunRecord]:
+        """Pending to waiting for the whole step, with tickets in the order of its machines."""
+        self._connection.execute(
+            update(step_run)
+            .where(
+                step_run.c.deployment_id == deployment_id,
+                step_run.c.step == step,
+                step_run.c.state == RunState.PENDING,
+            )
+            .values(state=RunState.WAITING, ready_at=now, ticket=first_ticket + step_run.c.place)
+        )
+        return self.of_step(deployment_id, step)
+
+    def add_attempt(self, failed: RunRecord, ticket: int, now: datetime) -> RunRecord:
+        """Stores the next attempt of a run that failed, waiting with a ticket of its own."""
+        statement = insert(step_run).values(
+            deployment_id=failed.deployment_id,
+            step=failed.step,
+            place=failed.place,
+            machine=failed.machine,
+            attempt=failed.attempt + 1,
+            state=RunState.WAITING,
+            lock_mode=failed.lock_mode,
+            ticket=ticket,
+            ready_at=now,
+        )
+        return _record(self._connection.execute(statement.returning(*step_run.c)).one())
+
+    def claim(
+        self, run_id: int, worker: str, fence: int, granted_at: datetime, now: datetime
+    ) -> RunRecord | None:
+        """Waiting to running; ``None`` when it is not waiting any more."""
+        row = self._connection.execute(
+            _CLAIM,
+            {
+                "which": run_id,
+                "by": worker,
+                "number": fence,
+                "granted": granted_at,
+                "started": now,
+            },
+        ).one_or_none()
+        return _record(row) if row else None
+
+    def end(
+        self,
+        run_id: int,
+        state: RunState,
+        now: datetime,
+        exit_code: int | None = None,
+        message: str | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Running to a final state; whether this call did it."""
+        return (
+            self._connection.execute(
+                _END,
+                {
+                    "which": run_id,
+                    "to": state,
+                    "at": now,
+                    "code": exit_code,
+                    "text": message,
+                    "values": outputs,
+                },
+            ).one_or_none()
+            is not None
+        )
+
+    def cancel_parked(self, deployment_id: int, now: datetime) -> list[RunRecord]:
+        """Pending and waiting to cancelled; those that were waiting (the others held no place)."""
+        waiting = self._connection.execute(
+            update(step_run)
+            .where(
+                step_run.c.deployment_id == deployment_id,
+                step_run.c.state == RunState.WAITING,
+            )
+            .values(state=RunState.CANCELLED, finished_at=now)
+            .returning(*step_run.c)
+        ).all()
+        self.give_up_pending(deployment_id, RunState.CANCELLED, now)
+        return [_record(row) for row in waiting]
+
+    def give_up_pending(
+        self, deployment_id: int, state: RunState, now: datetime, step: int | None = None
+    ) -> None:
+        """Pending to skipped or cancelled, for one step or for all."""
+        statement = update(step_run).where(
+            step_run.c.deployment_id == deployment_id, step_run.c.state == RunState.PENDING
+        )
+        if step is not None:
+            statement = statement.where(step_run.c.step == step)
+        self._connection.execute(statement.values(state=state, finished_at=now))
+
+    def request_cancel(self, deployment_id: int, now: datetime) -> list[int]:
+        """Marks the running ones; the ids of all that are marked and still run."""
+        self._connection.execute(
+            update(step_run)
+            .where(
+                step_run.c.deployment_id == deployment_id,
+                step_run.c.state == RunState.RUNNING,
+                step_run.c.cancel_requested_at.is_(None),
+            )
+            .values(cancel_requested_at=now)
+        )
+        query = select(step_run.c.id).where(
+            step_run.c.deployment_id == deployment_id, step_run.c.state == RunState.RUNNING
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def cancelling(self) -> list[int]:
+        """The ids of running ones that are to be cancelled."""
+        query = select(step_run.c.id).where(
+            OPEN_RUN,
+            step_run.c.state == RunState.RUNNING,
+            step_run.c.cancel_requested_at.is_not(None),
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def get(self, run_id: int) -> RunRecord | None:
+        """The run with this id."""
+        row = self._connection.execute(select(step_run).where(step_run.c.id == run_id)).first()
+        return _record(row) if row else None
+
+    def some(self, run_ids: Sequence[int]) -> list[RunRecord]:
+        """Those of these ids, in order of id."""
+        query = select(step_run).where(step_run.c.id.in_(run_ids)).order_by(step_run.c.id)
+        return [_record(row) for row in self._connection.execute(query)]
+
+    def of_step(self, deployment_id: int, step: int) -> list[RunRecord]:
+        """The runs of a step that wait or run, in order of place."""
+        query = select(step_run).where(
+            step_run.c.deployment_id == deployment_id,
+            step_run.c.step == step,
+            step_run.c.state.in_((RunState.WAITING, RunState.RUNNING)),
+        )
+        return [_record(row) for row in self._connection.execute(query.order_by(step_run.c.place))]
+
+    def of_deployment(self, deployment_id: int) -> list[RunRecord]:
+        """All runs of a deployment by step, machine and attempt."""
+        query = select(step_run).where(step_run.c.deployment_id == deployment_id)
+        order = (step_run.c.step, step_run.c.place, step_run.c.attempt)
+        return [_record(row) for row in self._connection.execute(query.order_by(*order))]
+
+    def of_batch(self, batch_id: int) -> list[RunRecord]:
+        """All runs of the batch's releases."""
+        query = (
+            select(*step_run.c)
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .join(batch_release, batch_release.c.release_id == deployment.c.release_id)
+            .where(batch_release.c.batch_id == batch_id)
+            .order_by(step_run.c.id)
+        )
+        return [_record(row) for row in self._connection.execute(query)]
+
+    def open(self) -> list[RunRecord]:
+        """All that wait or run, in order of ticket."""
+        query = select(step_run).where(OPEN_RUN).order_by(step_run.c.ticket)
+        return [_record(row) for row in self._connection.execute(query)]
+
+    def count_open(self) -> int:
+        """How many wait or run."""
+        query = select(func.count()).select_from(step_run).where(OPEN_RUN)
+        return int(self._connection.execute(query).scalar_one())
+
+    def still_waiting(self, run_ids: Sequence[int]) -> set[int]:
+        """Those of these that no worker has claimed."""
+        query = select(step_run.c.id).where(
+            step_run.c.id.in_(run_ids), step_run.c.state == RunState.WAITING
+        )
+        return set(self._connection.execute(query).scalars())
+
+    def any_unsuccessful(self, deployment_id: int) -> bool:
+        """Whether the last attempt of some run of the deployment ended other than well."""
+        later = step_run.alias()
+        superseded = select(later.c.id).where(
+            later.c.deployment_id == step_run.c.deployment_id,
+            later.c.step == step_run.c.step,
+            later.c.machine == step_run.c.machine,
+            later.c.attempt > step_run.c.attempt,
+        )
+        query = select(step_run.c.id).where(
+            step_run.c.deployment_id == deployment_id,
+            step_run.c.state.in_((RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN)),
+            ~superseded.exists(),
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+
+def _record(row: Any) -> RunRecord:
+    values = row._asdict()
+    values["state"] = RunState(values["state"])
+    return RunRecord(**values)

@@ -1,0 +1,106 @@
+"""Steps of deployments: the barrier. Who brings ``open_runs`` to zero resumes the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from deployengine.domain.deployment import StepState
+from deployengine.persistence.records import StepRecord
+from deployengine.persistence.schema import OPEN_DEPLOYMENT, deployment, step
+
+_COLUMNS = (step.c.deployment_id, step.c.position, step.c.name, step.c.state, step.c.open_runs)
+_COUNT_DOWN = (
+    update(step)
+    .where(step.c.deployment_id == bindparam("of"), step.c.position == bindparam("at"))
+    .values(open_runs=step.c.open_runs - bindparam("ended"))
+    .returning(step.c.open_runs)
+)
+
+
+class Steps:
+    """The steps of deployments and their lawful moves."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, deployment_id: int, names: Sequence[str]) -> None:
+        """Stores a deployment's steps as pending."""
+        rows = [
+            {
+                "deployment_id": deployment_id,
+                "position": position,
+                "name": name,
+                "state": StepState.PENDING,
+                "open_runs": 0,
+            }
+            for position, name in enumerate(names)
+        ]
+        self._connection.execute(insert(step), rows)
+
+    def of(self, deployment_id: int) -> list[StepRecord]:
+        """The deployment's steps in order."""
+        query = select(*_COLUMNS).where(step.c.deployment_id == deployment_id)
+        return [_record(row) for row in self._connection.execute(query.order_by(step.c.position))]
+
+    def open(self, deployment_id: int, position: int, runs: int) -> bool:
+        """Pending to open with so many runs to wait for; whether this call did it."""
+        return self._move(
+            deployment_id, position, StepState.PENDING, state=StepState.OPEN, open_runs=runs
+        )
+
+    def skip(self, deployment_id: int, position: int, now: datetime) -> bool:
+        """Pending to done; whether this call did it."""
+        return self._move(
+            deployment_id, position, StepState.PENDING, state=StepState.DONE, done_at=now
+        )
+
+    def state(self, deployment_id: int, position: int) -> StepState:
+        """Where the step is."""
+        query = select(step.c.state).where(
+            step.c.deployment_id == deployment_id, step.c.position == position
+        )
+        return StepState(self._connection.execute(query).scalar_one())
+
+    def count_down(self, deployment_id: int, position: int, ended: int, now: datetime) -> bool:
+        """Takes runs that have ended off the count; whether they were the last of the step.
+
+        The row stays locked to the end of the transaction, so exactly one caller is the last.
+        """
+        left = self._connection.execute(
+            _COUNT_DOWN, {"of": deployment_id, "at": position, "ended": ended}
+        ).scalar_one()
+        return left == 0 and self._move(
+            deployment_id, position, StepState.OPEN, state=StepState.DONE, done_at=now
+        )
+
+    def stalled(self, before: datetime) -> list[int]:
+        """Running deployments that have no open step since then: their next link got lost."""
+        busy = select(step.c.position).where(
+            step.c.deployment_id == deployment.c.id,
+            (step.c.state == StepState.OPEN) | (step.c.done_at >= before),
+        )
+        query = select(deployment.c.id).where(
+            OPEN_DEPLOYMENT,
+            deployment.c.state == "running",
+            deployment.c.started_at < before,
+            ~busy.exists(),
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def _move(self, deployment_id: int, position: int, from_state: StepState, **to: Any) -> bool:
+        statement = update(step).where(
+            step.c.deployment_id == deployment_id,
+            step.c.position == position,
+            step.c.state == from_state,
+        )
+        return self._connection.execute(statement.values(**to)).rowcount == 1
+
+
+def _record(row: Any) -> StepRecord:
+    return StepRecord(
+        row.deployment_id, row.position, row.name, StepState(row.state), row.open_runs
+    )

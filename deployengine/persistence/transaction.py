@@ -1,0 +1,75 @@
+"""One transaction: the repositories over one connection."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from sqlalchemy import Connection
+
+from deployengine.persistence.batches import Batches
+from deployengine.persistence.catalog_items import CatalogItems
+from deployengine.persistence.counters import Counters
+from deployengine.persistence.deployments import Deployments
+from deployengine.persistence.outputs import Outputs
+from deployengine.persistence.releases import Releases
+from deployengine.persistence.step_runs import StepRuns
+from deployengine.persistence.steps import Steps
+from deployengine.persistence.views import Views
+from deployengine.persistence.workers import Workers
+
+
+class Transaction:
+    """Gives each repository once; all of them speak in the same transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Batches."""
+        return Batches(self._connection)
+
+    @cached_property
+    def catalog(self) -> CatalogItems:
+        """The applied catalog."""
+        return CatalogItems(self._connection)
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Tickets, fences and generations."""
+        return Counters(self._connection)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Deployments."""
+        return Deployments(self._connection)
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What the scripts printed."""
+        return Outputs(self._connection)
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Releases."""
+        return Releases(self._connection)
+
+    @cached_property
+    def runs(self) -> StepRuns:
+        """Step runs."""
+        return StepRuns(self._connection)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Steps of deployments."""
+        return Steps(self._connection)
+
+    @cached_property
+    def views(self) -> Views:
+        """Read-only summaries."""
+        return Views(self._connection)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """Worker processes."""
+        return Workers(self._connection)

@@ -1,0 +1,62 @@
+"""Read-only summaries that would cost many small queries otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from deployengine.domain.deployment import RunState
+from deployengine.persistence.schema import batch_release, deployment, release, step_run
+
+
+class Views:
+    """Counts for progress and durations for forecasts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def run_counts(self, batch_id: int) -> dict[tuple[str, RunState], int]:
+        """How many runs of the batch are in each state, by environment."""
+        query = (
+            select(deployment.c.environment, step_run.c.state, func.count())
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .join(batch_release, batch_release.c.release_id == deployment.c.release_id)
+            .where(batch_release.c.batch_id == batch_id)
+            .group_by(deployment.c.environment, step_run.c.state)
+        )
+        rows = self._connection.execute(query)
+        return {(environment, RunState(state)): count for environment, state, count in rows}
+
+    def granted_counts(self, batch_id: int, granted: Sequence[int]) -> dict[str, int]:
+        """How many of these granted runs no worker has claimed yet, by environment."""
+        if not granted:
+            return {}
+        query = (
+            select(deployment.c.environment, func.count().label("runs"))
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .join(batch_release, batch_release.c.release_id == deployment.c.release_id)
+            .where(
+                batch_release.c.batch_id == batch_id,
+                step_run.c.id.in_(granted),
+                step_run.c.state == RunState.WAITING,
+            )
+            .group_by(deployment.c.environment)
+        )
+        return {row.environment: row.runs for row in self._connection.execute(query)}
+
+    def durations(self, machine: str | None = None, limit: int = 50) -> list[float]:
+        """Seconds that the latest successful runs took, on one machine or on any."""
+        query = select(step_run.c.started_at, step_run.c.finished_at).where(
+            step_run.c.state == RunState.SUCCEEDED
+        )
+        if machine is not None:
+            query = query.where(step_run.c.machine == machine)
+        rows = self._connection.execute(query.order_by(step_run.c.id.desc()).limit(limit))
+        return [(row.finished_at - row.started_at).total_seconds() for row in rows]
+
+    def release_names(self, release_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+        """Project and version by release id."""
+        query = select(release.c.id, release.c.project, release.c.version)
+        rows = self._connection.execute(query.where(release.c.id.in_(release_ids)))
+        return {row.id: (row.project, row.version) for row in rows}

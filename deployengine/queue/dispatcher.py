@@ -1,0 +1,116 @@
+"""The engine's dispatcher over Celery: task names, ids, and a label for people who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from celery import Celery, chain
+from celery.canvas import Signature
+from kombu.exceptions import OperationalError
+from redis import Redis
+
+from deployengine.domain.errors import Unreachable
+from deployengine.domain.identity import run_id
+from deployengine.engine.ports import Backlog, GrantedRun, Link, LinkKind
+from deployengine.queue.app import (
+    BEGIN,
+    CANCEL_RUNS,
+    CONTROL_QUEUE,
+    FINISH,
+    KEY_PREFIX,
+    RUN,
+    RUNS_QUEUE,
+    STEP,
+)
+
+_NAMES = {LinkKind.BEGIN: BEGIN, LinkKind.STEP: STEP, LinkKind.FINISH: FINISH}
+
+
+class CeleryDispatcher:
+    """Sends links as one chain and runs as single tasks.
+
+    A run's message bears the run's own id, so that a monitor shows one task for it, parked,
+    granted and done, however often it is sent. ``watched`` says whether anybody listens to events.
+    """
+
+    def __init__(
+        self, app: Celery, redis: Redis, watched: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._app = app
+        self._redis = redis
+        self.watched = watched
+
+    def chain(self, links: Sequence[Link]) -> None:
+        """Has the links done in order, each when the one before has ended."""
+        signatures = [self._signature(link) for link in links]
+        with _reachable():
+            if len(signatures) == 1:
+                signatures[0].apply_async()
+            else:
+                chain(*signatures, app=self._app).apply_async()
+
+    def runs(self, granted: Sequence[GrantedRun]) -> None:
+        """Hands each run to whichever worker has a free slot."""
+        with _reachable(), self._app.producer_or_acquire() as producer:
+            for run in granted:
+                self._app.send_task(
+                    RUN,
+                    args=(run.run_id, run.granted_at.timestamp()),
+                    task_id=run_id(run.run_id),
+                    queue=RUNS_QUEUE,
+                    argsrepr=run.label,
+                    kwargsrepr="",
+                    producer=producer,
+                )
+
+    def parked(self, labels: Sequence[tuple[int, str]]) -> None:
+        """Shows these runs as PARKED to those who watch events."""
+        if not self.watched():
+            return
+        with _reachable(), self._app.events.default_dispatcher() as events:
+            for number, label in labels:
+                events.send(
+                    "task-parked", uuid=run_id(number), name=RUN, args=label, kwargs="", retries=0
+                )
+
+    def cancel(self, run_ids: Sequence[int]) -> None:
+        """Tells all workers; those that run none of these do nothing."""
+        with _reachable():
+            self._app.control.broadcast(CANCEL_RUNS, arguments={"runs": list(run_ids)})
+
+    def backlog(self) -> Backlog:
+        """The lengths of the two queues."""
+        links, runs = (
+            int(self._redis.llen(f"{KEY_PREFIX}{queue}")) for queue in (CONTROL_QUEUE, RUNS_QUEUE)
+        )
+        return Backlog(links, runs)
+
+    def _signature(self, link: Link) -> Signature:
+        args = (
+            (link.deployment_id,)
+            if link.kind is not LinkKind.STEP
+            else (
+                link.deployment_id,
+                link.position,
+            )
+        )
+        return Signature(
+            _NAMES[link.kind],
+            args=args,
+            immutable=True,
+            app=self._app,
+            options={"queue": CONTROL_QUEUE, "argsrepr": link.label, "kwargsrepr": ""},
+        )
+
+
+class _reachable:
+    """Turns a broker that does not answer into the error people are told."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OperationalError):
+            raise Unreachable(
+                "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
+            ) from error

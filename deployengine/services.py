@@ -1,0 +1,205 @@
+"""The only place that joins parts: settings in, a ready engine out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from celery import Celery
+from redis import Redis
+
+from deployengine.domain.environment import Machine
+from deployengine.embedded.broker_url import broker_url
+from deployengine.embedded.master_key import master_key
+from deployengine.embedded.redis_server import EmbeddedRedis
+from deployengine.engine.archive import Archive
+from deployengine.engine.batches import Batches
+from deployengine.engine.catalogs import Catalogs
+from deployengine.engine.clock import SystemClock
+from deployengine.engine.deployments import Deployments
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.phases import Phases
+from deployengine.engine.ports import Clock
+from deployengine.engine.queries import Queries
+from deployengine.engine.recovery import Recovery
+from deployengine.engine.releases import Releases
+from deployengine.engine.roll import Roll
+from deployengine.engine.step_runs import StepRuns
+from deployengine.engine.waits import Waits
+from deployengine.locks import MachineLocks
+from deployengine.persistence import Database
+from deployengine.persistence.migrate import prepare
+from deployengine.queue.app import make_app
+from deployengine.queue.dispatcher import CeleryDispatcher
+from deployengine.sealing import SecretBox
+from deployengine.settings import Settings
+from deployengine.steps.contract import Runner
+from deployengine.steps.local import LocalRunner
+
+LOCKS_PREFIX = "deployengine:locks"
+
+
+class Services:
+    """Every use case over one set of connections; parts are made when they are first used."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Services over a database that is ready; starts the embedded Redis where one is meant.
+
+        Raises ``Unreachable`` when the database cannot be reached or is not up to date.
+        """
+        services = cls(settings)
+        prepare(services.database)
+        return services
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes connections; servers go on."""
+        for name in ("redis", "database", "app"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    @cached_property
+    def database(self) -> Database:
+        """SQLite in the home, or PostgreSQL."""
+        return Database(self.settings.database_url)
+
+    @cached_property
+    def embedded_redis(self) -> EmbeddedRedis:
+        """The server in the home, whether it runs or not."""
+        return EmbeddedRedis(self.settings.home)
+
+    @cached_property
+    def redis_url(self) -> str:
+        """Where Redis is; the embedded one is started."""
+        return self.settings.redis_url or self.embedded_redis.ensure()
+
+    @cached_property
+    def redis(self) -> Redis:
+        """A client for the locks."""
+        return Redis.from_url(self.redis_url, socket_connect_timeout=5)
+
+    @cached_property
+    def app(self) -> Celery:
+        """The Celery application on that Redis."""
+        return make_app(broker_url(self.redis_url))
+
+    @cached_property
+    def secrets(self) -> SecretBox:
+        """Seals and unseals with the master key."""
+        return SecretBox(master_key(self.settings))
+
+    @cached_property
+    def locks(self) -> MachineLocks:
+        """Admission in Redis."""
+        return MachineLocks(self.redis, LOCKS_PREFIX)
+
+    @cached_property
+    def dispatcher(self) -> CeleryDispatcher:
+        """Carries messages."""
+        return CeleryDispatcher(self.app, self.redis)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Plans and snapshots read before."""
+        return Archive()
+
+    @cached_property
+    def handoff(self) -> HandOff:
+        """The way in and out of admission."""
+        return HandOff(self.database, self.locks, self.dispatcher, self.archive)
+
+    @cached_property
+    def catalogs(self) -> Catalogs:
+        """Apply catalogs."""
+        return Catalogs(self.database)
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Create releases."""
+        return Releases(self.database, self.handoff, self.clock, self.secrets.unseal)
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Deploy and cancel."""
+        return Deployments(
+            self.database,
+            self.handoff,
+            self.dispatcher,
+            self.archive,
+            self.clock,
+            self.secrets.unseal,
+        )
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Run, watch and cancel batches."""
+        return Batches(
+            self.database, self.handoff, self.deployments, self.clock, self.secrets.unseal
+        )
+
+    @cached_property
+    def phases(self) -> Phases:
+        """Carry deployments through their steps."""
+        return Phases(self.database, self.handoff, self.archive, self.clock, self.secrets.unseal)
+
+    @cached_property
+    def step_runs(self) -> StepRuns:
+        """Carry step runs out."""
+        return StepRuns(
+            self.database,
+            self.handoff,
+            self.archive,
+            self.clock,
+            self._runner_of,
+            self.secrets.unseal,
+            output_interval=timedelta(seconds=self.settings.output_interval),
+            grace=timedelta(seconds=self.settings.cancel_grace),
+        )
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """Find what got lost."""
+        return Recovery(
+            self.database, self.locks, self.handoff, self.dispatcher, self.archive, self.clock
+        )
+
+    @cached_property
+    def roll(self) -> Roll:
+        """Which workers there are."""
+        return Roll(self.database, self.clock, self.settings.housekeeping_interval)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """Look things up."""
+        return Queries(self.database, self.locks, self.secrets.unseal)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """Say what waits for what."""
+        return Waits(self.database, self.locks, self.archive, self.clock)
+
+    def workdir_of(self, machine: Machine) -> Path:
+        """The folder of a local machine; a relative one counts from the home."""
+        workdir = str(machine.connection["workdir"]).replace("#{machine}", machine.name)
+        return Path(self.settings.home, workdir)
+
+    def _runner_of(self, machine: Machine) -> Runner:
+        return LocalRunner(str(self.workdir_of(machine)))

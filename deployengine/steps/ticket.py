@@ -1,0 +1,112 @@
+"""What stands in a ticket's folder: the same on every machine, however it is reached.
+
+script, variables   written by the starter before the wrapper starts
+state               made exclusively by the wrapper that runs the script (or by who cancels first)
+output, exit        the wrapper's; exit is whole or absent
+outputs             what ``set_output`` appended: name NUL value NUL
+cancelled           there, when somebody is ending or ended the process group
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Recorded for a run that was cancelled before its script began: 128 + TERM.
+CANCELLED_BEFORE_START = 143
+#: For a run whose wrapper had to be killed, too: 128 + KILL.
+KILLED = 137
+
+_CANCELLED = b"cancelled\nend\n"
+_EXIT = re.compile(rb" *(\d{1,3})\n")
+_ENCODING = ("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The wrapper's process, which leads its group. The rest tells it from a later namesake."""
+
+    pid: int
+    #: In clock ticks since boot.
+    started: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The record that a run began. Without a leader it never did, or the record is damaged."""
+
+    fence: int
+    leader: Leader | None
+    #: Cancelled before its script could begin: it never will.
+    cancelled: bool = False
+
+
+def encode(text: str) -> bytes:
+    """The bytes of a text as they go into a file, and as a process gets them."""
+    return text.encode(*_ENCODING)
+
+
+def interpreter(script: str) -> tuple[str, ...]:
+    """The words that read the script: those of its ``#!`` line as the kernel cuts it, or sh.
+
+    The script file itself is never executed: that would fail now and then in a process with many
+    threads ("text file busy"), and always on a disk mounted noexec.
+    """
+    first, _, _ = script.partition("\n")
+    words = tuple(first[2:].split(None, 1)) if first.startswith("#!") else ()
+    return tuple(word.strip() for word in words) or ("/bin/sh",)
+
+
+def render_variables(variables: Mapping[str, str]) -> bytes:
+    """A shell ``case`` over ``$name``: ``get_variable`` needs no program beside the shell."""
+    lines = ["case $name in"]
+    for name, value in variables.items():
+        lines.append(f"{_any_case(name.strip())}) found=yes value={_quoted(value)} ;;")
+    return encode("\n".join([*lines, "esac", ""]))
+
+
+def _any_case(name: str) -> str:
+    letters = (
+        f"[{c.upper()}{c.lower()}]" if c.isascii() and c.isalpha() else _quoted(c) for c in name
+    )
+    return "".join(letters) or "''"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def cancelled_before_start() -> bytes:
+    """The state file of a run that must never begin."""
+    return _CANCELLED
+
+
+def parse_state(content: bytes) -> Begun | None:
+    """The record, or ``None`` as long as it is not whole."""
+    if content == _CANCELLED:
+        return Begun(fence=0, leader=None, cancelled=True)
+    try:
+        fence, boot, stat, end, rest = content.decode().split("\n")
+        if (end, rest) != ("end", ""):
+            return None
+        # The process name stands in brackets and may hold anything; the start time is field 22.
+        pid, fields = stat.split()[1], stat.rpartition(")")[2].split()
+        leader = Leader(int(pid), int(fields[19]), boot.split()[1])
+        return Begun(int(fence.split()[1]), leader)
+    except (ValueError, IndexError):
+        return None
+
+
+def parse_exit(content: bytes) -> int | None:
+    """The exit status, or ``None`` for anything that the wrapper would not have written."""
+    match = _EXIT.fullmatch(content)
+    code = int(match[1]) if match else 256
+    return code if code <= 255 else None
+
+
+def parse_outputs(content: bytes) -> dict[str, str]:
+    """The stored outputs; a record cut short by a full disk is left out."""
+    parts = content.decode("utf-8", "replace").split("\0")
+    return dict(zip(parts[:-1:2], parts[1:-1:2], strict=False))

@@ -1,0 +1,1 @@
+"""Celery, receiving side: ids in, one engine call each."""

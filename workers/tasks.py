@@ -1,0 +1,53 @@
+"""The tasks. Each takes ids and makes one engine call; decisions are the engine's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery, Task
+
+from deployengine.domain.deployment import RunState
+from deployengine.domain.identity import run_id
+from deployengine.queue.app import BEGIN, FINISH, RUN, STEP
+from deployengine.services import Services
+
+
+class RunFailed(Exception):
+    """A script ended badly. It is on record already; raised so that monitors show a failure."""
+
+
+def register_links(app: Celery, services: Services) -> None:
+    """Makes this process carry out the links of chains."""
+
+    @app.task(name=BEGIN, bind=True)
+    def begin(task: Task[Any, Any], deployment: int) -> None:
+        go_on(task, services.phases.begin(deployment))
+
+    @app.task(name=STEP, bind=True)
+    def step(task: Task[Any, Any], deployment: int, position: int) -> None:
+        go_on(task, services.phases.open_step(deployment, position))
+
+    @app.task(name=FINISH)
+    def finish(deployment: int) -> None:
+        services.phases.finish(deployment)
+
+    def go_on(task: Task[Any, Any], ready: bool) -> None:
+        if not ready:
+            # The chain ends here without failing; whoever ends the step sends the rest of it.
+            task.request.chain = None
+
+
+def register_runs(app: Celery, services: Services, worker: str) -> None:
+    """Makes this process run scripts in its slots."""
+
+    @app.task(name=RUN, throws=(RunFailed,))
+    def run(number: int, granted_at: float) -> str:
+        outcome = services.step_runs.execute(
+            number, datetime.fromtimestamp(granted_at, UTC), worker
+        )
+        if outcome is None:
+            return "not waiting any more"
+        if outcome.state is not RunState.SUCCEEDED:
+            raise RunFailed(f"{run_id(number)} {outcome.state}: {outcome.message}")
+        return outcome.state
