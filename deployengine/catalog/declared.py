@@ -10,30 +10,32 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deployengine.catalog.entries import Entries
+from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import as_written
 from deployengine.catalog.ranges import BadRange, expand
 
 
 def names(items: Any) -> Iterator[str]:
-    """The names of raw items, or such a list of names, ranges written out."""
+    """The names of raw items, or of such a list of names."""
     for item in items if isinstance(items, list) else ():
-        yield from _expanded(item.get("name") if isinstance(item, dict) else item)
+        name = as_written(item.get("name") if isinstance(item, dict) else item)
+        if isinstance(name, str):
+            yield name.strip()
 
 
-def inside(item: Any, key: str) -> Any:
-    """What stands at a key of a raw item, if it is a mapping."""
-    return item.get(key) if isinstance(item, dict) else None
+def inside(entry: Entry[Any], key: str) -> Iterator[str]:
+    """The names at a key of an item: as they stand there, and as a misspelt key was read."""
+    if isinstance(entry.raw, dict):
+        yield from names(entry.raw.get(key))
+    for part in getattr(entry.model, key, ()):
+        yield part if isinstance(part, str) else part.name
 
 
-def _expanded(name: Any) -> Iterable[str]:
-    name = as_written(name)
-    if not isinstance(name, str):
-        return ()
+def _expanded(name: str) -> Iterable[str]:
     try:
-        return expand(name.strip())
+        return expand(name)
     except BadRange:
-        return (name.strip(),)
+        return (name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +53,18 @@ class Declared:
     @classmethod
     def in_(cls, entries: Entries) -> Declared:
         """The names that these items declare."""
-        raw = {section: [e.raw for e in found] for section, found in entries.sections.items()}
+        of = entries.sections
+        raw = {section: [entry.raw for entry in found] for section, found in of.items()}
         return cls(
             environments=tuple(names(raw["environments"])),
-            machines=tuple(names(raw["machines"])),
-            roles=frozenset(r for m in raw["machines"] for r in names(inside(m, "roles"))),
+            machines=tuple(m for name in names(raw["machines"]) for m in _expanded(name)),
+            roles=frozenset(r for e in of["machines"] for r in inside(e, "roles")),
             phases={
-                name: tuple(names(inside(lifecycle, "phases")))
-                for lifecycle in raw["lifecycles"]
-                for name in names([lifecycle])
+                name: tuple(inside(entry, "phases"))
+                for entry in of["lifecycles"]
+                for name in names([entry.raw])
             },
             variable_sets=tuple(names(raw["variable_sets"])),
-            channels=frozenset(c for p in raw["projects"] for c in names(inside(p, "channels"))),
-            steps=frozenset(s for p in raw["projects"] for s in names(inside(p, "process"))),
+            channels=frozenset(c for e in of["projects"] for c in inside(e, "channels")),
+            steps=frozenset(s for e in of["projects"] for s in inside(e, "process")),
         )

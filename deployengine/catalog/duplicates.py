@@ -7,7 +7,7 @@ from typing import Any
 
 from deployengine.catalog import schema
 from deployengine.catalog.entries import Entries, Entry
-from deployengine.catalog.items import KINDS, variable_document, workdir
+from deployengine.catalog.items import KINDS, names, variable_document, workdir
 from deployengine.catalog.lines import Path
 from deployengine.catalog.ranges import expand
 from deployengine.domain.errors import Fault
@@ -41,7 +41,7 @@ def _items(entries: Iterable[Entry[Any]], kind: str) -> Iterator[Fault]:
     for entry in entries:
         own: set[str] = set()
         told: set[int] = set()
-        for name in expand(entry.model.name) if entry.model and entry.model.name else ():
+        for name in names(entry.model) if entry.model and entry.model.name else ():
             other = first.setdefault(name.casefold(), entry)
             again = other is not entry or name.casefold() in own
             own.add(name.casefold())
@@ -68,8 +68,8 @@ def _named(items: Iterable[Any], kind: str, place: str) -> Iterator[Named]:
 
 def _environments(lifecycle: schema.Lifecycle) -> Iterator[Named]:
     for index, phase in enumerate(lifecycle.phases):
-        for when, names in (("automatic", phase.automatic), ("manual", phase.manual)):
-            for place, name in enumerate(names):
+        for when, said in (("automatic", phase.automatic), ("manual", phase.manual)):
+            for place, name in enumerate(said):
                 yield name, f"environment {name!r}", ("phases", index, when, place)
 
 
@@ -85,7 +85,7 @@ def _variables(entry: Entry[Any], variables: Iterable[schema.Variable]) -> Itera
 
 def _variable(variable: schema.Variable, index: int) -> Named:
     scope = Scope.from_document(variable_document(variable)["scope"])
-    alike = "/".join(f"{kind} {sorted(names)}" for kind, names in scope.to_document().items())
+    alike = "/".join(f"{kind} {sorted(said)}" for kind, said in scope.to_document().items())
     called = f"variable {variable.name!r} with the same scope ({scope})"
     return f"{key(variable.name)}/{alike}", called, ("variables", index)
 

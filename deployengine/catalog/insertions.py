@@ -72,9 +72,7 @@ def _members(cycle: VariableCycle) -> frozenset[str]:
     return frozenset(map(key, cycle.names))
 
 
-def _fault(
-    entry: Entry[Any], variables: Sequence[schema.Variable], cycle: VariableCycle
-) -> Fault:
+def _fault(entry: Entry[Any], variables: Sequence[schema.Variable], cycle: VariableCycle) -> Fault:
     """At the first of the item's own variables that takes part, else at what it includes."""
     members = _members(cycle)
     own = (i for i, variable in enumerate(variables) if key(variable.name) in members)

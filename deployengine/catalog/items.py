@@ -77,6 +77,12 @@ def documents(model: schema.Item) -> Iterator[Document]:
             yield from ({**document, "name": name} for name in expand(model.name))
 
 
+def names(model: schema.Item) -> tuple[str, ...]:
+    """The names that an item's name stands for; only machines and projects may have ranges."""
+    ranged = isinstance(model, schema.Machine | schema.Project)
+    return expand(model.name) if ranged else (model.name,)
+
+
 def workdir(name: str, machine: schema.Machine) -> str:
     """The folder of one machine of this entry."""
     return _MACHINE.sub(lambda _: name, machine.connection.workdir)

@@ -43,10 +43,18 @@ def _files(paths: Iterable[Path | str], faults: list[Fault]) -> Iterator[Path]:
     """Each file once, those of a folder by name."""
     seen: set[Path] = set()
     for path in map(Path, paths):
-        for file in _inside(path, faults) if path.is_dir() else [path]:
-            if file.resolve() not in seen:
-                seen.add(file.resolve())
+        for file in _inside(path, faults) if _is_folder(path) else [path]:
+            if file.absolute() not in seen:
+                seen.add(file.absolute())
                 yield file
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Nobody may look at it: reading it as a file tells why.
+        return False
 
 
 def _inside(folder: Path, faults: list[Fault]) -> Sequence[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
-from deployengine.catalog.declared import Declared, inside, names
+from deployengine.catalog.declared import Declared, inside
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
 from deployengine.catalog.ranges import expand
@@ -64,8 +64,8 @@ def _known_in(entry: Entry[Any], project: schema.Project, declared: Declared) ->
     """In a project, its own channels, steps and phases."""
     lifecycles = {project.lifecycle, *(channel.lifecycle for channel in project.channels)}
     own: Known = {
-        "channels": set(names(inside(entry.raw, "channels"))),
-        "steps": set(names(inside(entry.raw, "process"))),
+        "channels": set(inside(entry, "channels")),
+        "steps": set(inside(entry, "process")),
     }
     if lifecycles <= declared.phases.keys():
         own["phases"] = {phase for name in lifecycles for phase in declared.phases[name]}

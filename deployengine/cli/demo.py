@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+
 from deployengine.catalog import load
 from deployengine.cli.batch_commands import finish_batch
 from deployengine.cli.live import watch_batch

@@ -70,9 +70,7 @@ def show(session: Session, id_: str) -> None:
 @click.option("--step", help="Only of this step.")
 @click.option("--follow", is_flag=True, help="Go on until the deployment ends.")
 @command
-def log(
-    session: Session, id_: str, machine: str | None, step: str | None, follow: bool
-) -> None:
+def log(session: Session, id_: str, machine: str | None, step: str | None, follow: bool) -> None:
     """Print what the scripts of a deployment (dep-N) or of one step run (run-N) printed."""
     queries = session.services.queries
     number, only = _deployment_of(session, id_)

@@ -96,9 +96,13 @@ def _redis(services: Services) -> Iterator[Finding]:
         "redis eviction",
         fit=policy == "noeviction",
         found=policy,
-        advice="" if policy == "noeviction" else "set maxmemory-policy noeviction: locks may vanish",
+        advice=""
+        if policy == "noeviction"
+        else "set maxmemory-policy noeviction: locks may vanish",
     )
-    kept = "append-only file" if info.get("aof_enabled") else "none needed: the database is the truth"
+    kept = (
+        "append-only file" if info.get("aof_enabled") else "none needed: the database is the truth"
+    )
     yield Finding("redis persistence", fit=True, found=kept)
 
 
@@ -127,7 +131,10 @@ def _machines(services: Services) -> Iterator[Finding]:
         return
     faults = [fault for m in machines if (fault := _workdir_fault(services, m))]
     yield Finding(
-        "machines", fit=not faults, found=f"{len(machines)}, {len(faults)} unfit", advice="; ".join(faults[:5])
+        "machines",
+        fit=not faults,
+        found=f"{len(machines)}, {len(faults)} unfit",
+        advice="; ".join(faults[:5]),
     )
 
 
@@ -141,4 +148,3 @@ def _workdir_fault(services: Services, machine: Machine) -> str | None:
     if shutil.disk_usage(existing).free < 10_000_000:
         return f"{machine.name}: the disk of {existing} is full"
     return None
-

@@ -109,5 +109,3 @@ def flower(session: Session, address: str, port: int) -> None:
 def _become(module: str, *arguments: str) -> None:
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
-
-

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from deployengine.cli.deployment_view import follow, show_deployment
-from deployengine.cli.documents import detail_document, deployment_document, release_document
+from deployengine.cli.documents import deployment_document, detail_document, release_document
 from deployengine.cli.session import Session, command
 from deployengine.domain.identity import deployment_id, release_id
 from deployengine.engine.releases import Wanted

@@ -73,19 +73,17 @@ class Session:
         self._stack.close()
 
 
-def command(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+def command(function: Callable[Concatenate[Session, P], R]) -> Callable[..., R]:
     """Gives a command its session and the options that all commands have."""
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
     @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
     @click.pass_context
     @functools.wraps(function)
-    def call(
-        context: click.Context, *args: P.args, as_json: bool, debug: bool, **kwargs: P.kwargs
-    ) -> R:
+    def call(context: click.Context, *args: Any, as_json: bool, debug: bool, **given: Any) -> R:
         del debug  # read by main, which is where errors end up
         session = Session(as_json=as_json)
         context.call_on_close(session.close)
-        return function(session, *args, **kwargs)
+        return function(session, *args, **given)
 
-    return call  # type: ignore[return-value]  # click hands the context in
+    return call

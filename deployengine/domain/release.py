@@ -83,7 +83,8 @@ class Snapshot:
     @property
     def channel(self) -> str | None:
         """The channel that picked the lifecycle; ``None`` is the project's own lifecycle."""
-        return self.document["channel"]
+        channel: str | None = self.document["channel"]
+        return channel
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

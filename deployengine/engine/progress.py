@@ -66,7 +66,9 @@ class ProgressView:
     def _environment(
         self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int
     ) -> EnvironmentProgress:
-        own = {state: count for (environment, state), count in counts.items() if environment == name}
+        own = {
+            state: count for (environment, state), count in counts.items() if environment == name
+        }
         waiting = own.get(RunState.WAITING, 0)
         own[RunState.GRANTED] = min(granted, waiting)
         own[RunState.WAITING] = waiting - own[RunState.GRANTED]
@@ -78,7 +80,7 @@ class ProgressView:
         durations: list[float],
         task_cap: int,
     ) -> float | None:
-        """All that is left at the mean duration: by the task cap, and by the fullest environment."""
+        """What is left at the mean duration, by the task cap and by the fullest environment."""
         if not durations:
             return None
         left = {e.environment: e.expected - e.ended for e in environments}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from deployengine.domain.deployment import RunState
@@ -71,6 +71,11 @@ class Queries:
             else run
             for run in runs
         )
+
+    def step_names(self, deployments: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """The names of the deployments' steps, in order."""
+        with self._database.read() as tx:
+            return tx.steps.names(list(deployments))
 
     def deployments(
         self,

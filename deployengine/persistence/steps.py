@@ -46,6 +46,17 @@ class Steps:
         query = select(*_COLUMNS).where(step.c.deployment_id == deployment_id)
         return [_record(row) for row in self._connection.execute(query.order_by(step.c.position))]
 
+    def names(self, deployment_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """The names of several deployments' steps, in order."""
+        found: dict[int, list[str]] = {number: [] for number in deployment_ids}
+        for begin in range(0, len(deployment_ids), 500):
+            query = select(step.c.deployment_id, step.c.name).where(
+                step.c.deployment_id.in_(deployment_ids[begin : begin + 500])
+            )
+            for row in self._connection.execute(query.order_by(step.c.position)):
+                found[row.deployment_id].append(row.name)
+        return {number: tuple(names) for number, names in found.items()}
+
     def open(self, deployment_id: int, position: int, runs: int) -> bool:
         """Pending to open with so many runs to wait for; whether this call did it."""
         return self._move(

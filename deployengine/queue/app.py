@@ -32,6 +32,9 @@ KEY_PREFIX = "deployengine:queue:"
 #: The remote control command that makes a worker end runs.
 CANCEL_RUNS = "cancel_runs"
 
+#: Connections to the broker that a process keeps for sending; its threads share them.
+PUBLISHERS = 16
+
 #: Seconds after which Redis offers a message again that was fetched and not acknowledged.
 VISIBILITY_TIMEOUT = 3600
 
@@ -55,7 +58,7 @@ def make_app(broker_url: str) -> Celery:
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_pool_limit=None,
+        broker_pool_limit=PUBLISHERS,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_TIMEOUT,
             "global_keyprefix": KEY_PREFIX,

@@ -39,7 +39,7 @@ class Masker:
         return self._give_out(self._held, len(self._held))
 
     def _give_out(self, text: bytes, until: int) -> bytes:
-        """Masks ``text[:until]`` and holds the rest. No secret that begins before ``until`` is cut."""
+        """Masks ``text[:until]``, holds the rest; what begins before ``until`` is masked whole."""
         parts = []
         end = self._covered
         match = self._any.search(text) if self._secrets else None
@@ -57,7 +57,7 @@ class Masker:
         first = len(text)
         for secret in self._secrets:
             at = max(len(text) - len(secret) + 1, 0)
-            while 0 <= (at := text.find(secret[:1], at, first)):
+            while (at := text.find(secret[:1], at, first)) >= 0:
                 if secret.startswith(text[at:]):
                     first = at
                 at += 1

@@ -33,7 +33,8 @@ SCOPE = "projects[0].variables[0].scope"
         (small("    lifecycle: auto", "    lifecycle: outo"), 19, "projects[0].lifecycle",
          "there is no lifecycle 'outo'; did you mean 'auto'?"),
         (small("hotfix, lifecycle: auto", "hotfix, lifecycle: autos"), 20,
-         "projects[0].channels[0].lifecycle", "there is no lifecycle 'autos'; did you mean 'auto'?"),
+         "projects[0].channels[0].lifecycle",
+         "there is no lifecycle 'autos'; did you mean 'auto'?"),
         (small("[Shared]", "[shared]"), 21, "projects[0].include[0]",
          "there is no variable set 'shared'; did you mean 'Shared'?"),
         (small("[web]\n        s", "[wep]\n        s"), 25, "projects[0].process[0].roles[0]",
@@ -87,7 +88,8 @@ SCOPE = "projects[0].variables[0].scope"
                "    roles: [web, db]\n    connection: {workdir: '/srv/#{machin}'}"), 9,
          "machines[1].connection.workdir",
          "there is no placeholder 'machin'; did you mean 'machine'?"),
-        (small("    roles: [web, db]", "    roles: [web, db]\n    connection: {workdir: /srv/a}"), 9,
+        (small("    roles: [web, db]", "    roles: [web, db]\n    connection: {workdir: /srv/a}"),
+         9,
          "machines[1].connection.workdir",
          "machine 'prod-02' has the workdir of 'prod-01' (catalog.yaml:6); "
          "write #{machine} into it"),
@@ -117,9 +119,7 @@ SCOPE = "projects[0].variables[0].scope"
 def test_it_is_told_with_its_place_and_nothing_else_is(
     faults: Faults, text: str, line: int, path: str, message: str
 ) -> None:
-    found = [
-        (f.line, f.path, _without_folder(f.message)) for f in faults(text)
-    ]
+    found = [(f.line, f.path, _without_folder(f.message)) for f in faults(text)]
     assert found == [(line, path, message)]
 
 
@@ -187,6 +187,15 @@ def test_a_circle_through_an_included_set_is_told_at_the_project(faults: Faults)
 
 def test_a_circle_inside_a_set_is_told_once_and_there(faults: Faults) -> None:
     text = small("    variables: []\nproj", '    variables: [{name: A, value: "#{A}"}]\nproj')
-    assert [(f.line, f.path) for f in faults(text)] == [
-        (16, "variable_sets[0].variables[0].value")
-    ]
+    assert [(f.line, f.path) for f in faults(text)] == [(16, "variable_sets[0].variables[0].value")]
+
+
+def test_brackets_are_a_range_in_the_names_of_machines_and_projects_only(read: Read) -> None:
+    text = with_variables("{name: P, value: 1, scope: {steps: ['Install [a:b]']}}")
+    catalog = read(
+        text.replace("name: Install", "name: Install [a:b]")
+        .replace("- name: Shared", "- name: Set[1")
+        .replace("[Shared]", "['Set[1']")
+    )
+    assert catalog.of("variable_set")[0].name == "Set[1"
+    assert len(catalog.of("project")) == 2

@@ -38,8 +38,8 @@ MACHINE = "    roles: [web]\n  - name: prod"
          "whole number"),
         (small(MACHINE, f"    connection: {{kind: telnet}}\n{MACHINE}"), 5,
          "machines[0].connection.kind", "must be 'local'"),
-        (small("{name: Test, ", "{name: Test, minimum: -1, "), 12, "lifecycles[0].phases[0].minimum",
-         "at least 0"),
+        (small("{name: Test, ", "{name: Test, minimum: -1, "), 12,
+         "lifecycles[0].phases[0].minimum", "at least 0"),
         (small(STEP, f"{STEP}        retries: 11\n"), 27, "projects[0].process[0].retries",
          "at most 10"),
         (small(STEP, f"{STEP}        timeout: soon\n"), 27, "projects[0].process[0].timeout",
@@ -59,7 +59,8 @@ MACHINE = "    roles: [web]\n  - name: prod"
          "'web' is named twice"),
         (small("    variables: []\n    process", "    variables: [Token]\n    process"), 22,
          "projects[0].variables[0]", "must be a mapping"),
-        (small("    variables: []\n    process", "    variables: [{name: A, value: }]\n    process"),
+        (small("    variables: []\n    process",
+               "    variables: [{name: A, value: }]\n    process"),
          22, "projects[0].variables[0].value", "no value"),
         (small("    variables: []\n    process",
                "    variables: [{name: A, value: x, scope: {environments: }}]\n    process"),
@@ -89,7 +90,10 @@ def test_a_project_without_steps_and_a_lifecycle_without_phases_are_faults(fault
 
 def test_a_misspelt_key_is_one_fault_and_hides_no_other(faults: Faults) -> None:
     text = small(
-        "    lifecycle: auto", "    lifecycel: atuo", "roles: [web]\n        script", "roles: [wbe]\n        script"
+        "    lifecycle: auto",
+        "    lifecycel: atuo",
+        "roles: [web]\n        script",
+        "roles: [wbe]\n        script",
     )
     assert [(f.line, f.path, f.message) for f in faults(text)] == [
         (19, "projects[0].lifecycel", "unknown key 'lifecycel'; did you mean 'lifecycle'?"),
@@ -103,7 +107,12 @@ def test_a_misspelt_key_is_one_fault_and_hides_no_other(faults: Faults) -> None:
 
 
 def test_a_faulty_part_leaves_the_places_of_the_others_as_they_are(faults: Faults) -> None:
-    text = small("process:\n", "process:\n      - {name: First, retries: many}\n", "[web]\n        s", "[wbe]\n        s")
+    text = small(
+        "process:\n",
+        "process:\n      - {name: First, retries: many}\n",
+        "[web]\n        s",
+        "[wbe]\n        s",
+    )
     assert [(f.line, f.path) for f in faults(text)] == [
         (24, "projects[0].process[0]"),
         (24, "projects[0].process[0].retries"),
@@ -114,6 +123,19 @@ def test_a_faulty_part_leaves_the_places_of_the_others_as_they_are(faults: Fault
 def test_a_faulty_item_still_counts_for_those_that_refer_to_it(faults: Faults) -> None:
     text = small("  - name: auto\n", "  - name: auto\n    colour: red\n")
     assert [f.path for f in faults(text)] == ["lifecycles[0].colour"]
+
+
+def test_what_stands_under_a_misspelt_key_still_counts_for_those_that_refer_to_it(
+    faults: Faults,
+) -> None:
+    text = small(
+        "    roles: [web]", "    rols: [front]",
+        "    channels:", "    chanels:",
+        "    variables: []\n    process",
+        "    variables: [{name: A, value: 1, scope: {channels: [hotfix], roles: [front]}}]\n"
+        "    process",
+    )  # fmt: skip
+    assert [f.path for f in faults(text)] == ["machines[0].rols", "projects[0].chanels"]
 
 
 def test_numbers_stand_as_they_are_written_and_truth_values_as_octopus_writes_them(

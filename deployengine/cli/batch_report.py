@@ -1,0 +1,53 @@
+"""The report of a batch: as a document, on the terminal, as a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from deployengine.cli.documents import batch_document
+from deployengine.cli.report_html import render_html
+from deployengine.cli.report_text import render_text
+from deployengine.domain.errors import RequestError
+from deployengine.domain.report import Report, to_document
+from deployengine.engine.batch_facts import batch_report
+from deployengine.engine.batches import BatchProgress
+from deployengine.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """A batch with its report."""
+
+    progress: BatchProgress
+    report: Report
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """State and releases, and beside them all figures of the report."""
+        return {**to_document(self.report), **batch_document(self.progress)}
+
+
+def batch_answer(services: Services, name: str) -> BatchAnswer:
+    """The batch as it stands and its report; raises ``UnknownName``."""
+    progress = services.batches.progress(name, with_runs=True)
+    task_cap = services.roll.task_cap() or None
+    return BatchAnswer(progress, batch_report(progress, services.queries, task_cap))
+
+
+def show_batch(out: Console, answer: BatchAnswer) -> None:
+    """The report for people."""
+    out.print(f"batch {answer.progress.batch.name}: [bold]{answer.progress.state}[/]")
+    for part in render_text(answer.report):
+        out.print(part)
+
+
+def write_html(answer: BatchAnswer, path: Path) -> None:
+    """Writes the report as one page; raises :class:`RequestError` when it cannot."""
+    try:
+        path.write_text(render_html(answer.report), encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror}") from error
