@@ -42,9 +42,8 @@ def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | Non
     found = len(faults)
     if isinstance(values, list):
         if len(values) > len(COLUMNS):
-            faults.append(
-                Fault(f"{len(values)} columns, at most {len(COLUMNS)} are known", file, line)
-            )
+            message = f"{len(values)} columns, at most {len(COLUMNS)} are known"
+            faults.append(Fault(message, file, line))
         values = dict(zip(COLUMNS, values, strict=False))
     if not isinstance(values, dict):
         faults.append(Fault("a row names project and version", file, line))

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from deployengine.cli.documents import batch_document
-from deployengine.cli.report_html import render_html
-from deployengine.cli.report_text import render_text
+from deployengine.cli.report_html import html_report
+from deployengine.cli.report_text import text_report
 from deployengine.domain.errors import RequestError
 from deployengine.domain.report import Report, to_document
 from deployengine.engine.batch_facts import batch_report
@@ -41,13 +41,12 @@ def batch_answer(services: Services, name: str) -> BatchAnswer:
 def show_batch(out: Console, answer: BatchAnswer) -> None:
     """The report for people."""
     out.print(f"batch {answer.progress.batch.name}: [bold]{answer.progress.state}[/]")
-    for part in render_text(answer.report):
-        out.print(part)
+    out.print(text_report(answer.report))
 
 
 def write_html(answer: BatchAnswer, path: Path) -> None:
     """Writes the report as one page; raises :class:`RequestError` when it cannot."""
     try:
-        path.write_text(render_html(answer.report), encoding="utf-8")
+        path.write_text(html_report(answer.report), encoding="utf-8")
     except OSError as error:
         raise RequestError(f"cannot write {path}: {error.strerror}") from error

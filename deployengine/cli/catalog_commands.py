@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from deployengine.catalog import load
+from deployengine.cli.documents import difference_document
 from deployengine.cli.session import Session, command
 from deployengine.domain.errors import AlreadyExists
 from deployengine.shipped import shipped
@@ -61,11 +62,13 @@ def apply(session: Session, paths: tuple[Path, ...], dry_run: bool) -> None:
     catalog = load(paths).sealed(services.secrets.seal)
     catalogs = services.catalogs
     found = catalogs.difference(catalog) if dry_run else catalogs.apply(catalog)
-    document = {**found.to_document(), "applied": not dry_run}
+    document = {**difference_document(found), "applied": not dry_run}
 
     def show(out: Console) -> None:
         for line in found.lines():
             out.print(line, markup=False)
+        if found.is_empty:
+            out.print(f"no change: {found.unchanged} items are as in the catalog", markup=False)
         if dry_run and not found.is_empty:
             out.print("dry run: nothing was changed", markup=False)
 

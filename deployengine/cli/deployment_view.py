@@ -38,9 +38,8 @@ def follow(session: Session, number: int, timeout: float | None) -> DeploymentDe
         ended = sum(run.state.final for run in detail.runs)
         now = (detail.deployment.state, ended)
         if now != told:
-            session.say(
-                f"{deployment_id(number)} {now[0]}: {ended} of {len(detail.runs)} runs ended"
-            )
+            of = f"{ended} of {len(detail.runs)} runs ended"
+            session.say(f"{deployment_id(number)} {now[0]}: {of}")
             told = now
         if detail.deployment.state.final:
             return detail

@@ -130,12 +130,8 @@ def _machines(services: Services) -> Iterator[Finding]:
         yield Finding("machines", fit=False, found="none", advice=advice)
         return
     faults = [fault for m in machines if (fault := _workdir_fault(services, m))]
-    yield Finding(
-        "machines",
-        fit=not faults,
-        found=f"{len(machines)}, {len(faults)} unfit",
-        advice="; ".join(faults[:5]),
-    )
+    told = f"{len(machines)}, {len(faults)} unfit"
+    yield Finding("machines", fit=not faults, found=told, advice="; ".join(faults[:5]))
 
 
 def _workdir_fault(services: Services, machine: Machine) -> str | None:

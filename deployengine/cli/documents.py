@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from deployengine.catalog import Difference
 from deployengine.domain.identity import deployment_id, release_id, run_id
 from deployengine.engine.batches import BatchProgress, ReleaseProgress
 from deployengine.engine.queries import DeploymentDetail
@@ -86,6 +87,24 @@ def batch_document(progress: BatchProgress) -> dict[str, Any]:
         "state": progress.state.value,
         "counts": dict(Counter(r.state.value for r in progress.releases)),
         "releases": [release_document(r) for r in progress.releases],
+    }
+
+
+def difference_document(found: Difference) -> dict[str, Any]:
+    """What applying a catalog changes; secrets are masked in it."""
+    return {
+        "changed_anything": not found.is_empty,
+        "added": [{"kind": kind, "name": name} for kind, name in found.added],
+        "changed": [
+            {
+                "kind": item.kind,
+                "name": item.name,
+                "changes": [{"path": c.path, "old": c.old, "new": c.new} for c in item.changes],
+            }
+            for item in found.changed
+        ],
+        "removed": [{"kind": kind, "name": name} for kind, name in found.removed],
+        "unchanged": found.unchanged,
     }
 
 

@@ -21,7 +21,7 @@ _task_cap = click.option(
 )
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-FLOWER_PASSWORD = "FLOWER_BASIC_AUTH"
+FLOWER_LOGIN = "FLOWER_BASIC_AUTH"
 
 
 class FlowerOpen(RequestError):
@@ -95,11 +95,11 @@ def flower(session: Session, address: str, port: int) -> None:
         raise RequestError(
             "Flower is not installed", None, "install it: pip install 'deployengine[flower]'"
         )
-    if address not in LOOPBACK and ":" not in os.environ.get(FLOWER_PASSWORD, ""):
+    if address not in LOOPBACK and ":" not in os.environ.get(FLOWER_LOGIN, ""):
         raise FlowerOpen(
             f"Flower on {address} would be open to the network",
             None,
-            f"set {FLOWER_PASSWORD}=name:password, or keep to 127.0.0.1",
+            f"set {FLOWER_LOGIN}=name:password, or keep to 127.0.0.1",
         )
     # By environment, as the broker's URL may hold a password.
     os.environ["FLOWER_BROKER"] = broker_url(session.services.redis_url)

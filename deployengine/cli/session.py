@@ -78,12 +78,11 @@ def command(function: Callable[Concatenate[Session, P], R]) -> Callable[..., R]:
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
     @click.option("--debug", is_flag=True, help="Show a traceback when something goes wrong.")
-    @click.pass_context
     @functools.wraps(function)
-    def call(context: click.Context, *args: Any, as_json: bool, debug: bool, **given: Any) -> R:
+    def call(*args: Any, as_json: bool, debug: bool, **given: Any) -> R:
         del debug  # read by main, which is where errors end up
         session = Session(as_json=as_json)
-        context.call_on_close(session.close)
+        click.get_current_context().call_on_close(session.close)
         return function(session, *args, **given)
 
     return call

@@ -101,9 +101,8 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        before = {
-            each: signal.signal(each, self._on_signal) for each in (signal.SIGINT, signal.SIGTERM)
-        }
+        stops = (signal.SIGINT, signal.SIGTERM)
+        before = {each: signal.signal(each, self._on_signal) for each in stops}
         try:
             yield
         finally:

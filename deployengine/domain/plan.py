@@ -14,7 +14,6 @@ from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import Context, Sealed, resolve, resolve_all
 
-BYPASS = "OctopusBypassDeploymentMutex"
 CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
 
 
@@ -157,7 +156,11 @@ def _bypassed(
         step=step.name,
         phase=phase,
     )
-    return flags.bypass(_text(snapshot, BYPASS, context, unseal))
+    found = resolve(flags.BYPASS, snapshot.sources, context)
+    if found is None:
+        return False
+    text = _text(snapshot, flags.BYPASS, context, unseal)
+    return flags.bypass(text, found.source, sensitive=found.sensitive)
 
 
 def _text(snapshot: Snapshot, name: str, context: Context, unseal: Unseal) -> str | None:

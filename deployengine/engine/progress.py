@@ -66,9 +66,7 @@ class ProgressView:
     def _environment(
         self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int
     ) -> EnvironmentProgress:
-        own = {
-            state: count for (environment, state), count in counts.items() if environment == name
-        }
+        own = {state: count for (where, state), count in counts.items() if where == name}
         waiting = own.get(RunState.WAITING, 0)
         own[RunState.GRANTED] = min(granted, waiting)
         own[RunState.WAITING] = waiting - own[RunState.GRANTED]

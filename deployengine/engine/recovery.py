@@ -19,7 +19,7 @@ from deployengine.locks import Grant, MachineLocks
 from deployengine.persistence import Database, Transaction
 
 #: How long a message may be under way before it counts as lost.
-LOST_AFTER = timedelta(seconds=10)
+LOST_AFTER = timedelta(seconds=3)
 #: Sweeps between two that look at every row, whatever the counts say.
 THOROUGH_EVERY = 12
 

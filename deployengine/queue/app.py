@@ -2,11 +2,12 @@
 
 What each setting is for, since the defaults would lose, hoard or repeat work:
 
-- A message is acknowledged when a slot takes it, and a slot takes no message before it is free
-  (``worker_disable_prefetch``). So no worker hoards what another could run, and a script that
-  runs for hours is never delivered again by the visibility time-out.
-- A message that is lost between Redis and a slot is sent again by housekeeping; one that comes
-  twice is refused by the claim in the database. So neither needs a broker that never errs.
+- A slot takes no message before it is free (``worker_disable_prefetch``), so no worker hoards
+  what another could run.
+- Nothing is acknowledged (:mod:`~deployengine.queue.transport`): a message that is lost between
+  Redis and a slot is sent again by housekeeping, one that comes twice is refused by the claim in
+  the database. So nothing needs a broker that never errs, and no time-out delivers again what
+  still runs.
 - No result backend, no groups, no chords, no countdowns: the database is the truth, and nothing
   waits in a worker's memory.
 - JSON only.
@@ -15,6 +16,7 @@ What each setting is for, since the defaults would lose, hoard or repeat work:
 from __future__ import annotations
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 #: Links of chains: short, many at once, beside the slots.
 CONTROL_QUEUE = "control"
@@ -32,22 +34,22 @@ KEY_PREFIX = "deployengine:queue:"
 #: The remote control command that makes a worker end runs.
 CANCEL_RUNS = "cancel_runs"
 
+#: The URL scheme of our transport.
+SCHEME = "hints"
+
 #: Connections to the broker that a process keeps for sending; its threads share them.
 PUBLISHERS = 16
-
-#: Seconds after which Redis offers a message again that was fetched and not acknowledged.
-VISIBILITY_TIMEOUT = 3600
 
 
 def make_app(broker_url: str) -> Celery:
     """A Celery application on this broker; opens no connection yet."""
-    app = Celery("deployengine", broker=broker_url, set_as_current=False)
+    TRANSPORT_ALIASES[SCHEME] = "deployengine.queue.transport:HintTransport"
+    app = Celery("deployengine", broker=_hints(broker_url), set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
         result_backend=None,
         task_ignore_result=True,
-        task_acks_late=False,
         task_default_queue=RUNS_QUEUE,
         task_routes={RUN: {"queue": RUNS_QUEUE}, "*": {"queue": CONTROL_QUEUE}},
         worker_prefetch_multiplier=1,
@@ -60,7 +62,6 @@ def make_app(broker_url: str) -> Celery:
         broker_connection_max_retries=None,
         broker_pool_limit=PUBLISHERS,
         broker_transport_options={
-            "visibility_timeout": VISIBILITY_TIMEOUT,
             "global_keyprefix": KEY_PREFIX,
             "socket_keepalive": True,
         },
@@ -68,3 +69,8 @@ def make_app(broker_url: str) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def _hints(url: str) -> str:
+    """``redis://…`` or ``redis+socket://…`` as a URL of our transport."""
+    return f"{SCHEME}+{url.removeprefix('redis+')}"

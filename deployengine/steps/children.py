@@ -1,7 +1,7 @@
 """Starts wrappers as children of this process, and buries them.
 
-``os.posix_spawn`` and not ``subprocess``: it costs less, and it gives the script back the signal
-dispositions and the mask that a worker may have changed for itself.
+``os.posix_spawn`` and not ``subprocess``: both cost the same, but this one gives the script back
+all signal dispositions and the mask, which a worker may have changed for itself.
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ class Ticket(Protocol):
         """Ends the whole process group (TERM, grace, KILL); returns when nothing runs or will.
 
         A process that made itself a session of its own is a service, and stays. A run that
-        was not started never will be; one that ended by itself is left as it is. Raises :class:`StillRunning` if processes outlive KILL.
+        was not started never will be; one that ended by itself is left as it is. Raises
+        :class:`StillRunning` if processes outlive KILL.
         """
 
     def clean(self) -> None:

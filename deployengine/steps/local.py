@@ -38,6 +38,11 @@ _TOOLS = str(_HERE / "tools")
 #: How long processes may take to vanish after KILL: seconds.
 _LAST_PATIENCE = 10.0
 
+_FOLDER_FAULTS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR),
+    *(errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+)
+
 
 class LocalRunner:
     """Runs scripts on this machine, in one work folder, which is made if it is missing.
@@ -93,7 +98,8 @@ class LocalTicket:
             left = end - time.monotonic()
             if left <= 0 or (wake and wake.is_set()):
                 break
-            self._block(left, wake)
+            with _faults(self._folder):
+                self._block(left, wake)
         children.bury()
         return status
 
@@ -231,10 +237,12 @@ def _faults(folder: TicketFolder) -> Iterator[None]:
         ticket = f"ticket {folder.name}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"{ticket}: {where}; make room on that disk") from error
-        raise WorkdirUnusable(
-            f"{ticket}: work folder {folder.workdir} can't be used ({where}); "
-            "make it a folder that the engine's user may write, or name another in the catalog"
-        ) from error
+        if error.errno in _FOLDER_FAULTS:
+            raise WorkdirUnusable(
+                f"{ticket}: work folder {folder.workdir} can't be used ({where}); "
+                "make it a folder that the engine's user may write, or name another in the catalog"
+            ) from error
+        raise MachineUnfit(f"{ticket}: {where}; see to the machine, then try again") from error
 
 
 def _umask() -> str:

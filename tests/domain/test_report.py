@@ -184,7 +184,7 @@ def test_a_tight_task_cap_bounds_by_all_work_over_its_slots() -> None:
 
 
 def test_the_longest_way_of_one_release_bounds_where_the_machines_have_little_to_do() -> None:
-    """a: 3 s in QA, 4 s in Production. b needs 1 s in each: qa-1 gives 4 + 1, prod-1 gives 1 + 5."""
+    """a: 3 s in QA, 4 s in Production. b: 1 s in each. qa-1 gives 4 + 1, prod-1 gives 1 + 5."""
     a_qa, b_qa = deployed(1, "a", "QA", 0, 0, 3), deployed(2, "b", "QA", 0, 0, 4)
     a_prod = deployed(3, "a", "Production", 3, 3, 7)
     b_prod = deployed(4, "b", "Production", 4, 4, 8)

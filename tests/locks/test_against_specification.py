@@ -224,7 +224,7 @@ class InterleavedCalls(Comparison):
 
 
 @pytest.mark.parametrize(
-    ("machine", "examples"), [(LocksAndSpecification, 100), (InterleavedCalls, 25)]
+    ("machine", "examples"), [(LocksAndSpecification, 120), (InterleavedCalls, 60)]
 )
 def test_locks_do_what_the_specification_says(
     machine: type[Comparison], examples: int, real_redis: Redis

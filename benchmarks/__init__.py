@@ -1,0 +1,1 @@
+"""Measurements, and the judge that says whether a measured run was lawful at all."""

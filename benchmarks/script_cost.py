@@ -1,0 +1,67 @@
+"""What the script costs by itself, without any engine, and how fine its stamps are."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.scenario import MACHINES, SCRIPT, SLEEP, STAGES, furnished
+
+TIMES = 150
+
+
+def script_cpu_seconds(times: int = TIMES) -> float:
+    """User and system time of one run of the very same script, which sleeps for no time at all."""
+    with TemporaryDirectory(prefix="deployengine-script-") as folder:
+        workdir = furnished(Path(folder), MACHINES[0])
+        (workdir / "lengths").mkdir()
+        (workdir / "lengths" / "app-001").write_text("0\n")
+        script = Path(folder, "script")
+        script.write_text(SCRIPT.replace("WORK", SLEEP))
+        before = _children()
+        for n in range(times):
+            _run(script, workdir, f"run-{n}")
+        return (_children() - before) / times
+
+
+def _run(script: Path, workdir: Path, ticket: str) -> None:
+    """With the environment, the folder and the output file that the engine gives it."""
+    environment = {
+        **os.environ,
+        "DEPLOYENGINE_PROJECT": "app-001",
+        "DEPLOYENGINE_RELEASE": "1.0.0",
+        "DEPLOYENGINE_ENVIRONMENT": next(iter(STAGES)),
+        "DEPLOYENGINE_MACHINE": MACHINES[0],
+        "DEPLOYENGINE_STEP": "Install",
+        "DEPLOYENGINE_DEPLOYMENT": "dep-1",
+        "DEPLOYENGINE_ATTEMPT": "1",
+        "DEPLOYENGINE_TICKET": ticket,
+    }
+    # The shell changes to the folder by itself: posix_spawn, which the engine uses too, cannot.
+    child = os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", f'cd "$1" && . "{script}"', "sh", str(workdir)],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(workdir / "output"), os.O_WRONLY | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        raise ChildProcessError(f"the script alone ended with status {status}")
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def stamp_resolution(home: Path) -> float:
+    """Seconds: the smallest step between two stamps that scripts have left in this home."""
+    times = sorted({p.stat().st_mtime_ns for p in home.glob("machines/*/stamps/*")})
+    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    return min(steps, default=0) / 1e9

@@ -1,0 +1,48 @@
+"""kombu's Redis transport for messages that are hints.
+
+kombu keeps every message that was fetched in two more keys until it is acknowledged, and makes a
+new client object for each of these calls. Nothing here needs that: a message carries ids and no
+authority, the claim in the database refuses a second one, and housekeeping sends a lost one again.
+So a message is off the books when it is fetched. That saves half of the commands of the broker, and
+with them the visibility time-out, by which a script that runs for hours would be delivered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kombu.transport import redis
+
+
+class HintChannel(redis.Channel):
+    """A channel without acknowledgements and with one client for all its calls."""
+
+    _shared: Any = None
+
+    def basic_consume(
+        self,
+        queue: str,
+        no_ack: bool,  # noqa: ARG002  # what the consumer wishes; here it is always so
+        callback: Callable[[Any], Any],
+        consumer_tag: str,
+        **kwargs: Any,
+    ) -> Any:
+        """Consumes without keeping what it fetched."""
+        return super().basic_consume(queue, True, callback, consumer_tag, **kwargs)
+
+    def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
+        """Does nothing: there is no book to strike the message from."""
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        if asynchronous:
+            return super()._create_client(asynchronous)
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = super()._create_client()
+        return self._shared
+
+
+class HintTransport(redis.Transport):
+    """Redis for hints; a message in flight at a clean stop is put back into its queue."""
+
+    Channel = HintChannel

@@ -1,0 +1,121 @@
+"""What fails, and what that touches."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.catalogs import BEGIN, END, machine, project, step, catalog
+from tests.support.engine import LiveEngine, until
+
+SECRET = "wholly-5ecret\nsecond-line-of-it"
+STAGES = ("QA", "Production")
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Iterator[LiveEngine]:
+    """A batch of six releases, each going wrong or well in its own way, has come to its end."""
+    with LiveEngine() as engine:
+        engine.apply(
+            catalog(
+                project("well", BEGIN + END),
+                project("broken", BEGIN + "echo no such thing >&2; exit 7\n"),
+                project("again", process=[step(_AT_SECOND, retries=1)]),
+                project("slow", process=[step(BEGIN + _FOR_EVER, timeout="1s")]),
+                project("secret", _SAYS_SECRET, variables=[_TOKEN]),
+                environments=list(STAGES),
+                machines=[machine("qa-1", "QA"), machine("prod-1", "Production")],
+                lifecycles=[
+                    {"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in STAGES]}
+                ],
+            )
+        )
+        engine.gate("never")
+        engine.worker()
+        rows = [{"project": p, "version": "1.0"} for p in PROJECTS]
+        engine.write("mixed.yaml", json.dumps(rows))
+        engine.json("batch", "run", "mixed.yaml", "--name", "mixed", "--wait", code=1)
+        yield engine
+
+
+PROJECTS = ("broken", "slow", "again", "secret", "well")
+
+_AT_SECOND = BEGIN + '[ "$DEPLOYENGINE_ATTEMPT" = 2 ]\n'
+_FOR_EVER = 'read -r _ < "$SCRATCH/never"\n'
+_TOKEN = {"name": "Token", "value": SECRET, "sensitive": True}
+_SAYS_SECRET = """
+echo "it is" #{Token} "indeed"
+get_variable Token
+set_output Said "$(get_variable Token)"
+"""
+
+
+def _deployment(engine: LiveEngine, name: str, environment: str = "QA") -> str:
+    (found,) = engine.services.queries.deployments(name, environment)
+    return f"dep-{found.id}"
+
+
+def test_a_failed_script_stops_the_promotion_of_its_release_and_of_no_other(
+    mixed: LiveEngine,
+) -> None:
+    said = mixed.json("batch", "show", "mixed")
+    ways = {
+        r["project"]: (r["state"], [d["environment"] for d in r["deployments"]])
+        for r in said["releases"]
+    }
+    assert ways == {
+        "well": ("succeeded", ["QA", "Production"]),
+        "again": ("succeeded", ["QA", "Production"]),
+        "secret": ("succeeded", ["QA", "Production"]),
+        "broken": ("failed", ["QA"]),
+        "slow": ("failed", ["QA"]),
+    }
+    assert said["state"] == "failed"
+
+
+def test_the_exit_code_and_the_output_of_a_failed_script_are_told(mixed: LiveEngine) -> None:
+    name = _deployment(mixed, "broken")
+    (run,) = mixed.json("deployment", "show", name)["step_runs"]
+    assert (run["state"], run["exit_code"]) == ("failed", 7)
+    assert "no such thing" in mixed.cli("deployment", "log", name).out
+
+
+def test_one_retry_is_one_more_attempt(mixed: LiveEngine) -> None:
+    runs = mixed.json("deployment", "show", _deployment(mixed, "again"))["step_runs"]
+    assert [(r["attempt"], r["state"]) for r in runs] == [(1, "failed"), (2, "succeeded")]
+    attempts = [e.attempt for e in mixed.journal("qa-1") if e.project == "again"]
+    assert attempts == [1, 2]
+
+
+def test_a_script_beyond_its_time_out_is_ended_and_says_so(mixed: LiveEngine) -> None:
+    (run,) = mixed.detail(_deployment(mixed, "slow")).runs
+    assert run.state == "failed"
+    assert run.message == "timed out after 1 s"
+    until(lambda: not any("never" in line for line in mixed.living()), "no reader is left")
+
+
+def test_a_secret_is_masked_in_the_log_and_stands_in_clear_nowhere(mixed: LiveEngine) -> None:
+    answer = mixed.cli("deployment", "log", _deployment(mixed, "secret"))
+    assert "it is ********" in answer.out
+    parts = [part.encode() for part in SECRET.split("\n")]
+    found = [
+        str(path)
+        for path in mixed.home.rglob("*")
+        if path.is_file()
+        for part in parts
+        if part in path.read_bytes()
+    ]
+    assert found == []
+    with sqlite3.connect(mixed.settings.database_path) as database:
+        dump = "\n".join(database.iterdump()).encode()
+    redis = mixed.services.redis
+    stored = b"".join(redis.dump(key) for key in redis.keys())  # short strings stay readable
+    assert not any(part in dump + stored for part in parts)
+
+
+def test_a_batch_in_which_all_succeed_ends_with_0(mixed: LiveEngine) -> None:
+    mixed.write("fine.csv", "well, 2.0\n")
+    assert mixed.json("batch", "run", "fine.csv", "--wait")["state"] == "succeeded"

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from deployengine.steps.contract import Runner, Started, Status, Ticket, Work, WorkTicket
+from deployengine.steps.local import LocalRunner
+from tests.steps.gates import Gate
+
+PATIENCE = timedelta(seconds=20)
+
+NewRunner = Callable[[], Runner]
+
+
+def _local(*shell: str, pidfds: bool | None = None) -> Callable[[Path], Runner]:
+    def make(workdir: Path) -> Runner:
+        program = shutil.which(shell[0])
+        if program is None:
+            pytest.skip(f"there is no {shell[0]} here")
+        return LocalRunner(str(workdir), shell=(program, *shell[1:]), pidfds=pidfds)
+
+    return make
+
+
+#: Every implementation of the contract; the suite in test_contract.py holds for each.
+IMPLEMENTATIONS: Mapping[str, Callable[[Path], Runner]] = {
+    "local": _local("/bin/sh"),
+    "local-bash": _local("bash"),
+    "local-dash": _local("dash"),
+    "local-busybox": _local("busybox", "sh"),
+    "local-without-pidfds": _local("/bin/sh", pidfds=False),
+}
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ready(workdir: Path) -> Iterator[Gate]:
+    with Gate(workdir / "ready") as gate:
+        yield gate
+
+
+@pytest.fixture
+def go(workdir: Path) -> Iterator[Gate]:
+    with Gate(workdir / "go") as gate:
+        yield gate
+
+
+@pytest.fixture
+def fresh() -> Callable[..., Work]:
+    """Makes works with names of their own."""
+    numbers = count(1)
+
+    def make(script: str, **more: object) -> Work:
+        values = {"ticket": f"run-{next(numbers)}", "fence": 1, "script": script, **more}
+        return Work(**values)  # type: ignore[arg-type]
+
+    return make
+
+
+def begin(runner: Runner, work: Work) -> WorkTicket:
+    """A ticket whose script this call began."""
+    ticket = runner.ticket(work)
+    assert ticket.start() is Started.FIRST
+    return ticket
+
+
+def end(ticket: Ticket) -> Status:
+    """The status after the run has ended by itself."""
+    return ticket.wait(PATIENCE)

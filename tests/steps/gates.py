@@ -1,0 +1,34 @@
+"""Named events between a test and the script that it runs."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+from typing import Self
+
+
+class Gate:
+    """A FIFO. In a script: ``echo > ready`` rings, ``read x < go`` waits to be let through."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        # Open for both, so that neither side ever blocks in opening it.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def hear(self) -> bytes:
+        """Blocks until the script rings; a script that never does fails the test."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        assert poll.poll(10_000), "the script did not get as far as this"
+        return os.read(self._descriptor, 4096)
+
+    def let(self) -> None:
+        """Lets one reader through."""
+        os.write(self._descriptor, b"go\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deployengine.steps.masking import MASK, Masker
+
+#: Few letters, so that secrets overlap, repeat, and begin inside each other.
+SECRETS = st.lists(st.text("ab\nc", max_size=6), max_size=4)
+CHUNKS = st.lists(st.text("ab\ncd", max_size=8).map(str.encode), max_size=8)
+
+
+def pieces(secrets: list[str]) -> set[bytes]:
+    lines = {line for secret in secrets for line in [secret, *secret.split("\n")]}
+    return {line.encode() for line in lines if len(line) >= 3}
+
+
+def masked(text: bytes, secrets: list[str]) -> bytes:
+    """The plain reading of the promise: each stretch of overlapping secrets is one mask."""
+    found = sorted(
+        (start, start + len(secret))
+        for secret in pieces(secrets)
+        for start in range(len(text))
+        if text.startswith(secret, start)
+    )
+    out, end = b"", 0
+    for start, stop in found:
+        if start >= end:
+            out += text[end:start] + MASK
+        end = max(end, stop)
+    return out + text[end:]
+
+
+@given(SECRETS, CHUNKS)
+@example(["abab"], [b"ab", b"ab", b"ab"])
+@example(["abc", "bcab", "abcaba"], [b"a", b"bca", b"b"])
+def test_however_the_text_is_cut_it_is_masked_as_one(
+    secrets: list[str], chunks: list[bytes]
+) -> None:
+    masker = Masker(secrets)
+    out = b"".join([*map(masker.feed, chunks), masker.flush()])
+    assert out == masked(b"".join(chunks), secrets)
+    assert not any(secret in out for secret in pieces(secrets))
+
+
+@given(SECRETS, CHUNKS)
+def test_only_what_may_begin_a_secret_is_held_back(secrets: list[str], chunks: list[bytes]) -> None:
+    masker, text = Masker(secrets), b""
+    out = b""
+    for chunk in chunks:
+        text += chunk
+        out += masker.feed(chunk)
+        held = next(
+            (
+                n
+                for n in range(len(text), 0, -1)
+                if any(s.startswith(text[-n:]) and s != text[-n:] for s in pieces(secrets))
+            ),
+            0,
+        )
+        # Whatever comes next, what is out is the beginning of the whole, and no more is missing.
+        whole = masked(text, secrets)
+        assert masked(text + b"d", secrets).startswith(out)
+        assert len(out) >= len(whole) - max(held, len(MASK))
+
+
+def test_a_secret_cut_in_two_is_never_given_out_in_part() -> None:
+    masker = Masker(["hunter2"])
+    assert masker.feed(b"pass: hun") == b"pass: "
+    assert masker.feed(b"ter2!") == b"********!"
+    assert masker.feed(b"hunt") == b""
+    assert masker.feed(b"ing") == b"hunting"
+
+
+def test_what_is_held_at_the_end_comes_out() -> None:
+    masker = Masker(["hunter2"])
+    assert masker.feed(b"hunt") == b""
+    assert masker.flush() == b"hunt"
+    assert masker.flush() == b""
+
+
+def test_every_line_of_a_key_is_masked_whatever_ends_the_lines() -> None:
+    masker = Masker(["BEGIN\nsecret-line\nEND\n"])
+    assert masker.feed(b"> secret-line\r\n") + masker.flush() == b"> ********\r\n"
+
+
+def test_secrets_too_short_to_hide_stay_and_without_any_the_chunk_itself_comes_back() -> None:
+    chunk = b"on 42"
+    assert Masker(["on", "42", ""]).feed(chunk) is chunk
+
+
+def test_secrets_are_taken_literally_and_in_utf8() -> None:
+    masker = Masker(["a.c*", "schlüssel"])
+    assert masker.feed("abcc a.c* schlüssel ".encode()) == b"abcc ******** ******** "
