@@ -142,26 +142,28 @@ def _stamps(machine: Path) -> Iterator[tuple[str, tuple[float, float | None]]]:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    number, ticket, mode, machine, position, attempt, state, code = row[:8]
-    instants = [_instant(value) for value in row[8:11]]
+    number, ticket, mode, machine, position, attempt, state, exit_code = row[:8]
+    ready, started, finished = (_instant(value) for value in row[8:11])
     deployment, project, version, environment, tag, automatic, step = row[11:]
     return Run(
-        f"run-{number}",
-        ticket,
-        mode,
-        machine,
-        position,
-        attempt,
-        state,
-        code,
-        *instants,
-        deployment,
-        project,
-        version,
-        environment,
-        tag,
-        bool(automatic),
-        step,
+        name=f"run-{number}",
+        ticket=ticket,
+        mode=mode,
+        machine=machine,
+        position=position,
+        attempt=attempt,
+        state=state,
+        exit_code=exit_code,
+        ready=ready,
+        started=started,
+        finished=finished,
+        deployment=deployment,
+        project=project,
+        version=version,
+        environment=environment,
+        tag=tag,
+        automatic=bool(automatic),
+        step=step,
     )
 
 

@@ -110,9 +110,7 @@ def catalog(
             for stage, machines in stages.items()
             for machine in machines
         ],
-        "lifecycles": [
-            {"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in stages]}
-        ],
+        "lifecycles": [{"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in stages]}],
         "projects": [_project(name, name in sharing, script) for name in projects],
     }
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)

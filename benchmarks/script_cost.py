@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import chdir
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,14 +22,15 @@ def script_cpu_seconds(times: int = TIMES) -> float:
         (workdir / "lengths" / "app-001").write_text("0\n")
         script = Path(folder, "script")
         script.write_text(SCRIPT.replace("WORK", SLEEP))
-        before = _children()
-        for n in range(times):
-            _run(script, workdir, f"run-{n}")
-        return (_children() - before) / times
+        with chdir(workdir):
+            before = _children()
+            for n in range(times):
+                _run(script, f"run-{n}")
+            return (_children() - before) / times
 
 
-def _run(script: Path, workdir: Path, ticket: str) -> None:
-    """With the environment, the folder and the output file that the engine gives it."""
+def _run(script: Path, ticket: str) -> None:
+    """In the machine's folder, with environment and output file as the engine gives them."""
     environment = {
         **os.environ,
         "DEPLOYENGINE_PROJECT": "app-001",
@@ -39,14 +42,13 @@ def _run(script: Path, workdir: Path, ticket: str) -> None:
         "DEPLOYENGINE_ATTEMPT": "1",
         "DEPLOYENGINE_TICKET": ticket,
     }
-    # The shell changes to the folder by itself: posix_spawn, which the engine uses too, cannot.
     child = os.posix_spawn(
         "/bin/sh",
-        ["/bin/sh", "-c", f'cd "$1" && . "{script}"', "sh", str(workdir)],
+        ["/bin/sh", str(script)],
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(workdir / "output"), os.O_WRONLY | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, "output", os.O_WRONLY | os.O_CREAT, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
@@ -63,5 +65,4 @@ def _children() -> float:
 def stamp_resolution(home: Path) -> float:
     """Seconds: the smallest step between two stamps that scripts have left in this home."""
     times = sorted({p.stat().st_mtime_ns for p in home.glob("machines/*/stamps/*")})
-    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
-    return min(steps, default=0) / 1e9
+    return min((b - a for a, b in pairwise(times)), default=0) / 1e9

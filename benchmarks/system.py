@@ -63,7 +63,11 @@ class System:
 
 @contextmanager
 def running(
-    database_url: str | None, task_cap: int, workers: int, furnish: Callable[[Path], None], text: str
+    database_url: str | None,
+    task_cap: int,
+    workers: int,
+    furnish: Callable[[Path], None],
+    catalog: str,
 ) -> Iterator[System]:
     """An engine in a scratch home with the catalog of this text; nothing is left of it after."""
     with (
@@ -72,7 +76,7 @@ def running(
     ):
         home = Path(folder)
         furnish(home)
-        (home / "catalog.yaml").write_text(text, "utf-8")
+        (home / "catalog.yaml").write_text(catalog, "utf-8")
         with Services.open(Settings(home, database_url=url or "", log_level="WARNING")) as services:
             services.catalogs.apply(load([home / "catalog.yaml"]).sealed(services.secrets.seal))
             system = System(home, url, services, _start(services.settings, task_cap, workers))

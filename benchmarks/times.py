@@ -41,3 +41,8 @@ def database_spans(evidence: Evidence) -> Mapping[str, Span]:
 
 def _or_never(end: float | None) -> float:
     return math.inf if end is None else end
+
+
+def milli(seconds: float) -> float:
+    """Milliseconds, to the microsecond."""
+    return round(seconds * 1000, 3)

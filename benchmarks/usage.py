@@ -71,7 +71,7 @@ class Monitored:
 def monitored(redis: Redis) -> Iterator[Monitored]:
     """Watches every command for as long as the block lasts; that slows Redis down."""
     result = Monitored()
-    with redis.monitor() as monitor:
+    with redis.monitor() as monitor:  # type: ignore[no-untyped-call]
 
         def count() -> None:
             for command in monitor.listen():

@@ -91,6 +91,11 @@ class Services:
         """Where Redis is; the embedded one is started."""
         return self.settings.redis_url or self.embedded_redis.ensure()
 
+    def ensure_redis(self) -> None:
+        """Starts the embedded Redis again if it died; one given by URL is somebody else's."""
+        if self.settings.embedded_redis:
+            self.embedded_redis.ensure()
+
     @cached_property
     def redis(self) -> Redis:
         """A client for the locks."""

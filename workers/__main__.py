@@ -35,6 +35,7 @@ def main() -> int:
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         with Services.open(settings) as services:
             if arguments.kind == "control":
                 return run_control(services, until_stdin_closes=arguments.until_stdin_closes)

@@ -6,6 +6,8 @@ import logging
 import random
 import threading
 
+from redis.exceptions import RedisError
+
 from deployengine.domain.errors import DeployEngineError
 from deployengine.services import Services
 
@@ -26,10 +28,18 @@ class Housekeeping(threading.Thread):
         while not self._stopped.wait(interval * random.uniform(0.8, 1.2)):  # noqa: S311
             try:
                 self._services.recovery.sweep()
-            except DeployEngineError as error:
+            except (DeployEngineError, RedisError) as error:
                 log.warning("housekeeping will try again: %s", error)
+                self._revive()
             except Exception:
                 log.exception("housekeeping failed and will try again")
+
+    def _revive(self) -> None:
+        """An embedded Redis that died is started again; the locks are rebuilt by who asks first."""
+        try:
+            self._services.ensure_redis()
+        except DeployEngineError as error:
+            log.warning("%s", error)
 
     def stop(self) -> None:
         """Asks for the end, without waiting for it."""

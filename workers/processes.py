@@ -69,6 +69,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
         concurrency=threads,
         queues=[queue],
         loglevel="WARNING",
+        quiet=True,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,

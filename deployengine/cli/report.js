@@ -128,8 +128,9 @@ function arrange() {
     shown.push(row);
     top += row.height;
   }
-  at("tall").style.height = AXIS + top + 8 + "px";
-  height = Math.max(Math.min(AXIS + top + 8, Math.floor(innerHeight * 0.82)), 120);
+  const whole = Math.max(AXIS + top + 8, 120);
+  at("tall").style.height = whole + "px";
+  height = Math.max(Math.min(whole, Math.floor(innerHeight * 0.82)), 120);
   width = scroll.clientWidth;
   const dots = devicePixelRatio || 1;
   for (const each of [kept, canvas]) { each.width = width * dots; each.height = height * dots; }

@@ -19,7 +19,7 @@ Three things no schedule of the same runs can beat, whatever its order:
       least before + sum of their seconds + least after
 
   Exclusive runs overlap nothing. Shared ones may all overlap each other, so beside the exclusive
-  runs at most one of them counts, the longest; it is left out where that gives the greater bound.
+  runs at most one of them counts: that one, or none, which gives the greatest bound.
 
 The greatest of the three is the lower bound. What must come before what is read off the facts, and
 only where the engine's own rules bring it about:
@@ -184,24 +184,18 @@ def _of_release(placed: _Placed) -> Bound:
 
 
 def _of_machines(placed: Iterable[_Placed]) -> Iterable[Bound]:
+    """A machine without exclusive runs needs none: each run's own way is a bound already."""
     machines: defaultdict[str, list[_Placed]] = defaultdict(list)
     for each in placed:
         machines[each.job.machine].append(each)
     for machine, present in machines.items():
         alone = [p for p in present if p.job.exclusive]
-        shared = [p for p in present if not p.job.exclusive]
-        if alone:
-            yield _one_by_one(machine, alone)
-        if shared:
-            longest = max(shared, key=lambda p: p.job.seconds)
-            yield _one_by_one(machine, [*alone, longest])
-
-
-def _one_by_one(machine: str, placed: Sequence[_Placed]) -> Bound:
-    return Bound(
-        Limit.MACHINE,
-        machine,
-        min(p.before for p in placed),
-        sum(p.job.seconds for p in placed),
-        min(p.after for p in placed),
-    )
+        if not alone:
+            continue
+        before, after = min(p.before for p in alone), min(p.after for p in alone)
+        work = sum(p.job.seconds for p in alone)
+        yield Bound(Limit.MACHINE, machine, before, work, after)
+        for p in present:
+            if not p.job.exclusive:
+                least = min(before, p.before), min(after, p.after)
+                yield Bound(Limit.MACHINE, machine, least[0], work + p.job.seconds, least[1])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import DeployEngineError
+from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.plan import Plan, Unseal
 from deployengine.domain.project import Step
@@ -25,10 +25,14 @@ from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE, TICKET
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 from deployengine.steps.contract import Runner, State, Status, Ticket, WorkTicket
+from deployengine.steps.errors import StepError
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.runs")
+
+#: Seconds between two tries to record an end while the database does not answer.
+OUTAGE_PAUSE = 1.0
 
 RunnerOf = Callable[[Machine], Runner]
 
@@ -87,6 +91,7 @@ class StepRuns:
         self._grace = grace
         self._wakes: dict[int, Wake] = {}
         self._wakes_lock = threading.Lock()
+        self._outage = threading.Event()
 
     def execute(self, number: int, granted_at: datetime, worker: str) -> Outcome | None:
         """Carries a granted run out to its end; ``None`` when it was not waiting any more.
@@ -135,9 +140,6 @@ class StepRuns:
             )
 
     def _carry_out(self, claimed: Claimed, wake: Wake) -> Outcome:
-        stream: OutputStream | None = None
-        ticket: WorkTicket | None = None
-        outputs: dict[str, str] = {}
         try:
             work, secrets = work_of(
                 claimed.run,
@@ -149,15 +151,40 @@ class StepRuns:
                 self._grace,
             )
             ticket = self._runner_of(claimed.machine).ticket(work)
-            stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
+        except DeployEngineError as error:
+            return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
+        stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
+        outputs: dict[str, str] = {}
+        try:
             ticket.start()
             outcome = self._await_end(claimed, ticket, stream, wake)
-            outputs = dict(ticket.outputs())
-        except DeployEngineError as error:
-            outcome = Outcome(RunState.FAILED, None, str(error))
-        self._record(claimed, outcome, stream, outputs)
-        if ticket is not None:
+            stream.finish()
+            outputs = ticket.outputs()
+        except StepError as error:
+            outcome = _given_up(ticket, error)
+        try:
+            return self._conclude(claimed, outcome, stream, outputs)
+        finally:
             ticket.clean()
+
+    def _conclude(
+        self,
+        claimed: Claimed,
+        outcome: Outcome,
+        stream: OutputStream | None,
+        outputs: Mapping[str, str],
+    ) -> Outcome:
+        """Records the end, however long the database takes to answer, and hands on."""
+        while True:
+            try:
+                followed_by, last = self._record(claimed, outcome, stream, outputs)
+                break
+            except Unreachable as error:
+                # The machine stays held meanwhile: its next user must not overtake this record.
+                log.warning("%s: its end will be recorded: %s", run_id(claimed.run.id), error)
+                self._outage.wait(OUTAGE_PAUSE)
+        log.info("%s %s", run_label(claimed.deployment, claimed.plan, claimed.run), outcome.state)
+        self._hand_on(claimed, followed_by, last=last)
         return outcome
 
     def _await_end(
@@ -179,36 +206,45 @@ class StepRuns:
             if wake.is_set():
                 ticket.cancel()
                 return Outcome(RunState.CANCELLED, None, "cancelled")
-            stream.save()
+            try:
+                stream.save()
+            except Unreachable as error:
+                log.warning("%s runs on without its output: %s", run_id(claimed.run.id), error)
 
     def _record(
         self,
         claimed: Claimed,
         outcome: Outcome,
         stream: OutputStream | None,
-        outputs: dict[str, str],
-    ) -> None:
+        outputs: Mapping[str, str],
+    ) -> tuple[RunRecord | None, bool]:
+        """Puts the end on record; the attempt that follows, and whether the step ended with it."""
         run = claimed.run
-        rest = stream.finish() if stream is not None else None
-        again: RunRecord | None = None
-        last = False
+        rest = stream.rest if stream is not None else None
         with self._database.write() as tx:
             now = self._clock.now()
             ended = tx.runs.end(
-                run.id, outcome.state, now, outcome.exit_code, outcome.message, outputs or None
+                run.id,
+                outcome.state,
+                now,
+                outcome.exit_code,
+                outcome.message,
+                dict(outputs) or None,
             )
             if rest is not None:
                 tx.outputs.append(run.id, *rest)
-            if ended:
-                again = self._retry(tx, claimed, outcome, now)
-                last = again is None and tx.steps.count_down(run.deployment_id, run.step, 1, now)
-        self._handoff.exchange(
-            leaving=[run_id(run.id)],
-            entering=[for_run(claimed.deployment, claimed.plan, again)] if again else [],
-        )
+            if not ended:
+                return None, False
+            again = self._retry(tx, claimed, outcome, now)
+            if again is not None:
+                return again, False
+            return None, tx.steps.count_down(run.deployment_id, run.step, 1, now)
+
+    def _hand_on(self, claimed: Claimed, followed_by: RunRecord | None, *, last: bool) -> None:
+        entering = [for_run(claimed.deployment, claimed.plan, followed_by)] if followed_by else []
+        self._handoff.exchange(leaving=[run_id(claimed.run.id)], entering=entering)
         if last:
-            self._handoff.resume(run.deployment_id)
-        log.info("%s %s", run_label(claimed.deployment, claimed.plan, run), outcome.state)
+            self._handoff.resume(claimed.run.deployment_id)
 
     def _retry(
         self, tx: Transaction, claimed: Claimed, outcome: Outcome, now: datetime
@@ -219,6 +255,15 @@ class StepRuns:
         if deployment is None or deployment.cancel_requested_at is not None:
             return None
         return tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
+
+
+def _given_up(ticket: Ticket, error: StepError) -> Outcome:
+    """A run that can't be followed is ended, as its machine is about to be handed on."""
+    try:
+        ticket.cancel()
+    except StepError as still:
+        return Outcome(RunState.UNKNOWN, None, f"{error}; it may still run: {still}")
+    return Outcome(RunState.FAILED, None, str(error))
 
 
 def _outcome(status: Status) -> Outcome:

@@ -175,6 +175,22 @@ def test_a_shared_run_that_is_at_once_at_hand_does_not_spoil_a_machines_bound() 
     assert found.bound == Bound(Limit.MACHINE, "prod-1", 6, 9, 0)
 
 
+def test_of_shared_runs_that_are_equally_long_the_one_with_the_longer_way_counts() -> None:
+    """qa-1 has 1 s alone and, beside it, 3 s of a (then nothing) or of b (then 2 s): 1 + 3 + 2."""
+    a_qa, b_qa, c_qa = (deployed(n, name, "QA", 0, 0, 4) for n, name in enumerate("abc", 1))
+    b_prod, c_prod = (deployed(n, name, "Production", 4, 4, 6) for n, name in enumerate("bc", 4))
+    runs = [
+        ran(1, a_qa, "qa-1", 0, 0, 0, 3, lock_mode="shared"),
+        ran(2, b_qa, "qa-1", 0, 0, 0, 3, lock_mode="shared"),
+        ran(3, c_qa, "qa-1", 0, 3, 3, 4),
+        ran(4, b_prod, "prod-1", 4, 4, 4, 6),
+        ran(5, c_prod, "prod-2", 4, 4, 4, 6),
+    ]
+    found = report("equal", runs, [a_qa, b_qa, c_qa, b_prod, c_prod], 5)
+
+    assert found.bound == Bound(Limit.MACHINE, "qa-1", 0, 4, 2)
+
+
 def test_a_tight_task_cap_bounds_by_all_work_over_its_slots() -> None:
     three = [deployed(n, f"app-{n}", "QA", 0, 0, 3) for n in (1, 2, 3)]
     runs = [ran(n, three[n - 1], f"qa-{n}", 0, 0, n - 1, n) for n in (1, 2, 3)]
@@ -227,6 +243,41 @@ def test_an_attempt_follows_the_earlier_ones_on_its_machine_and_none_on_others()
     ]
 
     assert report("again", runs, [only], 9).lower_bound_seconds == 5
+
+
+def test_earlier_attempts_belong_to_the_way_before_and_later_ones_to_the_way_after() -> None:
+    """a's shared attempts take 2 s and 5 s, b's 4 s alone have 3 s before them: 2 + 4 + 5. The
+    other way round, 5 s and 2 s, with b's 3 s after: 4 + 5 + 2."""
+    shared = {"lock_mode": "shared"}
+    a, first = deployed(1, "a", "P", 0, 0, 7), deployed(2, "b", "Q", 0, 0, 3)
+    late = deployed(3, "b", "P", 3, 3, 11)
+    runs = [
+        ran(1, a, "m", 0, 0, 0, 2, **shared, state=RunState.FAILED),
+        ran(2, a, "m", 2, 2, 2, 7, **shared, attempt=2),
+        ran(3, first, "q", 0, 0, 0, 3),
+        ran(4, late, "m", 3, 7, 7, 11),
+    ]
+    assert report("before", runs, [a, first, late], 5).bound == Bound(Limit.MACHINE, "m", 2, 9, 0)
+
+    a, early = deployed(1, "a", "P", 0, 0, 11), deployed(2, "b", "P", 0, 0, 4)
+    then = deployed(3, "b", "Q", 4, 4, 7)
+    runs = [
+        ran(1, early, "m", 0, 0, 0, 4),
+        ran(2, a, "m", 0, 4, 4, 9, **shared, state=RunState.FAILED),
+        ran(3, a, "m", 9, 9, 9, 11, **shared, attempt=2),
+        ran(4, then, "q", 4, 4, 4, 7),
+    ]
+    assert report("after", runs, [a, early, then], 5).bound == Bound(Limit.MACHINE, "m", 0, 9, 2)
+
+
+def test_steps_that_were_ready_together_do_not_follow_each_other() -> None:
+    only = deployed(1, "a", "QA", 0, 0, 5)
+    runs = [
+        ran(1, only, "qa-1", 0, 0, 0, 2, step="one"),
+        ran(2, only, "qa-2", 0, 2, 2, 5, step="two"),
+    ]
+
+    assert report("together", runs, [only], 9).lower_bound_seconds == 3
 
 
 def test_environments_of_one_phase_count_as_side_by_side_even_if_one_went_first() -> None:

@@ -171,7 +171,9 @@ class LiveEngine:
 
     # ---- processes ----
 
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *arguments: str, cwd: Path | None = None, **environ: str
+    ) -> subprocess.Popen[bytes]:
         """A long-running command of deployengine, its talk kept for :meth:`logs`."""
         log = self.scratch / f"process-{len(self._processes)}-{arguments[0]}.log"
         with log.open("wb") as file:
@@ -180,7 +182,7 @@ class LiveEngine:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                cwd=self.scratch,
+                cwd=cwd or self.scratch,
                 env={**self.environ, **environ},
                 start_new_session=True,
             )

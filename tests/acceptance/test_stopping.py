@@ -1,0 +1,70 @@
+"""Stopping lets end what runs; what waits goes on later."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.catalogs import HELD, catalog, project
+from tests.support.engine import LiveEngine, until
+
+
+def test_a_worker_that_is_told_to_stop_lets_its_script_end_and_records_it(
+    engine: LiveEngine,
+) -> None:
+    gate = engine.gate("app")
+    engine.apply(catalog(project("app", HELD)))
+    worker = engine.worker()
+    (deployment,) = engine.create("app")
+    engine.await_inside("qa-1", "app")
+
+    worker.send_signal(signal.SIGTERM)
+    until(lambda: "shutdown" in engine.logs().lower(), "the worker has heard it")
+    assert worker.poll() is None
+    assert engine.inside("qa-1") == {"app"}
+    gate.open()
+
+    assert worker.wait(timeout=45) == 0
+    (run,) = engine.detail(deployment.id).runs
+    assert (run.state, run.exit_code) == ("succeeded", 0)
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
+def test_up_ends_clean_and_what_waited_goes_on_with_the_next_up(
+    engine: LiveEngine, word: signal.Signals
+) -> None:
+    names = ["first", "second", "third"]
+    gates = {name: engine.gate(name) for name in names}
+    engine.apply(catalog(*(project(n, HELD) for n in names)))
+    up = engine.up()
+    engine.create("first")
+    engine.await_inside("qa-1", "first")
+    engine.create("second", "third")
+    until(lambda: _states(engine) == ["running"] * 3, "the others wait for qa-1")
+
+    _stop(engine, up, word)
+    gates["first"].open()
+    assert up.wait(timeout=45) == 0
+
+    until(lambda: not engine.living(), f"an end of {engine.living()}")
+    assert engine.begun("qa-1") == ["first"]
+    second_up = engine.up()
+    for name in names[1:]:
+        engine.await_inside("qa-1", name)
+        gates[name].open()
+    until(lambda: _states(engine) == ["succeeded"] * 3, "all succeed")
+    assert engine.begun("qa-1") == names
+    assert engine.end(second_up, word) == 0
+
+
+def _states(engine: LiveEngine) -> list[str]:
+    return [d.state.value for d in engine.deployments()]
+
+
+def _stop(engine: LiveEngine, up: subprocess.Popen[bytes], word: signal.Signals) -> None:
+    up.send_signal(word)
+    (log,) = Path(engine.scratch).glob("process-*-up.log")
+    until(lambda: "stopping" in log.read_text(), "up has heard it")

@@ -1,0 +1,32 @@
+"""The engine over a SQLite file and a Redis within this process, with fakes at its own seams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.steps.gates import Gate
+from tests.support.fakes import House
+
+
+@pytest.fixture
+def house(tmp_path: Path, fake_redis: Redis) -> Iterator[House]:
+    with House(tmp_path / "home", fake_redis) as house:
+        yield house
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Iterator[Gate]:
+    """A script says by ``echo > "$READY"`` how far it has come; see :func:`at_gates`."""
+    with Gate(tmp_path / "ready") as gate:
+        yield gate
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Iterator[Gate]:
+    """A script waits by ``read x < "$GO"`` to be let through."""
+    with Gate(tmp_path / "go") as gate:
+        yield gate

@@ -1,0 +1,203 @@
+"""Stand-ins at the engine's own seams, and a house that is built with them.
+
+Nothing here moves by itself: time stands until a test advances it, and a message lies in the
+dispatcher until a test delivers it, loses it, or delivers it twice.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from redis import Redis
+
+from deployengine.catalog import load
+from deployengine.engine.ports import Backlog, GrantedRun, Link, LinkKind
+from deployengine.engine.queries import DeploymentDetail
+from deployengine.engine.releases import Wanted
+from deployengine.engine.step_runs import Outcome
+from deployengine.persistence.migrate import prepare
+from deployengine.persistence.records import DeploymentRecord
+from deployengine.services import Services
+from deployengine.settings import Settings
+
+WORKER = "worker-1@here"
+
+
+class FakeClock:
+    """A clock that a test moves. It begins with the real time, since Redis has its own."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now(UTC)
+        self._seconds = 0.0
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """The present instant in UTC."""
+        with self._lock:
+            return self._now
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        with self._lock:
+            return self._seconds
+
+    def advance(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        with self._lock:
+            self._now += timedelta(seconds=seconds)
+            self._seconds += seconds
+
+
+class RecordingDispatcher:
+    """Keeps every message until it is taken out; what lies here is the backlog."""
+
+    def __init__(self) -> None:
+        self.chains: list[tuple[Link, ...]] = []
+        self.granted: list[GrantedRun] = []
+        self.told_parked: list[tuple[int, str]] = []
+        self.told_cancelled: list[int] = []
+
+    def chain(self, links: Sequence[Link]) -> None:
+        """Has the links done in order, each when the one before has ended."""
+        self.chains.append(tuple(links))
+
+    def runs(self, granted: Sequence[GrantedRun]) -> None:
+        """Hands each run to whichever worker has a free slot."""
+        self.granted.extend(granted)
+
+    def parked(self, labels: Sequence[tuple[int, str]]) -> None:
+        """Tells those who watch the queues that these runs wait, by id and label."""
+        self.told_parked.extend(labels)
+
+    def cancel(self, run_ids: Sequence[int]) -> None:
+        """Tells the workers that run these to end them."""
+        self.told_cancelled.extend(run_ids)
+
+    def backlog(self) -> Backlog:
+        """How much is on its way."""
+        return Backlog(links=len(self.chains), runs=len(self.granted))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has been sent since the last :meth:`lose`, or all of it was delivered."""
+        return not (self.chains or self.granted or self.told_cancelled)
+
+    def lose(self) -> None:
+        """Every message is gone, as with a broker that lost its memory."""
+        self.chains.clear()
+        self.granted.clear()
+        self.told_parked.clear()
+        self.told_cancelled.clear()
+
+    def take_chains(self) -> list[tuple[Link, ...]]:
+        """The chains that nobody has taken yet."""
+        taken, self.chains[:] = list(self.chains), []
+        return taken
+
+    def take_runs(self) -> list[GrantedRun]:
+        """The runs that nobody has taken yet."""
+        taken, self.granted[:] = list(self.granted), []
+        return taken
+
+
+class House(Services):
+    """The engine as ``services`` joins it, over a SQLite file, with the fakes at its seams."""
+
+    clock: FakeClock
+
+    def __init__(self, home: Path, redis: Redis, **settings: Any) -> None:
+        chosen = {
+            "master_key": Fernet.generate_key().decode(),
+            "output_interval": 0.02,
+            "cancel_grace": 5.0,
+            **settings,
+        }
+        super().__init__(Settings(home=home, **chosen), FakeClock())
+        self._redis = redis
+        home.mkdir(parents=True, exist_ok=True)
+        prepare(self.database)
+
+    @property
+    def redis(self) -> Redis:  # type: ignore[override]  # a plain one instead of a cached one
+        """The Redis it was given, which is not its own to close."""
+        return self._redis
+
+    @cached_property
+    def dispatcher(self) -> RecordingDispatcher:  # type: ignore[override]  # the port is what counts
+        """Keeps the messages."""
+        return RecordingDispatcher()
+
+    # ---- what there is ----
+
+    def apply(self, catalog: Mapping[str, Any]) -> None:
+        """Makes the catalog what there is."""
+        path = self.settings.home / "catalog.yaml"
+        path.write_text(json.dumps(catalog), encoding="utf-8")
+        self.catalogs.apply(load([path]).sealed(self.secrets.seal))
+
+    def create(
+        self, project: str, version: str = "1.0", channel: str | None = None
+    ) -> DeploymentRecord:
+        """A release of the project: the one deployment that it begins with."""
+        (deployment,) = self.releases.create(Wanted(project, version, channel)).deployments
+        return deployment
+
+    def detail(self, number: int) -> DeploymentDetail:
+        """A deployment with its runs."""
+        return self.queries.deployment(number)
+
+    def states(self, number: int) -> list[str]:
+        """The states of a deployment's runs by step, machine and attempt."""
+        return [run.state.value for run in self.detail(number).runs]
+
+    def workdir(self, machine: str) -> Path:
+        """The folder of a machine."""
+        return self.settings.home / "machines" / machine
+
+    # ---- delivering ----
+
+    def carry(self, links: Iterable[Link]) -> bool:
+        """Does the links of a chain as a worker does; false when it stopped on the way."""
+        for link in links:
+            if link.kind is LinkKind.FINISH:
+                self.phases.finish(link.deployment_id)
+            elif link.kind is LinkKind.BEGIN:
+                if not self.phases.begin(link.deployment_id):
+                    return False
+            elif not self.phases.open_step(link.deployment_id, link.position):
+                return False
+        return True
+
+    def deliver_chains(self) -> None:
+        """Delivers chains until no more come."""
+        while chains := self.dispatcher.take_chains():
+            for links in chains:
+                self.carry(links)
+
+    def execute(self, run: GrantedRun) -> Outcome | None:
+        """Carries a run out here and now."""
+        return self.step_runs.execute(run.run_id, run.granted_at, WORKER)
+
+    def deliver_runs(self) -> list[Outcome | None]:
+        """Carries out the runs that are granted now, in order."""
+        return [self.execute(run) for run in self.dispatcher.take_runs()]
+
+    def deliver_all(self) -> None:
+        """Delivers whatever comes until nothing more does."""
+        while self.dispatcher.chains or self.dispatcher.granted:
+            self.deliver_chains()
+            self.deliver_runs()
+
+    def held(self) -> dict[str, tuple[list[str], list[str]]]:
+        """Who holds and who waits, by resource."""
+        return {
+            view.resource: ([h.id for h in view.holders], [w.id for w in view.waiters])
+            for view in self.queries.locks()
+        }

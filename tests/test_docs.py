@@ -1,0 +1,64 @@
+"""The documents say what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deployengine.cli.reference import reference
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("benchmarks/*.md")])
+
+
+def test_the_reference_of_commands_is_that_of_the_program() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+    assert page == reference(), "python -m deployengine.cli.reference > docs/commands.md"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+
+    missing = [link for link in links if not (page.parent / link).exists()]
+
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(
+        r"`((?:deployengine|workers|tests|config|docs|domain|locks|engine|steps|queue|persistence"
+        r"|catalog|benchmarks)/[\w./-]+)`",
+        page.read_text(encoding="utf-8"),
+    )
+
+    missing = [
+        name
+        for name in named
+        if not any((base / name).exists() for base in (ROOT, ROOT / "deployengine"))
+    ]
+
+    assert not missing
+
+
+def test_the_architecture_names_every_room() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = [p.parent.name for p in (ROOT / "deployengine").glob("*/__init__.py")]
+
+    assert [room for room in rooms if room not in page] == []
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:24]
+
+    assert any("deployengine demo" in line for line in first_screen)
+    assert any("-m pytest" in line for line in first_screen)
+
+
+def test_nothing_committed_names_a_path_of_somebodys_machine() -> None:
+    for page in PAGES:
+        assert not re.search(r"/(home|root|Users)/\w", page.read_text(encoding="utf-8")), page
