@@ -28,13 +28,17 @@ class BatchAnswer:
     @property
     def document(self) -> dict[str, Any]:
         """State and releases, and beside them all figures of the report."""
-        return {**to_document(self.report), **batch_document(self.progress)}
+        figures = to_document(self.report)
+        batch = batch_document(self.progress)
+        return {**figures, **batch, "counts_by_kind": figures["counts"]}
 
 
 def batch_answer(services: Services, name: str) -> BatchAnswer:
     """The batch as it stands and its report; raises ``UnknownName``."""
     progress = services.batches.progress(name, with_runs=True)
-    task_cap = services.roll.task_cap() or None
+    ends = [run.finished_at for run in progress.runs if run.finished_at is not None]
+    end = max(ends, default=services.clock.now())
+    task_cap = services.roll.task_cap_during(progress.batch.created_at, end)
     return BatchAnswer(progress, batch_report(progress, services.queries, task_cap))
 
 

@@ -16,7 +16,7 @@ LAST_LINES = 10
 
 
 def batch_report(progress: BatchProgress, queries: Queries, task_cap: int | None) -> Report:
-    """The report of a batch that was read with its runs; ``task_cap`` as it is now."""
+    """The report of a batch that was read with its runs; ``task_cap`` as it was then."""
     deployments = {d.id: d for release in progress.releases for d in release.deployments}
     names = queries.step_names(deployments)
     runs = [

@@ -24,7 +24,7 @@ from deployengine.engine.work import work_of
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE, TICKET
 from deployengine.persistence.records import DeploymentRecord, RunRecord
-from deployengine.steps.contract import Runner, State, Status, Ticket, WorkTicket
+from deployengine.steps.contract import Runner, State, Status, Ticket
 from deployengine.steps.errors import StepError
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake

@@ -92,12 +92,13 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker process and when it was last heard of."""
+    """A worker process, when it was last heard of, and when it stopped if it said so."""
 
     name: str
     task_cap: int
     started_at: datetime
     seen_at: datetime
+    left_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,4 +208,5 @@ worker = Table(
     Column("task_cap", Integer, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("left_at", Instant),
 )
