@@ -6,7 +6,8 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def measure(wanted: int, watch: float, database_url: str | None) -> dict[str, An
         frozenset(),
         scenario.SCRIPT.replace("WORK", scenario.WAIT_AT_GATE),
     )
-    with running(database_url, CAP, 1, _furnish, text) as system:
+    with running(database_url, CAP, 1, _furnish, text) as system, _nobody_left(system):
         idle = memory_bytes(system.pids)
         submitting = _park(system, projects)
         figures = _watch(system, watch, idle)
@@ -125,6 +126,20 @@ def _pass_gates(system: System) -> float:
         _within(partial(_open, gate), system)
         _within(partial(_more_begun, gate.parent, begun), system)
     return time.time()
+
+
+@contextmanager
+def _nobody_left(system: System) -> Iterator[None]:
+    """Should the block fail, no script is left waiting at a gate that is gone."""
+    try:
+        yield
+    except BaseException:
+        system.kill()
+        deadline = time.monotonic() + 1  # a script that was just started has yet to get there
+        while time.monotonic() < deadline:
+            _open_gates(system.home)
+            time.sleep(0.05)
+        raise
 
 
 def _open_gates(home: Path) -> None:

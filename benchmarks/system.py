@@ -47,6 +47,13 @@ class System:
                 log = (self.home / "logs" / f"{name}.log").read_text("utf-8", "replace")
                 raise Broken(f"{name} ended with {child.returncode}:\n{log[-2000:]}")
 
+    def kill(self) -> None:
+        """Ends what is left of the processes at once; scripts go on by themselves."""
+        for child in self.processes.values():
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+
     def stop(self, while_ending: Callable[[], None] = lambda: None) -> None:
         """Ends the workers when their scripts have ended, then housekeeping."""
         for prefix in ("worker", "housekeeping"):
@@ -84,10 +91,7 @@ def running(
                 _await_consumers(system)
                 yield system
             finally:
-                for child in system.processes.values():
-                    if child.poll() is None:
-                        child.kill()
-                    child.wait()
+                system.kill()
                 services.embedded_redis.stop()
 
 

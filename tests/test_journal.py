@@ -177,6 +177,13 @@ def test_an_old_ticket_is_missed_behind_several_newer_ones(scene: Scene) -> None
     assert scene.broken() == [("ticket order", "qa-1")] * 3
 
 
+def test_everybody_who_was_overtaken_is_found(scene: Scene) -> None:
+    scene.deployment(5, "app-5", "QA", "qa-1")
+    scene.run(5, 5, "qa-1", at=5)
+    scene.arrange("qa-1", 4, 5, 0, 1, 2, 3)
+    assert scene.broken() == [("ticket order", "qa-1")] * 2
+
+
 def test_a_run_that_begins_twice_is_found_on_one_machine(scene: Scene) -> None:
     scene.arrange("qa-1", 0, 1, 0, 1, 2, 3)
     assert scene.broken() == [("begin twice", "qa-1"), ("end twice", "qa-1")]
@@ -264,6 +271,12 @@ def test_a_release_that_begins_in_staging_before_qa_has_ended_is_found(
         (scene.home / "machines/stg-1/stamps/run-3.begin").unlink()
         scene.sql("update step_run set started_at = datetime(?, 'unixepoch') where id = 3", early)
     assert scene.broken() == [("phase order", "stg-1")]
+
+
+def test_people_may_deploy_in_any_order(scene: Scene) -> None:
+    scene.stamp("stg-1", "run-3.begin", 0.5)
+    scene.sql("update deployment set automatic = 0 where id = 3")
+    assert scene.broken() == []
 
 
 def test_two_deployments_of_a_project_to_one_environment_may_not_overlap(scene: Scene) -> None:

@@ -16,7 +16,6 @@ from celery.worker.control import control_command
 from deployengine.queue.app import CANCEL_RUNS, CONTROL_QUEUE, RUNS_QUEUE
 from deployengine.services import Services
 from workers.housekeeping import Heartbeat, Housekeeping
-from workers.slots import SlotPool
 from workers.tasks import register_links, register_runs
 
 #: Links are short; a few at once keep the slots fed.
@@ -65,7 +64,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
     app: Celery = services.app
     worker = app.Worker(
         hostname=name,
-        pool_cls=SlotPool,
+        pool="threads",
         concurrency=threads,
         queues=[queue],
         loglevel="WARNING",

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NoReturn
 
 #: Stands for a value in the text to be scanned; no script and no value may hold it.
@@ -73,6 +74,7 @@ def interpreter(script: str) -> str:
     return words[0] if words else ""
 
 
+@lru_cache(maxsize=512)  # a step's script is scanned once, not once a machine
 def places(script: str) -> tuple[Place, ...]:
     """Where each :data:`MARK` of the script stands, in their order."""
     program = interpreter(script)

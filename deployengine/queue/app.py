@@ -4,6 +4,9 @@ What each setting is for, since the defaults would lose, hoard or repeat work:
 
 - A slot takes no message before it is free (``worker_disable_prefetch``), so no worker hoards
   what another could run.
+- "Late" acknowledgement: nothing is acknowledged really (next point), but Celery then wakes the
+  consumer's loop when a task has ended instead of when it begins, which is when a slot becomes
+  free and the next message may be fetched. Otherwise a full worker would notice a second late.
 - Nothing is acknowledged (:mod:`~deployengine.queue.transport`): a message that is lost between
   Redis and a slot is sent again by housekeeping, one that comes twice is refused by the claim in
   the database. So nothing needs a broker that never errs, and no time-out delivers again what
@@ -50,6 +53,7 @@ def make_app(broker_url: str) -> Celery:
         task_serializer="json",
         result_backend=None,
         task_ignore_result=True,
+        task_acks_late=True,
         task_default_queue=RUNS_QUEUE,
         task_routes={RUN: {"queue": RUNS_QUEUE}, "*": {"queue": CONTROL_QUEUE}},
         worker_prefetch_multiplier=1,

@@ -45,6 +45,15 @@ def database(url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite file with the tables of this program."""
+    database = Database(sqlite_url(tmp_path / "embedded.db"))
+    prepare(database)
+    yield database
+    database.close()
+
+
 def add_release(tx: Transaction, project: str = "app", version: str = "1.0") -> int:
     """A stored release."""
     document = {"project": project, "version": version}

@@ -1,0 +1,202 @@
+"""Releases, batches, the catalog, outputs, the roll of workers, and the summaries."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from deployengine.domain.deployment import RunState
+from deployengine.persistence import Database, Transaction
+from tests.persistence.conftest import DIGEST, NOW, add_deployment, add_release, add_step, later
+
+# ---- releases ----
+
+
+def test_a_release_is_found_by_project_and_version_and_by_id(database: Database) -> None:
+    with database.write() as tx:
+        number = add_release(tx, "app", "1.4.0")
+        add_release(tx, "app", "1.5.0")
+        add_release(tx, "shop", "1.4.0")
+        found = tx.releases.find("app", "1.4.0")
+        assert found == tx.releases.get(number)
+        assert found is not None
+        assert (found.id, found.digest, found.created_at) == (number, DIGEST, NOW)
+        assert tx.releases.versions("app") == ["1.4.0", "1.5.0"]
+        assert tx.releases.find("app", "9") is None
+        assert tx.releases.get(99) is None
+        assert tx.releases.snapshot(number) == {"project": "app", "version": "1.4.0"}
+
+
+def test_a_version_exists_once_per_project(database: Database) -> None:
+    with database.write() as tx:
+        add_release(tx)
+    with pytest.raises(IntegrityError), database.write() as tx:
+        add_release(tx)
+
+
+def test_a_snapshot_comes_back_letter_for_letter(database: Database) -> None:
+    document = {"text": "Grüße, 'quotes', \\n and ☂", "number": 1.5, "none": None, "list": [1, []]}
+    with database.write() as tx:
+        number = tx.releases.add("app", "1.0", "hotfix", DIGEST, document, NOW)
+        assert tx.releases.snapshot(number) == document
+
+
+# ---- batches ----
+
+
+def test_a_batch_keeps_the_order_of_its_releases(database: Database) -> None:
+    with database.write() as tx:
+        numbers = [add_release(tx, name) for name in ("c", "a", "b")]
+        batch = tx.batches.add("nightly", DIGEST, [numbers[1], numbers[2], numbers[0]], NOW)
+        assert [r.project for r in tx.batches.releases(batch)] == ["a", "b", "c"]
+        found = tx.batches.find("nightly")
+        assert found is not None
+        assert (found.id, found.digest, found.cancelled_at) == (batch, DIGEST, None)
+        assert tx.batches.find("weekly") is None
+        assert tx.batches.names() == ["nightly"]
+
+
+def test_a_batchs_name_is_taken_once(database: Database) -> None:
+    with database.write() as tx:
+        release = add_release(tx)
+        tx.batches.add("nightly", DIGEST, [release], NOW)
+    with pytest.raises(IntegrityError), database.write() as tx:
+        tx.batches.add("nightly", DIGEST, [release], NOW)
+
+
+def test_cancelling_a_batch_marks_its_releases_and_no_others(database: Database) -> None:
+    with database.write() as tx:
+        inside, both, outside = (add_release(tx, name) for name in ("in", "both", "out"))
+        batch = tx.batches.add("one", DIGEST, [inside, both], NOW)
+        tx.batches.add("two", DIGEST, [both, outside], NOW)
+        tx.batches.cancel(batch, later(1))
+        tx.batches.cancel(batch, later(2))
+        found = tx.batches.find("one")
+        assert found is not None
+        assert found.cancelled_at == later(1)
+        assert [tx.batches.cancelled(r) for r in (inside, both, outside)] == [True, True, False]
+
+
+# ---- the catalog ----
+
+
+def test_the_catalog_is_replaced_as_a_whole_and_read_in_its_order(database: Database) -> None:
+    with database.write() as tx:
+        tx.catalog.replace(
+            [
+                ("environment", "Staging", {"name": "Staging"}),
+                ("environment", "QA", {"name": "QA"}),
+                ("project", "QA", {"name": "QA", "of": "project"}),
+            ]
+        )
+        assert tx.catalog.names("environment") == ["Staging", "QA"]
+        assert tx.catalog.documents("project") == [{"name": "QA", "of": "project"}]
+        assert tx.catalog.find("environment", ["QA", "none"]) == {"QA": {"name": "QA"}}
+        tx.catalog.replace([("environment", "QA", {"name": "QA", "description": "new"})])
+        assert tx.catalog.all() == {("environment", "QA"): {"name": "QA", "description": "new"}}
+        tx.catalog.replace([])
+        assert tx.catalog.all() == {}
+
+
+# ---- outputs ----
+
+
+def a_run(tx: Transaction) -> int:
+    (run,) = tx.runs.of_deployment(add_step(tx))
+    return run.id
+
+
+def test_pieces_come_in_order_and_from_where_one_has_read(database: Database) -> None:
+    with database.write() as tx:
+        run = a_run(tx)
+        tx.outputs.append(run, 6, 12, "second")
+        tx.outputs.append(run, 0, 6, "first\n")
+        tx.outputs.append(run, 12, 13, "\n")
+        assert tx.outputs.pieces(run) == [(6, "first\n"), (12, "second"), (13, "\n")]
+        assert tx.outputs.pieces(run, 6) == [(12, "second"), (13, "\n")]
+        assert tx.outputs.pieces(run, 13) == []
+        assert tx.outputs.pieces(run + 1) == []
+
+
+def test_the_same_piece_is_never_stored_twice(database: Database) -> None:
+    with database.write() as tx:
+        run = a_run(tx)
+        tx.outputs.append(run, 0, 6, "first\n")
+    with pytest.raises(IntegrityError), database.write() as tx:
+        tx.outputs.append(run, 0, 6, "first\n")
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("text", ["a\nb\nc\nd\n", "a\nb\nc\nd", "a\n\n\nd\n", "only", ""])
+@pytest.mark.parametrize("lines", [1, 2, 4, 9])
+def test_the_tail_is_that_of_the_whole_text_however_it_was_cut(
+    embedded: Database, text: str, size: int, lines: int
+) -> None:
+    with embedded.write() as tx:
+        run = a_run(tx)
+        for start in range(0, len(text), size):
+            piece = text[start : start + size]
+            tx.outputs.append(run, start, start + len(piece), piece)
+        assert tx.outputs.tail(run, lines) == text.splitlines()[-lines:]
+
+
+# ---- workers ----
+
+
+def test_a_worker_that_beats_is_on_the_roll_until_it_leaves_or_falls_silent(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        tx.workers.beat("b", 5, later(0))
+        tx.workers.beat("a", 3, later(0))
+        tx.workers.beat("a", 4, later(9))
+        (a,) = tx.workers.since(later(9))
+        assert (a.name, a.task_cap, a.started_at, a.seen_at) == ("a", 4, later(0), later(9))
+        assert [w.name for w in tx.workers.since(later(0))] == ["a", "b"]
+        tx.workers.forget(later(9))
+        assert [w.name for w in tx.workers.since(later(0))] == ["a"]
+        tx.workers.leave("a")
+        tx.workers.leave("a")
+        assert tx.workers.since(later(0)) == []
+
+
+# ---- summaries ----
+
+
+def test_runs_are_counted_by_environment_and_state(database: Database) -> None:
+    with database.write() as tx:
+        release = add_release(tx)
+        batch = tx.batches.add("nightly", DIGEST, [release], NOW)
+        for environment, machines in (("QA", 1), ("Staging", 3)):
+            number = add_deployment(tx, release, environment)
+            tx.runs.add(number, 0, [(f"m-{n}", "shared") for n in range(machines)])
+        first = tx.runs.make_ready(1, 0, tx.counters.draw("ticket"), NOW)
+        assert tx.views.run_counts(batch) == {
+            ("QA", RunState.WAITING): 1,
+            ("Staging", RunState.PENDING): 3,
+        }
+        assert tx.views.granted_counts(batch, [first[0].id, 99]) == {"QA": 1}
+        assert tx.views.granted_counts(batch, []) == {}
+        tx.runs.claim(first[0].id, "worker-1", 1, NOW, NOW)
+        assert tx.views.granted_counts(batch, [first[0].id]) == {}
+        assert [r.machine for r in tx.runs.of_batch(batch)] == ["m-0", "m-0", "m-1", "m-2"]
+
+
+def test_durations_are_those_of_the_latest_successes(database: Database) -> None:
+    with database.write() as tx:
+        deployment = add_step(tx, ["m-1", "m-2", "m-1b", "m-3"])
+        for place, run in enumerate(tx.runs.of_step(deployment, 0)):
+            tx.runs.claim(run.id, "worker-1", place, NOW, later(10))
+            state = RunState.FAILED if run.machine == "m-3" else RunState.SUCCEEDED
+            tx.runs.end(run.id, state, later(10 + 2 ** (place + 1)), 0)
+        assert tx.views.durations() == [8.0, 4.0, 2.0]
+        assert tx.views.durations(limit=2) == [8.0, 4.0]
+        assert tx.views.durations("m-1") == [2.0]
+        assert tx.views.durations("m-3") == []
+
+
+def test_release_names_come_by_id(database: Database) -> None:
+    with database.write() as tx:
+        first, second = add_release(tx, "a", "1"), add_release(tx, "b", "2")
+        assert tx.views.release_names([first, second]) == {first: ("a", "1"), second: ("b", "2")}
+        assert tx.views.release_names([]) == {}
