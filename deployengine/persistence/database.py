@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from deployengine.domain.errors import RequestError, Unreachable
 from deployengine.persistence.transaction import Transaction
@@ -34,7 +35,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """For migrations only."""
+        """For who must look at the tables themselves, past the repositories."""
         return self._engine
 
     @contextmanager
@@ -44,7 +45,7 @@ class Database:
             with self._writer, self._begin("BEGIN IMMEDIATE") as connection:
                 yield Transaction(connection)
         else:
-            with self._begin("") as connection:
+            with self._begin("BEGIN") as connection:
                 yield Transaction(connection)
 
     @contextmanager
@@ -54,35 +55,38 @@ class Database:
             yield Transaction(connection)
 
     @contextmanager
-    def _begin(self, statement: str) -> Iterator[Connection]:
+    def connected(self, begin: str = "BEGIN") -> Iterator[Connection]:
+        """A connection whose transactions begin with this statement on SQLite; for migrations."""
         try:
             connection = self._engine.connect()
-        except OperationalError as error:
-            raise self.unreachable(error) from error
+        except (DBAPIError, PoolTimeout) as error:
+            raise self._unreachable(error) from error
         with connection:
-            if self.is_sqlite:
-                connection.info["begin"] = statement
+            connection.info["begin"] = begin
             try:
-                with connection.begin():
-                    yield connection
+                yield connection
             except OperationalError as error:
-                raise self.unreachable(error) from error
+                raise self._unreachable(error) from error
             except DBAPIError as error:
                 if error.connection_invalidated:
-                    raise self.unreachable(error) from error
+                    raise self._unreachable(error) from error
                 raise
+
+    @contextmanager
+    def _begin(self, statement: str) -> Iterator[Connection]:
+        with self.connected(statement) as connection, connection.begin():
+            yield connection
 
     def close(self) -> None:
         """Closes the pooled connections."""
         self._engine.dispose()
 
-    def unreachable(self, error: DBAPIError) -> Unreachable:
-        """What people are told when the database does not answer."""
-        reason = str(error.orig).strip().splitlines()
+    def _unreachable(self, error: Exception) -> Unreachable:
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         return Unreachable(
             "the database",
             self._engine.url.render_as_string(hide_password=True),
-            f"{reason[0] if reason else error}; check DEPLOYENGINE_DATABASE_URL and that it runs",
+            f"{lines[0] if lines else error}; check DEPLOYENGINE_DATABASE_URL and that it runs",
         )
 
 
@@ -101,6 +105,11 @@ def _engine(url: str) -> Engine:
             _configure_sqlite(engine)
             return engine
         return create_engine(parsed, pool_size=8, max_overflow=32, pool_pre_ping=True)
+    except OSError as error:
+        place = f"{error.filename}: {error.strerror}"
+        raise RequestError(
+            f"the database's folder cannot be made: {place}", None, "set DEPLOYENGINE_HOME"
+        ) from error
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise RequestError(
             f"DEPLOYENGINE_DATABASE_URL cannot be used ({error}): write "

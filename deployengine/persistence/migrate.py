@@ -9,7 +9,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import OperationalError
 
 from deployengine.domain.errors import DeployEngineError
 from deployengine.persistence.database import Database
@@ -29,26 +28,42 @@ def prepare(database: Database) -> None:
     The embedded database is migrated, and an empty shared one is filled. A shared one that is in
     use is never migrated unasked: raises :class:`OutOfDate`, or ``Unreachable``.
     """
-    with _connected(database) as connection:
+    with database.connected() as connection:
         if current(connection) == newest():
             return
+        _refuse_newer(connection)
         empty = not inspect(connection).get_table_names()
     if database.is_sqlite or empty:
         upgrade(database)
         return
     raise OutOfDate(
-        "the database is not at this program's version; stop the workers and run "
+        "the database is older than this program; stop the workers and run "
         "`deployengine database upgrade`"
     )
 
 
 def upgrade(database: Database) -> None:
-    """Brings the tables up to date; several at once wait for each other."""
-    with _connected(database) as connection, connection.begin():
+    """Brings the tables up to date; several at once wait for each other.
+
+    Raises :class:`OutOfDate` when they are those of a newer program.
+    """
+    # On SQLite who migrates takes the write lock first, so that two cannot both begin.
+    with database.connected("BEGIN IMMEDIATE") as connection, connection.begin():
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        _refuse_newer(connection)
         if current(connection) != newest():
             command.upgrade(_config(connection), "head")
+
+
+def _refuse_newer(connection: Connection) -> None:
+    found = current(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise OutOfDate(
+            f"the database is at revision {found}, which a newer deployengine made; "
+            "install that version or a later one"
+        )
 
 
 def current(connection: Connection) -> str | None:
@@ -66,13 +81,3 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
-
-
-def _connected(database: Database) -> Connection:
-    try:
-        connection = database.engine.connect()
-    except OperationalError as error:
-        raise database.unreachable(error) from error
-    # For SQLite: who migrates takes the write lock first, so that two cannot both begin.
-    connection.info["begin"] = "BEGIN IMMEDIATE"
-    return connection

@@ -20,13 +20,13 @@ def house(tmp_path: Path, fake_redis: Redis) -> Iterator[House]:
 
 @pytest.fixture
 def ready(tmp_path: Path) -> Iterator[Gate]:
-    """A script says by ``echo > "$READY"`` how far it has come; see :func:`at_gates`."""
+    """A script says by ``echo > ../../../ready`` how far it has come."""
     with Gate(tmp_path / "ready") as gate:
         yield gate
 
 
 @pytest.fixture
 def go(tmp_path: Path) -> Iterator[Gate]:
-    """A script waits by ``read x < "$GO"`` to be let through."""
+    """A script waits by ``read x < ../../../go`` to be let through."""
     with Gate(tmp_path / "go") as gate:
         yield gate

@@ -143,21 +143,41 @@ def test_the_tail_is_that_of_the_whole_text_however_it_was_cut(
 # ---- workers ----
 
 
-def test_a_worker_that_beats_is_on_the_roll_until_it_leaves_or_falls_silent(
+def test_a_worker_that_beats_is_present_until_it_leaves_or_falls_silent(
     database: Database,
 ) -> None:
     with database.write() as tx:
         tx.workers.beat("b", 5, later(0))
         tx.workers.beat("a", 3, later(0))
         tx.workers.beat("a", 4, later(9))
-        (a,) = tx.workers.since(later(9))
+        (a,) = tx.workers.present(later(9))
         assert (a.name, a.task_cap, a.started_at, a.seen_at) == ("a", 4, later(0), later(9))
-        assert [w.name for w in tx.workers.since(later(0))] == ["a", "b"]
-        tx.workers.forget(later(9))
-        assert [w.name for w in tx.workers.since(later(0))] == ["a"]
-        tx.workers.leave("a")
-        tx.workers.leave("a")
-        assert tx.workers.since(later(0)) == []
+        assert [w.name for w in tx.workers.present(later(0))] == ["a", "b"]
+        tx.workers.leave("a", later(10))
+        tx.workers.leave("a", later(11))
+        assert [w.name for w in tx.workers.present(later(0))] == ["b"]
+
+
+def test_a_worker_is_remembered_with_its_time_until_it_is_forgotten(database: Database) -> None:
+    with database.write() as tx:
+        tx.workers.beat("a", 3, later(0))
+        tx.workers.leave("a", later(10))
+        tx.workers.beat("b", 5, later(20))
+        (a,) = tx.workers.during(later(10), later(19))
+        assert (a.name, a.left_at, a.seen_at) == ("a", later(10), later(10))
+        assert tx.workers.during(later(11), later(19)) == []
+        assert [w.name for w in tx.workers.during(later(5), later(20))] == ["a", "b"]
+        tx.workers.forget(later(11))
+        assert [w.name for w in tx.workers.during(later(0), later(99))] == ["b"]
+
+
+def test_a_worker_that_bears_the_name_of_one_that_left_begins_anew(database: Database) -> None:
+    with database.write() as tx:
+        tx.workers.beat("a", 3, later(0))
+        tx.workers.leave("a", later(10))
+        tx.workers.beat("a", 7, later(20))
+        (a,) = tx.workers.present(later(0))
+        assert (a.started_at, a.left_at, a.task_cap) == (later(20), None, 7)
 
 
 # ---- summaries ----

@@ -139,9 +139,10 @@ def test_cancelling_ends_the_whole_group_and_leaves_services_alone(
     runner: Runner, fresh: Fresh, workdir: Path, ready: Gate, go: Gate
 ) -> None:
     script = """
+    echo $$ > script
     setsid sh -c 'echo $$ > service; echo > ready; read x < go' &
     sh -c 'sh -c "echo \\$\\$ > grandchild; echo > ready; read x < /dev/zero"; true' &
-    echo $$ > script; wait
+    wait
     """
     ticket = begin(runner, fresh(script))
     heard = ready.hear()

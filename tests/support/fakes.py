@@ -175,6 +175,10 @@ class House(Services):
                 return False
         return True
 
+    def carry_on(self, number: int) -> None:
+        """Sends what is left of a deployment's chain, as housekeeping does."""
+        self.handoff.resume(number)
+
     def deliver_chains(self) -> None:
         """Delivers chains until no more come."""
         while chains := self.dispatcher.take_chains():
