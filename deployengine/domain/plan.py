@@ -25,6 +25,11 @@ class PlannedRun:
     claims: tuple[Claim, ...]
 
     @property
+    def touched(self) -> tuple[Claim, ...]:
+        """What is claimed beside the machine."""
+        return self.claims[1:]
+
+    @property
     def lock_mode(self) -> Mode:
         """The mode in which the machine itself is claimed; the machine comes first."""
         return self.claims[0].mode

@@ -162,6 +162,7 @@ class Deployments:
                 leaving = [deployment_id(number)]
             elif not deployment.state.final:
                 parked = tx.runs.cancel_parked(number, now)
+                tx.claims.untouch([run.id for run in parked])
                 leaving = [run_id(run.id) for run in parked]
                 running = tx.runs.request_cancel(number, now)
                 if parked:

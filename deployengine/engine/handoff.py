@@ -58,6 +58,18 @@ class HandOff:
         if runs:
             self._dispatcher.runs(runs)
 
+    def give_back(self, refused: Request, ahead: Sequence[Request], *, held: bool) -> None:
+        """Undoes a grant that the database refused, and puts those before it first in line.
+
+        Redis may be asked by a later ticket before an earlier one has reached it; then entering
+        the earlier ones is enough. That somebody ``held`` what was granted means that Redis has
+        lost the truth: everything is loaded again. Without giving back, both would wait forever.
+        """
+        if held:
+            self.rebuild()
+        else:
+            self.exchange(leaving=[refused.id], entering=[*ahead, refused])
+
     def resume(self, deployment_id: int) -> None:
         """Sends the rest of the deployment's chain, derived from what the database says is done."""
         with self._database.read() as tx:

@@ -13,7 +13,7 @@ from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.promotion import promote
-from deployengine.engine.requests import for_deployment, for_run
+from deployengine.engine.requests import for_deployment, for_deployments, for_run
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
@@ -37,7 +37,12 @@ class Phases:
             if tx.deployments.begin(number, self._clock.now()):
                 return True
             deployment = tx.deployments.get(number)
-        return deployment is not None and not deployment.state.final
+            if deployment is None or deployment.state is not DeploymentState.QUEUED:
+                return deployment is not None and not deployment.state.final
+            ahead = tx.deployments.in_the_way(deployment)
+        held = any(other.state is not DeploymentState.QUEUED for other in ahead)
+        self._handoff.give_back(for_deployment(deployment), for_deployments(ahead), held=held)
+        return False
 
     def open_step(self, number: int, position: int) -> bool:
         """Readies the step's runs, one a machine, and lets in those that can start.
@@ -59,6 +64,7 @@ class Phases:
             tx.steps.open(number, position, len(planned))
             first = tx.counters.draw(TICKET, len(planned))
             ready = tx.runs.make_ready(number, position, first, self._clock.now())
+            tx.claims.touch({run.id: planned[run.place].touched for run in ready})
         self._handoff.exchange(entering=[for_run(deployment, plan, run) for run in ready])
         return False
 

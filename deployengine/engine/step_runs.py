@@ -12,18 +12,17 @@ from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
-from deployengine.domain.plan import Plan, Unseal
-from deployengine.domain.project import Step
-from deployengine.domain.release import Snapshot
+from deployengine.domain.plan import Unseal
 from deployengine.engine.archive import Archive
+from deployengine.engine.claims import Claimed, Claims
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_run, run_label
 from deployengine.engine.work import work_of
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import FENCE, TICKET
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.persistence.counters import TICKET
+from deployengine.persistence.records import RunRecord
 from deployengine.steps.contract import Runner, State, Status, Ticket
 from deployengine.steps.errors import StepError
 from deployengine.steps.masking import Masker
@@ -46,26 +45,6 @@ class Outcome:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A run that this process has claimed, with all it needs to carry it out."""
-
-    run: RunRecord
-    deployment: DeploymentRecord
-    plan: Plan
-    snapshot: Snapshot
-
-    @property
-    def step(self) -> Step:
-        """The step that the run is of."""
-        return self.snapshot.process[self.run.step]
-
-    @property
-    def machine(self) -> Machine:
-        """The machine as it was when the deployment was planned."""
-        return self.plan.steps[self.run.step].runs[self.run.place].machine
-
-
 class StepRuns:
     """Runs scripts; one call of :meth:`execute` is one slot taken."""
 
@@ -83,7 +62,7 @@ class StepRuns:
     ) -> None:
         self._database = database
         self._handoff = handoff
-        self._archive = archive
+        self._claims = Claims(database, handoff, archive, clock)
         self._clock = clock
         self._runner_of = runner_of
         self._unseal = unseal
@@ -102,7 +81,7 @@ class StepRuns:
         with Wake() as wake:
             self._register(number, wake)  # before the claim, so that no cancel is missed
             try:
-                claimed = self._claim(number, granted_at, worker)
+                claimed = self._claims.claim(number, granted_at, worker)
                 if claimed is None:
                     return None
                 return self._carry_out(claimed, wake)
@@ -123,21 +102,6 @@ class StepRuns:
     def _unregister(self, number: int) -> None:
         with self._wakes_lock:
             del self._wakes[number]
-
-    def _claim(self, number: int, granted_at: datetime, worker: str) -> Claimed | None:
-        with self._database.write() as tx:
-            fence = tx.counters.draw(FENCE)
-            run = tx.runs.claim(number, worker, fence, granted_at, self._clock.now())
-            if run is None:
-                return None
-            deployment = tx.deployments.get(run.deployment_id)
-            assert deployment is not None
-            return Claimed(
-                run,
-                deployment,
-                self._archive.plan(tx, deployment.id),
-                self._archive.snapshot(tx, deployment.release_id),
-            )
 
     def _carry_out(self, claimed: Claimed, wake: Wake) -> Outcome:
         try:
@@ -235,6 +199,8 @@ class StepRuns:
                 tx.outputs.append(run.id, *rest)
             if not ended:
                 return None, False
+            if claimed.planned.touched:
+                tx.claims.untouch([run.id])
             again = self._retry(tx, claimed, outcome, now)
             if again is not None:
                 return again, False
@@ -254,7 +220,9 @@ class StepRuns:
         deployment = tx.deployments.locked(claimed.deployment.id)
         if deployment is None or deployment.cancel_requested_at is not None:
             return None
-        return tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
+        again = tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
+        tx.claims.touch({again.id: claimed.planned.touched})
+        return again
 
 
 def _given_up(ticket: Ticket, error: StepError) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, text, update
 
 from deployengine.domain.deployment import DeploymentState
 from deployengine.persistence.records import DeploymentRecord, NewDeployment
@@ -57,10 +57,40 @@ class Deployments:
         return document
 
     def begin(self, deployment_id: int, now: datetime) -> bool:
-        """Queued to running; whether this call did it."""
-        return self._move(
-            deployment_id, [DeploymentState.QUEUED], state=DeploymentState.RUNNING, started_at=now
+        """Queued to running; whether this call did it.
+
+        Not while another of its task tag runs or waits with an earlier ticket: then Redis should
+        not have let it in. See :meth:`in_the_way`.
+        """
+        other = deployment.alias("other")
+        before = (
+            select(other.c.id)
+            .where(
+                other.c.tag == deployment.c.tag,
+                other.c.id != deployment.c.id,
+                (other.c.ticket < deployment.c.ticket) | (other.c.state == DeploymentState.RUNNING),
+                text("other.state in ('queued', 'running')"),
+            )
+            .correlate(deployment)
         )
+        statement = update(deployment).where(
+            deployment.c.id == deployment_id,
+            deployment.c.state == DeploymentState.QUEUED,
+            ~before.exists(),
+        )
+        values = {"state": DeploymentState.RUNNING, "started_at": now}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def in_the_way(self, waiting: DeploymentRecord) -> list[DeploymentRecord]:
+        """The open deployments of its task tag that this one must let go first."""
+        query = select(*COLUMNS).where(
+            deployment.c.tag == waiting.tag,
+            deployment.c.id != waiting.id,
+            (deployment.c.ticket < waiting.ticket)
+            | (deployment.c.state == DeploymentState.RUNNING),
+            OPEN_DEPLOYMENT,
+        )
+        return self._list(query)
 
     def end(
         self, deployment_id: int, state: DeploymentState, message: str | None, now: datetime

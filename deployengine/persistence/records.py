@@ -1,4 +1,4 @@
-"""What the repositories hand out: frozen rows, without SQLAlchemy in their types."""
+"""What the repositories hand out: frozen rows that know nothing of where they came from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import Row
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 
@@ -112,3 +114,10 @@ class NewDeployment:
     phase: str
     automatic: bool
     plan: Mapping[str, Any]
+
+
+def run_record(row: Row[Any]) -> RunRecord:
+    """A row of the table of step runs."""
+    values = row._asdict()
+    values["state"] = RunState(values["state"])
+    return RunRecord(**values)

@@ -147,6 +147,13 @@ deployment = Table(
         sqlite_where=text("state in ('queued', 'running')"),
         postgresql_where=text("state in ('queued', 'running')"),
     ),
+    Index(
+        "ix_deployment_line",
+        "tag",
+        "ticket",
+        sqlite_where=text("state in ('queued', 'running')"),
+        postgresql_where=text("state in ('queued', 'running')"),
+    ),
 )
 
 step = Table(
@@ -189,6 +196,28 @@ step_run = Table(
         sqlite_where=text("state in ('waiting', 'running')"),
         postgresql_where=text("state in ('waiting', 'running')"),
     ),
+    Index(
+        "ix_step_run_line",
+        "machine",
+        "ticket",
+        sqlite_where=text("state in ('waiting', 'running')"),
+        postgresql_where=text("state in ('waiting', 'running')"),
+    ),
+    Index(
+        "ix_step_run_running",
+        "machine",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+# What a run that is open claims beside its machine; most runs claim nothing else.
+run_touch = Table(
+    "run_touch",
+    metadata,
+    Column("run_id", ForeignKey(step_run.c.id), primary_key=True),
+    Column("resource", String(255), primary_key=True, index=True),
+    Column("mode", String(16), nullable=False),
 )
 
 run_output = Table(

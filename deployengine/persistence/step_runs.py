@@ -7,26 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from deployengine.domain.deployment import RunState
-from deployengine.persistence.records import RunRecord
-from deployengine.persistence.schema import OPEN_RUN, batch_release, deployment, step_run
-
-_CLAIM = (
-    update(step_run)
-    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.WAITING)
-    .values(
-        state=RunState.RUNNING,
-        worker=bindparam("by"),
-        fence=bindparam("number"),
-        granted_at=bindparam("granted"),
-        started_at=bindparam("started"),
-    )
-    .returning(*step_run.c)
+from deployengine.persistence.records import RunRecord, run_record
+from deployengine.persistence.schema import (
+    OPEN_RUN,
+    batch_release,
+    deployment,
+    step_run,
 )
+
 _END = (
     update(step_run)
     .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.RUNNING)
@@ -92,23 +91,7 @@ class StepRuns:
             ticket=ticket,
             ready_at=now,
         )
-        return _record(self._connection.execute(statement.returning(*step_run.c)).one())
-
-    def claim(
-        self, run_id: int, worker: str, fence: int, granted_at: datetime, now: datetime
-    ) -> RunRecord | None:
-        """Waiting to running; ``None`` when it is not waiting any more."""
-        row = self._connection.execute(
-            _CLAIM,
-            {
-                "which": run_id,
-                "by": worker,
-                "number": fence,
-                "granted": granted_at,
-                "started": now,
-            },
-        ).one_or_none()
-        return _record(row) if row else None
+        return run_record(self._connection.execute(statement.returning(*step_run.c)).one())
 
     def end(
         self,
@@ -147,7 +130,7 @@ class StepRuns:
             .returning(*step_run.c)
         ).all()
         self.give_up_pending(deployment_id, RunState.CANCELLED, now)
-        return [_record(row) for row in waiting]
+        return [run_record(row) for row in waiting]
 
     def give_up_pending(
         self, deployment_id: int, state: RunState, now: datetime, step: int | None = None
@@ -188,12 +171,12 @@ class StepRuns:
     def get(self, run_id: int) -> RunRecord | None:
         """The run with this id."""
         row = self._connection.execute(select(step_run).where(step_run.c.id == run_id)).first()
-        return _record(row) if row else None
+        return run_record(row) if row else None
 
     def some(self, run_ids: Sequence[int]) -> list[RunRecord]:
         """Those of these ids, in order of id."""
         query = select(step_run).where(step_run.c.id.in_(run_ids)).order_by(step_run.c.id)
-        return [_record(row) for row in self._connection.execute(query)]
+        return [run_record(row) for row in self._connection.execute(query)]
 
     def of_step(self, deployment_id: int, step: int) -> list[RunRecord]:
         """The runs of a step that wait or run, in order of place."""
@@ -202,13 +185,15 @@ class StepRuns:
             step_run.c.step == step,
             step_run.c.state.in_((RunState.WAITING, RunState.RUNNING)),
         )
-        return [_record(row) for row in self._connection.execute(query.order_by(step_run.c.place))]
+        return [
+            run_record(row) for row in self._connection.execute(query.order_by(step_run.c.place))
+        ]
 
     def of_deployment(self, deployment_id: int) -> list[RunRecord]:
         """All runs of a deployment by step, machine and attempt."""
         query = select(step_run).where(step_run.c.deployment_id == deployment_id)
         order = (step_run.c.step, step_run.c.place, step_run.c.attempt)
-        return [_record(row) for row in self._connection.execute(query.order_by(*order))]
+        return [run_record(row) for row in self._connection.execute(query.order_by(*order))]
 
     def of_batch(self, batch_id: int) -> list[RunRecord]:
         """All runs of the batch's releases."""
@@ -219,12 +204,12 @@ class StepRuns:
             .where(batch_release.c.batch_id == batch_id)
             .order_by(step_run.c.id)
         )
-        return [_record(row) for row in self._connection.execute(query)]
+        return [run_record(row) for row in self._connection.execute(query)]
 
     def open(self) -> list[RunRecord]:
         """All that wait or run, in order of ticket."""
         query = select(step_run).where(OPEN_RUN).order_by(step_run.c.ticket)
-        return [_record(row) for row in self._connection.execute(query)]
+        return [run_record(row) for row in self._connection.execute(query)]
 
     def count_open(self) -> int:
         """How many wait or run."""
@@ -253,9 +238,3 @@ class StepRuns:
             ~superseded.exists(),
         )
         return self._connection.execute(query.limit(1)).first() is not None
-
-
-def _record(row: Any) -> RunRecord:
-    values = row._asdict()
-    values["state"] = RunState(values["state"])
-    return RunRecord(**values)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from deployengine.persistence.batches import Batches
 from deployengine.persistence.catalog_items import CatalogItems
+from deployengine.persistence.claims import Claims
 from deployengine.persistence.counters import Counters
 from deployengine.persistence.deployments import Deployments
 from deployengine.persistence.outputs import Outputs
@@ -33,6 +34,11 @@ class Transaction:
     def catalog(self) -> CatalogItems:
         """The applied catalog."""
         return CatalogItems(self._connection)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What open runs claim."""
+        return Claims(self._connection)
 
     @cached_property
     def counters(self) -> Counters:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from deployengine.steps import children, processes, ticket
@@ -22,12 +22,13 @@ from deployengine.steps.contract import (
 )
 from deployengine.steps.errors import (
     CannotStart,
-    DiskFull,
     MachineUnfit,
     StillRunning,
     WorkdirUnusable,
 )
+from deployengine.steps.faults import faults, refusal
 from deployengine.steps.folder import TicketFolder
+from deployengine.steps.processes import Find, nobody
 from deployengine.steps.ticket import Begun
 from deployengine.steps.wake import Wake
 
@@ -37,11 +38,6 @@ _TOOLS = str(_HERE / "tools")
 
 #: How long processes may take to vanish after KILL: seconds.
 _LAST_PATIENCE = 10.0
-
-_FOLDER_FAULTS = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR),
-    *(errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
-)
 
 
 class LocalRunner:
@@ -81,38 +77,33 @@ class LocalTicket:
         self._record: Begun | None = None
 
     def status(self) -> Status:
-        with _faults(self._folder):
-            begun = self._begun()
-            if begun is None:
-                return Status(State.ABSENT)
-            code = self._folder.exit_code()
-            if code is None and begun.leader and processes.running(begun.leader):
-                return Status(State.RUNNING)
-            if code is None:
-                code = self._ended(begun)
-        return Status(State.UNKNOWN) if code is None else Status(State.EXITED, code)
+        with faults(self._folder):
+            status, _ = self._look()
+        return status
 
     def wait(self, timeout: timedelta, wake: Wake | None = None) -> Status:
         end = time.monotonic() + timeout.total_seconds()
-        while (status := self.status()).state is State.RUNNING:
-            left = end - time.monotonic()
-            if left <= 0 or (wake and wake.is_set()):
-                break
-            with _faults(self._folder):
-                self._block(left, wake)
+        with faults(self._folder):
+            status, awaited = self._look()
+            while status.state is State.RUNNING:
+                left = end - time.monotonic()
+                if left <= 0 or (wake and wake.is_set()):
+                    break
+                processes.until_one_ends(awaited, left, wake, self._runner.pidfds)
+                status, awaited = self._look()
         children.bury()
         return status
 
     def output(self, offset: int, limit: int = 65536) -> bytes:
-        with _faults(self._folder):
+        with faults(self._folder):
             return self._folder.output(offset, limit)
 
     def outputs(self) -> dict[str, str]:
-        with _faults(self._folder):
+        with faults(self._folder):
             return self._folder.outputs()
 
     def cancel(self) -> None:
-        with _faults(self._folder):
+        with faults(self._folder):
             self._folder.make()
             begun = None
             while begun is None:  # a wrapper that finds the disk full takes its record back
@@ -129,7 +120,7 @@ class LocalTicket:
                 f"ticket {self._folder.name} in {self._folder.workdir} is still running; "
                 "cancel it before its folder is removed"
             )
-        with _faults(self._folder):
+        with faults(self._folder):
             self._folder.remove()
         self._record = None
         children.bury()
@@ -139,21 +130,28 @@ class LocalTicket:
             self._record = self._folder.begun()
         return self._record
 
-    def _ended(self, begun: Begun) -> int | None:
-        """How it ended, now that nothing runs: the record may have come since we looked for it."""
+    def _look(self) -> tuple[Status, Find]:
+        """The status, and where to find the processes whose end may change it."""
+        begun = self._begun()
+        if begun is None:
+            return Status(State.ABSENT), nobody
+        # First the wrapper, then its record: once the wrapper is gone, no record will come. The
+        # other way round, a record made in between would be missed, and what the script left
+        # behind in its group be taken for the script.
+        leader = begun.leader
+        leads = leader is not None and processes.leads(leader)
         code = self._folder.exit_code()
-        if code is None and begun.cancelled:
-            return ticket.CANCELLED_BEFORE_START
-        if code is None and self._folder.cancelled():
-            return ticket.KILLED
-        return code
-
-    def _block(self, seconds: float, wake: Wake | None) -> None:
-        leader = self._record.leader if self._record else None
-        if leader is not None:
-            processes.until_one_ends(
-                lambda: processes.running(leader), seconds, wake, self._runner.pidfds
-            )
+        if code is not None:
+            return Status(State.EXITED, code), nobody
+        if leader and leads:
+            return Status(State.RUNNING), partial(processes.itself, leader)
+        if leader and processes.group(leader):
+            return Status(State.RUNNING), partial(processes.group, leader)
+        if begun.cancelled:
+            return Status(State.EXITED, ticket.CANCELLED_BEFORE_START), nobody
+        if self._folder.cancelled():
+            return Status(State.EXITED, ticket.KILLED), nobody
+        return Status(State.UNKNOWN), nobody
 
     def _end(self, leader: ticket.Leader) -> None:
         for number, patience in ((signal.SIGTERM, self._grace), (signal.SIGKILL, _LAST_PATIENCE)):
@@ -182,7 +180,7 @@ class LocalWorkTicket(LocalTicket):
         self._work = work
 
     def start(self) -> Started:
-        with _faults(self._folder):
+        with faults(self._folder):
             if self._begun() is not None:
                 return Started.ATTACHED
             self._folder.make()
@@ -209,7 +207,7 @@ class LocalWorkTicket(LocalTicket):
         try:
             return children.spawn((*command, str(folder.script)), self._environment())
         except OSError as error:
-            raise CannotStart(_refusal(error, self._work, command[0])) from error
+            raise CannotStart(refusal(error, self._work, command[0])) from error
 
     def _environment(self) -> Mapping[str, str]:
         """The worker's environment without the engine's own settings, which hold its passwords."""
@@ -218,31 +216,6 @@ class LocalWorkTicket(LocalTicket):
         environment["PATH"] = f"{_TOOLS}:{environment.get('PATH', os.defpath)}"
         environment["DEPLOYENGINE_TICKET_FOLDER"] = str(self._folder.path)
         return environment
-
-
-def _refusal(error: OSError, work: Work, shell: str) -> str:
-    where = f"ticket {work.ticket}: {shell} could not be started: {error.strerror}"
-    if error.errno == errno.E2BIG:
-        return f"{where}; its environment is too large: let the script call get_variable instead"
-    return f"{where}; look at the machine's limits (processes, memory) and at its shell"
-
-
-@contextmanager
-def _faults(folder: TicketFolder) -> Iterator[None]:
-    """Turns what the file system says into errors that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename or folder.path}: {error.strerror}"
-        ticket = f"ticket {folder.name}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"{ticket}: {where}; make room on that disk") from error
-        if error.errno in _FOLDER_FAULTS:
-            raise WorkdirUnusable(
-                f"{ticket}: work folder {folder.workdir} can't be used ({where}); "
-                "make it a folder that the engine's user may write, or name another in the catalog"
-            ) from error
-        raise MachineUnfit(f"{ticket}: {where}; see to the machine, then try again") from error
 
 
 def _umask() -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from deployengine.steps.ticket import Leader
@@ -16,6 +16,9 @@ from deployengine.steps.wake import Wake
 
 #: How often to look where the kernel can't tell us: seconds.
 LOOK_EVERY = 0.05
+
+#: Looks for processes, and says which are alive now.
+Find = Callable[[], tuple[int, ...]]
 
 _PROC = Path("/proc")
 _DEAD = "ZXx"
@@ -79,14 +82,17 @@ def group(leader: Leader) -> tuple[int, ...]:
     )
 
 
-def running(leader: Leader) -> tuple[int, ...]:
-    """The processes whose end is the run's end: the leader, or what is left of its group."""
-    return (leader.pid,) if leads(leader) else group(leader)
+def itself(leader: Leader) -> tuple[int, ...]:
+    """The leader alone, while it is alive."""
+    return (leader.pid,) if leads(leader) else ()
 
 
-def until_one_ends(
-    find: Callable[[], tuple[int, ...]], seconds: float, wake: Wake | None, pidfds: bool
-) -> None:
+def nobody() -> tuple[int, ...]:
+    """No process: there is nothing to wait for."""
+    return ()
+
+
+def until_one_ends(find: Find, seconds: float, wake: Wake | None, pidfds: bool) -> None:
     """Blocks until one of the processes found ends, the bell rings, or the time is up.
 
     Without ``pidfds`` (a kernel before 5.3, a sandbox) it returns after 50 ms at the latest; so the
@@ -134,5 +140,5 @@ def until_none(leader: Leader, seconds: float, pidfds: bool) -> bool:
         left = end - time.monotonic()
         if left <= 0:
             return False
-        until_one_ends(lambda: group(leader), left, None, pidfds)
+        until_one_ends(partial(group, leader), left, None, pidfds)
     return True

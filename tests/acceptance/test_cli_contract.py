@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -55,9 +56,9 @@ def idle() -> Iterator[LiveEngine]:
 
 def _catalog(says: str = "one") -> dict[str, object]:
     changing = project("changing", f"echo {says}\n")
-    return catalog(
-        project("app-[1:3]"), changing, project("odd", variables=[bypassing("perhaps")])
-    )
+    # The apply command sees through a plain value; this one is only known for a release.
+    odd = [bypassing("#{Sometimes}"), {"name": "Sometimes", "value": "perhaps"}]
+    return catalog(project("app-[1:3]"), changing, project("odd", variables=odd))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,16 @@ def test_every_fault_of_a_catalog_is_told_at_once_and_nothing_is_changed(
     assert "bad.yaml:3" in answer.err
     assert "'lifecycle'" in answer.err
     assert idle.json("apply", "catalog.yaml", "--dry-run")["applied"] is False
+
+
+def test_a_bypass_that_is_neither_true_nor_false_is_refused_with_the_catalog(
+    idle: LiveEngine,
+) -> None:
+    wrong = catalog(project("app-1", variables=[bypassing("perhaps")]))
+    answer = idle.cli("apply", str(idle.write("perhaps.yaml", json.dumps(wrong))))
+    assert answer.code == 2
+    assert "perhaps" in answer.err
+    _assert_brief(answer)
 
 
 def test_a_version_that_exists_with_other_content_is_refused(engine: LiveEngine) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +21,7 @@ def test_a_worker_that_is_told_to_stop_lets_its_script_end_and_records_it(
     engine.await_inside("qa-1", "app")
 
     worker.send_signal(signal.SIGTERM)
-    until(lambda: "shutdown" in engine.logs().lower(), "the worker has heard it")
+    until(lambda: "Warm shutdown" in engine.logs(), "the worker has heard it")
     assert worker.poll() is None
     assert engine.inside("qa-1") == {"app"}
     gate.open()
@@ -66,5 +65,5 @@ def _states(engine: LiveEngine) -> list[str]:
 
 def _stop(engine: LiveEngine, up: subprocess.Popen[bytes], word: signal.Signals) -> None:
     up.send_signal(word)
-    (log,) = Path(engine.scratch).glob("process-*-up.log")
-    until(lambda: "stopping" in log.read_text(), "up has heard it")
+    log = engine.home / "logs" / "worker-1.log"
+    until(lambda: "Warm shutdown" in log.read_text(), "the worker of up has heard it")

@@ -15,6 +15,7 @@ from tests.support.fakes import House
 @pytest.fixture
 def house(tmp_path: Path, fake_redis: Redis) -> Iterator[House]:
     with House(tmp_path / "home", fake_redis) as house:
+        house.handoff.rebuild()  # as it is once a first process has been there
         yield house
 
 

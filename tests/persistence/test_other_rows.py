@@ -197,7 +197,7 @@ def test_runs_are_counted_by_environment_and_state(database: Database) -> None:
         }
         assert tx.views.granted_counts(batch, [first[0].id, 99]) == {"QA": 1}
         assert tx.views.granted_counts(batch, []) == {}
-        tx.runs.claim(first[0].id, "worker-1", 1, NOW, NOW)
+        tx.claims.claim(first[0].id, "worker-1", 1, NOW, NOW)
         assert tx.views.granted_counts(batch, [first[0].id]) == {}
         assert [r.machine for r in tx.runs.of_batch(batch)] == ["m-0", "m-0", "m-1", "m-2"]
 
@@ -206,7 +206,7 @@ def test_durations_are_those_of_the_latest_successes(database: Database) -> None
     with database.write() as tx:
         deployment = add_step(tx, ["m-1", "m-2", "m-1b", "m-3"])
         for place, run in enumerate(tx.runs.of_step(deployment, 0)):
-            tx.runs.claim(run.id, "worker-1", place, NOW, later(10))
+            tx.claims.claim(run.id, "worker-1", place, NOW, later(10))
             state = RunState.FAILED if run.machine == "m-3" else RunState.SUCCEEDED
             tx.runs.end(run.id, state, later(10 + 2 ** (place + 1)), 0)
         assert tx.views.durations() == [8.0, 4.0, 2.0]

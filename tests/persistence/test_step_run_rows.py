@@ -47,7 +47,7 @@ def again(database: Database, run: RunRecord) -> RunRecord:
 def test_only_a_waiting_run_is_claimed(database: Database, state: RunState) -> None:
     run = run_in(database, state)
     with database.write() as tx:
-        claimed = tx.runs.claim(run.id, "worker-1", 7, later(1), later(2))
+        claimed = tx.claims.claim(run.id, "worker-1", 7, later(1), later(2))
     if state is not RunState.WAITING:
         assert claimed is None
         assert again(database, run) == run
@@ -165,7 +165,7 @@ def test_of_many_workers_that_claim_a_run_at_once_one_gets_it(database: Database
     def claim() -> RunRecord | None:
         with database.write() as tx:
             fence = tx.counters.draw(FENCE)
-            return tx.runs.claim(run.id, f"worker-{fence}", fence, NOW, NOW)
+            return tx.claims.claim(run.id, f"worker-{fence}", fence, NOW, NOW)
 
     (winner,) = [won for won in at_once(8, claim) if won is not None]
     assert again(database, run) == winner
@@ -222,8 +222,8 @@ def test_open_runs_are_listed_by_ticket_and_counted_until_they_end(database: Dat
     with database.write() as tx:
         deployment = add_step(tx, ["m-1", "m-2", "m-3"])
         first, second, third = tx.runs.of_step(deployment, 0)
-        tx.runs.claim(second.id, "worker-1", 1, NOW, NOW)
-        tx.runs.claim(third.id, "worker-1", 2, NOW, NOW)
+        tx.claims.claim(second.id, "worker-1", 1, NOW, NOW)
+        tx.claims.claim(third.id, "worker-1", 2, NOW, NOW)
         tx.runs.end(third.id, RunState.SUCCEEDED, NOW, 0)
         assert [r.id for r in tx.runs.open()] == [first.id, second.id]
         assert tx.runs.count_open() == 2

@@ -106,6 +106,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("deployment", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_deployment_line",
+            ["tag", "ticket"],
+            unique=False,
+            sqlite_where=sa.text("state in ('queued', 'running')"),
+            postgresql_where=sa.text("state in ('queued', 'running')"),
+        )
+        batch_op.create_index(
             "ix_deployment_open",
             ["state"],
             unique=False,
@@ -177,11 +184,25 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("step_run", schema=None) as batch_op:
         batch_op.create_index(
+            "ix_step_run_line",
+            ["machine", "ticket"],
+            unique=False,
+            sqlite_where=sa.text("state in ('waiting', 'running')"),
+            postgresql_where=sa.text("state in ('waiting', 'running')"),
+        )
+        batch_op.create_index(
             "ix_step_run_open",
             ["state"],
             unique=False,
             sqlite_where=sa.text("state in ('waiting', 'running')"),
             postgresql_where=sa.text("state in ('waiting', 'running')"),
+        )
+        batch_op.create_index(
+            "ix_step_run_running",
+            ["machine"],
+            unique=False,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
         )
 
     op.create_table(
@@ -193,14 +214,38 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["step_run.id"], name=op.f("fk_run_output_run_id")),
         sa.PrimaryKeyConstraint("run_id", "start", name=op.f("pk_run_output")),
     )
+    op.create_table(
+        "run_touch",
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("resource", sa.String(length=255), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["step_run.id"], name=op.f("fk_run_touch_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "resource", name=op.f("pk_run_touch")),
+    )
+    with op.batch_alter_table("run_touch", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_run_touch_resource"), ["resource"], unique=False)
 
 
 def downgrade() -> None:
     """Takes the tables back to the revision before."""
+    with op.batch_alter_table("run_touch", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_run_touch_resource"))
+
+    op.drop_table("run_touch")
     op.drop_table("run_output")
     with op.batch_alter_table("step_run", schema=None) as batch_op:
         batch_op.drop_index(
+            "ix_step_run_running",
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+        batch_op.drop_index(
             "ix_step_run_open",
+            sqlite_where=sa.text("state in ('waiting', 'running')"),
+            postgresql_where=sa.text("state in ('waiting', 'running')"),
+        )
+        batch_op.drop_index(
+            "ix_step_run_line",
             sqlite_where=sa.text("state in ('waiting', 'running')"),
             postgresql_where=sa.text("state in ('waiting', 'running')"),
         )
@@ -217,6 +262,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_deployment_project_environment")
         batch_op.drop_index(
             "ix_deployment_open",
+            sqlite_where=sa.text("state in ('queued', 'running')"),
+            postgresql_where=sa.text("state in ('queued', 'running')"),
+        )
+        batch_op.drop_index(
+            "ix_deployment_line",
             sqlite_where=sa.text("state in ('queued', 'running')"),
             postgresql_where=sa.text("state in ('queued', 'running')"),
         )

@@ -1,0 +1,100 @@
+"""Claims: a grant of Redis becomes a running script only when the database ratifies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from deployengine.domain.admission import Request
+from deployengine.domain.deployment import RunState
+from deployengine.domain.environment import Machine
+from deployengine.domain.plan import Plan, PlannedRun
+from deployengine.domain.project import Step
+from deployengine.domain.release import Snapshot
+from deployengine.engine.archive import Archive
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.ports import Clock
+from deployengine.engine.requests import for_run
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.counters import FENCE
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that this process has claimed, with all it needs to carry it out."""
+
+    run: RunRecord
+    deployment: DeploymentRecord
+    plan: Plan
+    snapshot: Snapshot
+
+    @property
+    def step(self) -> Step:
+        """The step that the run is of."""
+        return self.snapshot.process[self.run.step]
+
+    @property
+    def planned(self) -> PlannedRun:
+        """The run as it was planned."""
+        return self.plan.steps[self.run.step].runs[self.run.place]
+
+    @property
+    def machine(self) -> Machine:
+        """The machine as it was when the deployment was planned."""
+        return self.planned.machine
+
+
+class _Refused(Exception):
+    """The claim is undone as a whole."""
+
+
+class Claims:
+    """Compare-and-set in SQL, with a fence number of its own; what is refused is given back."""
+
+    def __init__(
+        self, database: Database, handoff: HandOff, archive: Archive, clock: Clock
+    ) -> None:
+        self._database = database
+        self._handoff = handoff
+        self._archive = archive
+        self._clock = clock
+
+    def claim(self, number: int, granted_at: datetime, worker: str) -> Claimed | None:
+        """The run, now running under this worker; ``None`` when it may not run, or not any more."""
+        try:
+            with self._database.write() as tx:
+                fence = tx.counters.draw(FENCE)
+                run = tx.claims.claim(number, worker, fence, granted_at, self._clock.now())
+                if run is None:
+                    raise _Refused
+                deployment = tx.deployments.get(run.deployment_id)
+                assert deployment is not None
+                claimed = Claimed(
+                    run,
+                    deployment,
+                    self._archive.plan(tx, deployment.id),
+                    self._archive.snapshot(tx, deployment.release_id),
+                )
+                if claimed.planned.touched and tx.claims.in_the_way(run):
+                    raise _Refused
+                return claimed
+        except _Refused:
+            self._give_back(number)
+            return None
+
+    def _give_back(self, number: int) -> None:
+        with self._database.read() as tx:
+            run = tx.runs.get(number)
+            if run is None or run.state is not RunState.WAITING:
+                return  # the message came late or twice, and nothing was granted to give back
+            ahead = tx.claims.in_the_way(run)
+            requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
+        held = any(other.state is RunState.RUNNING for other in ahead)
+        own = requests.pop(number)
+        self._handoff.give_back(own, list(requests.values()), held=held)
+
+    def _request(self, tx: Transaction, run: RunRecord) -> Request:
+        deployment = tx.deployments.get(run.deployment_id)
+        assert deployment is not None
+        return for_run(deployment, self._archive.plan(tx, deployment.id), run)

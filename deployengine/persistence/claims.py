@@ -1,0 +1,130 @@
+"""Claims: who may run now, as the database sees it, whatever Redis has granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.deployment import RunState
+from deployengine.persistence.records import RunRecord, run_record
+from deployengine.persistence.schema import run_touch, step_run
+
+#: Another run on the same machine that stands in the way of this one.
+_OTHER = step_run.alias("other")
+_CLASHES = and_(
+    _OTHER.c.machine == step_run.c.machine,
+    or_(_OTHER.c.lock_mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+)
+_EARLIER = (
+    select(_OTHER.c.id)
+    .where(
+        _CLASHES,
+        _OTHER.c.ticket < step_run.c.ticket,
+        text("other.state in ('waiting', 'running')"),
+    )
+    .correlate(step_run)
+)
+_RUNNING = (
+    select(_OTHER.c.id)
+    .where(_CLASHES, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
+    .correlate(step_run)
+)
+_CLAIM = (
+    update(step_run)
+    .where(
+        step_run.c.id == bindparam("which"),
+        step_run.c.state == RunState.WAITING,
+        ~_EARLIER.exists(),
+        ~_RUNNING.exists(),
+    )
+    .values(
+        state=RunState.RUNNING,
+        worker=bindparam("by"),
+        fence=bindparam("number"),
+        granted_at=bindparam("granted"),
+        started_at=bindparam("started"),
+    )
+    .returning(*step_run.c)
+)
+
+
+class Claims:
+    """What open runs claim, and the one move that needs nobody else in the way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def touch(self, claims: Mapping[int, Sequence[Claim]]) -> None:
+        """Notes what runs that became ready claim beside their machines."""
+        rows = [
+            {"run_id": run_id, "resource": claim.resource, "mode": claim.mode}
+            for run_id, beside in claims.items()
+            for claim in beside
+        ]
+        if rows:
+            self._connection.execute(insert(run_touch), rows)
+
+    def untouch(self, run_ids: Sequence[int]) -> None:
+        """Forgets it for runs that have ended."""
+        self._connection.execute(delete(run_touch).where(run_touch.c.run_id.in_(run_ids)))
+
+    def claim(
+        self, run_id: int, worker: str, fence: int, granted_at: datetime, now: datetime
+    ) -> RunRecord | None:
+        """Waiting to running; ``None`` when it is not waiting any more, or must not run yet.
+
+        It must not while a run that clashes with it on the machine runs, or waits with an earlier
+        ticket: then Redis should not have let it in. See :meth:`in_the_way`.
+        """
+        row = self._connection.execute(
+            _CLAIM,
+            {
+                "which": run_id,
+                "by": worker,
+                "number": fence,
+                "granted": granted_at,
+                "started": now,
+            },
+        ).one_or_none()
+        return run_record(row) if row else None
+
+    def in_the_way(self, run: RunRecord) -> list[RunRecord]:
+        """The open runs that this one must let go first, on its machine and what it touches."""
+        other, touched, own = _OTHER, run_touch.alias("touched"), run_touch.alias("own")
+        before = or_(other.c.ticket < run.ticket, other.c.state == RunState.RUNNING)
+        clash = or_(other.c.lock_mode == Mode.EXCLUSIVE, literal(run.lock_mode) == Mode.EXCLUSIVE)
+        is_open = text("other.state in ('waiting', 'running')")
+        on_machine = select(other).where(
+            other.c.machine == run.machine, clash, before, other.c.id != run.id, is_open
+        )
+        on_resource = (
+            select(other)
+            .join(touched, touched.c.run_id == other.c.id)
+            .join(own, and_(own.c.resource == touched.c.resource, own.c.run_id == run.id))
+            .where(
+                or_(touched.c.mode == Mode.EXCLUSIVE, own.c.mode == Mode.EXCLUSIVE),
+                before,
+                other.c.id != run.id,
+                is_open,
+            )
+        )
+        found = {
+            row.id: run_record(row)
+            for query in (on_machine, on_resource)
+            for row in self._connection.execute(query)
+        }
+        return sorted(found.values(), key=lambda each: each.ticket or 0)

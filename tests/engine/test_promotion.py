@@ -1,0 +1,272 @@
+"""Promotion over a real database, a real Redis and a real shell, carried by hand, link by link."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from deployengine.catalog import load
+from deployengine.engine.batches import Row
+from deployengine.engine.deployments import NotReached
+from deployengine.engine.releases import Wanted
+from deployengine.persistence.records import DeploymentRecord
+from deployengine.services import Services
+from deployengine.settings import Settings
+from tests.support.servers import RedisServer
+
+STAGES = ("QA", "Staging", "Production")
+
+
+class ByHand:
+    """An engine whose messages nobody takes: the test itself carries deployments along."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def apply(
+        self,
+        *phases: dict[str, Any],
+        script: str = "true\n",
+        environments: Sequence[str] = STAGES,
+    ) -> None:
+        """One project ``app`` with a lifecycle of these phases, one machine an environment."""
+        catalog = {
+            "environments": list(environments),
+            "machines": [
+                {"name": f"{e.lower()}-1", "environments": [e], "roles": ["web"]}
+                for e in environments
+            ],
+            "lifecycles": [{"name": "way", "phases": list(phases)}],
+            "projects": [
+                {
+                    "name": "app",
+                    "lifecycle": "way",
+                    "process": [{"name": "Install", "kind": "script", "script": script}],
+                }
+            ],
+        }
+        file = self.services.settings.home / "catalog.yaml"
+        file.write_text(json.dumps(catalog), encoding="utf-8")
+        self.services.catalogs.apply(load([file]).sealed(self.services.secrets.seal))
+
+    def create(self, version: str) -> None:
+        """A release of the project."""
+        self.services.releases.create(Wanted("app", version))
+
+    def all(self, version: str) -> list[DeploymentRecord]:
+        """The release's deployments, the oldest first."""
+        return list(self.services.queries.release("app", version).deployments)
+
+    def where(self, version: str) -> list[str]:
+        """The environments of the release's deployments, in the order in which they began."""
+        return [d.environment for d in self.all(version)]
+
+    def run(self, version: str, environment: str) -> int:
+        """Carries the release's newest deployment there up to its last link: its number."""
+        number = [d.id for d in self.all(version) if d.environment == environment][-1]
+        assert self.services.phases.begin(number)
+        self.services.phases.open_step(number, 0)
+        for run in self.services.queries.deployment(number).runs:
+            assert run.granted_at is not None
+            assert self.services.step_runs.execute(run.id, run.granted_at, "by hand")
+        return number
+
+    def carry(self, version: str, environment: str) -> DeploymentRecord:
+        """Carries it to its end."""
+        number = self.run(version, environment)
+        self.services.phases.finish(number)
+        return self.services.queries.deployment(number).deployment
+
+
+@pytest.fixture
+def engine(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[ByHand]:
+    """An engine in a home of its own."""
+    home = Path(tempfile.mkdtemp(prefix="de-"))
+    with Services.open(Settings(home, redis_url=redis_server.url)) as services:
+        yield ByHand(services)
+    shutil.rmtree(home)
+
+
+def _automatic(*stages: str) -> list[dict[str, Any]]:
+    return [{"name": stage, "automatic": [stage]} for stage in stages]
+
+
+def test_a_success_opens_the_next_phase_and_the_last_one_opens_nothing(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    for stage in STAGES:
+        assert engine.where("1.0")[-1] == stage
+        assert engine.carry("1.0", stage).state == "succeeded"
+    assert engine.where("1.0") == list(STAGES)
+
+
+def test_the_last_link_delivered_twice_promotes_once(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    number = engine.carry("1.0", "QA").id
+    engine.services.phases.finish(number)
+    assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_the_last_link_delivered_to_eight_at_once_promotes_once(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    number = engine.run("1.0", "QA")
+    together = threading.Barrier(8)
+
+    def finish() -> None:
+        together.wait()
+        engine.services.phases.finish(number)
+
+    threads = [threading.Thread(target=finish) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_the_last_link_before_its_time_changes_nothing(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    (queued,) = engine.all("1.0")
+    engine.services.phases.finish(queued.id)
+    assert [d.state for d in engine.all("1.0")] == ["queued"]
+
+
+def test_a_second_success_in_the_same_environment_promotes_nothing(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    engine.carry("1.0", "QA")
+    engine.services.deployments.deploy("app", "1.0", "QA")
+    assert engine.carry("1.0", "QA").state == "succeeded"
+    assert engine.where("1.0") == ["QA", "Staging", "QA"]
+
+
+def test_only_success_promotes(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES), script="exit 1\n")
+    engine.create("1.0")
+    assert engine.carry("1.0", "QA").state == "failed"
+    assert engine.where("1.0") == ["QA"]
+
+
+def test_an_older_release_is_never_put_over_a_newer_one_by_itself(engine: ByHand) -> None:
+    engine.apply({"name": "QA", "manual": ["QA"]}, *_automatic("Staging"))
+    engine.create("1.0")
+    engine.create("2.0")
+    engine.services.deployments.deploy("app", "2.0", "QA")
+    engine.carry("2.0", "QA")
+    assert engine.where("2.0") == ["QA", "Staging"]
+
+    engine.services.deployments.deploy("app", "1.0", "QA")
+    late = engine.carry("1.0", "QA")
+
+    assert late.state == "succeeded"
+    assert engine.where("1.0") == ["QA"]
+    assert late.message == "not promoted to Staging: the newer release 2.0 is there"
+    # Who says so may: it is reached, and only not entered by itself.
+    engine.carry("2.0", "Staging")
+    engine.services.deployments.deploy("app", "1.0", "Staging")
+    assert engine.carry("1.0", "Staging").state == "succeeded"
+
+
+def test_a_newer_release_that_failed_there_holds_no_older_one_back_for_good(
+    engine: ByHand,
+) -> None:
+    engine.apply(
+        {"name": "QA", "manual": ["QA"]},
+        *_automatic("Staging"),
+        script='[ "$DEPLOYENGINE_RELEASE/$DEPLOYENGINE_ENVIRONMENT" != 2.0/Staging ]\n',
+    )
+    engine.create("1.0")
+    engine.create("2.0")
+    engine.services.deployments.deploy("app", "2.0", "QA")
+    engine.carry("2.0", "QA")
+    assert engine.carry("2.0", "Staging").state == "failed"
+
+    engine.services.deployments.deploy("app", "1.0", "QA")
+    engine.carry("1.0", "QA")
+
+    engine.services.deployments.deploy("app", "1.0", "Staging")
+    assert engine.carry("1.0", "Staging").state == "succeeded"
+
+
+def test_as_many_as_the_minimum_open_the_next_phase_and_the_rest_open_nothing(
+    engine: ByHand,
+) -> None:
+    names = ("QA-a", "QA-b", "QA-c", "Production")
+    first = {"name": "QA", "automatic": list(names[:3]), "minimum": 2}
+    engine.apply(first, *_automatic("Production"), environments=names)
+    engine.create("1.0")
+    assert engine.where("1.0") == list(names[:3])
+    engine.carry("1.0", "QA-b")
+    assert "Production" not in engine.where("1.0")
+    engine.carry("1.0", "QA-a")
+    engine.carry("1.0", "QA-c")
+    assert engine.where("1.0").count("Production") == 1
+
+
+def test_an_optional_phase_is_passed_over_and_open_to_people(engine: ByHand) -> None:
+    middle = {"name": "Staging", "automatic": ["Staging"], "optional": True}
+    engine.apply(*_automatic("QA"), middle, *_automatic("Production"))
+    engine.create("1.0")
+    engine.carry("1.0", "QA")
+    assert engine.where("1.0") == ["QA", "Production"]
+    engine.services.deployments.deploy("app", "1.0", "Staging")
+    assert engine.carry("1.0", "Staging").state == "succeeded"
+    assert engine.where("1.0") == ["QA", "Production", "Staging"]
+
+
+def test_a_phase_without_environments_lets_people_into_all_that_no_phase_names(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic("QA"), {"name": "Anywhere"})
+    engine.create("1.0")
+    with pytest.raises(NotReached, match="may not enter Production yet"):
+        engine.services.deployments.deploy("app", "1.0", "Production")
+    engine.carry("1.0", "QA")
+    assert engine.where("1.0") == ["QA"]
+    engine.services.deployments.deploy("app", "1.0", "Production")
+    assert engine.carry("1.0", "Production").state == "succeeded"
+
+
+def test_a_lifecycle_that_is_edited_does_not_bend_the_way_of_a_release_under_way(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic("QA", "Staging"))
+    engine.create("1.0")
+    engine.apply(*_automatic("QA", "Production"))
+    engine.carry("1.0", "QA")
+    assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_a_release_of_a_cancelled_batch_is_not_promoted(engine: ByHand) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.services.batches.run([Row(Wanted("app", "1.0"))], "night")
+    number = engine.run("1.0", "QA")
+    engine.services.batches.cancel("night")
+    engine.services.phases.finish(number)
+    assert engine.where("1.0") == ["QA"]
+
+
+def test_a_next_phase_without_machines_takes_nothing_from_the_success(engine: ByHand) -> None:
+    engine.apply(*_automatic("QA", "Staging"))
+    engine.create("1.0")
+    number = engine.run("1.0", "QA")
+    file = engine.services.settings.home / "catalog.yaml"
+    fewer = json.loads(file.read_text("utf-8"))
+    fewer["machines"] = [m for m in fewer["machines"] if m["name"] != "staging-1"]
+    file.write_text(json.dumps(fewer), encoding="utf-8")
+    engine.services.catalogs.apply(load([file]))
+    engine.services.phases.finish(number)
+    (deployment,) = engine.all("1.0")
+    assert deployment.state == "succeeded"
+    assert "not promoted to Staging" in (deployment.message or "")
