@@ -174,6 +174,7 @@ class Services:
             self.archive,
             self.clock,
             self._runner_of,
+            self.secrets.seal,
             self.secrets.unseal,
             output_interval=timedelta(seconds=self.settings.output_interval),
             grace=timedelta(seconds=self.settings.cancel_grace),

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, Task
+from celery.worker import state
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.identity import run_id
+from deployengine.engine.ports import GrantedRun
 from deployengine.queue.app import BEGIN, FINISH, RUN, STEP
 from deployengine.services import Services
 
@@ -41,11 +43,14 @@ def register_links(app: Celery, services: Services) -> None:
 def register_runs(app: Celery, services: Services, worker: str) -> None:
     """Makes this process run scripts in its slots."""
 
-    @app.task(name=RUN, throws=(RunFailed,))
-    def run(number: int, granted_at: float) -> str:
-        outcome = services.step_runs.execute(
-            number, datetime.fromtimestamp(granted_at, UTC), worker
-        )
+    @app.task(name=RUN, bind=True, throws=(RunFailed,))
+    def run(task: Task[Any, Any], number: int, granted_at: float) -> str:
+        granted = datetime.fromtimestamp(granted_at, UTC)
+        if state.should_stop is not None:
+            # It came in while the worker was closing: another one shall begin it.
+            services.dispatcher.runs([GrantedRun(number, granted, task.request.argsrepr)])
+            return "handed back"
+        outcome = services.step_runs.execute(number, granted, worker)
         if outcome is None:
             return "not waiting any more"
         if outcome.state is not RunState.SUCCEEDED:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployengine.domain.deployment import DeploymentState, ReleaseState, release_state
-from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, UnknownName
+from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, RequestError, UnknownName
 from deployengine.domain.plan import Unseal
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.releases import Wanted, check, create_all
+from deployengine.engine.releases import Created, Creation, Wanted
 from deployengine.engine.requests import for_deployments
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import (
@@ -104,14 +104,26 @@ class Batches:
                         f"batch {name} exists with other rows", None, "choose another --name"
                     )
                 return existing
-            _refuse_faults(tx, rows)
-            created = create_all(tx, wanted, self._clock, self._unseal)
+            created = self._create(tx, rows)
             tx.batches.add(name, digest, [c.release.id for c in created], self._clock.now())
             stored = tx.batches.find(name)
         assert stored is not None
         begun = [deployment for c in created for deployment in c.deployments]
         self._handoff.exchange(entering=for_deployments(begun))
         return stored
+
+    def _create(self, tx: Transaction, rows: Sequence[Row]) -> list[Created]:
+        """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""
+        creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
+        created, faults = [], _repeats(rows)
+        for row in rows:
+            try:
+                created.append(creation.create(row.wanted))
+            except RequestError as error:
+                faults.append(Fault(str(error), row.file, row.line))
+        if faults:
+            raise InvalidInput(sorted(faults, key=lambda fault: fault.line or 0))
+        return created
 
     def progress(self, name: str, *, with_runs: bool = False) -> BatchProgress:
         """The batch as it stands; raises :class:`UnknownName`."""
@@ -160,12 +172,8 @@ def _digest(wanted: Sequence[Wanted]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _refuse_faults(tx: Transaction, rows: Sequence[Row]) -> None:
-    faults = [
-        Fault(str(error), row.file, row.line)
-        for row, error in zip(rows, check(tx, [row.wanted for row in rows]), strict=True)
-        if error is not None
-    ]
+def _repeats(rows: Sequence[Row]) -> list[Fault]:
+    faults = [] if rows else [Fault("a batch needs at least one row")]
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         key = (row.wanted.project, row.wanted.version.strip())
@@ -174,7 +182,4 @@ def _refuse_faults(tx: Transaction, rows: Sequence[Row]) -> None:
             message = f"{key[0]} {key[1]} stands in the batch twice{first}"
             faults.append(Fault(message, row.file, row.line))
         seen.setdefault(key, row)
-    if not rows:
-        faults.append(Fault("a batch needs at least one row"))
-    if faults:
-        raise InvalidInput(sorted(faults, key=lambda f: f.line or 0))
+    return faults

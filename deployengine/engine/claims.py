@@ -22,12 +22,16 @@ from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that this process has claimed, with all it needs to carry it out."""
+    """A run that this process has claimed, with all it needs to carry it out.
+
+    ``earlier`` are the runs of the steps before it that set outputs.
+    """
 
     run: RunRecord
     deployment: DeploymentRecord
     plan: Plan
     snapshot: Snapshot
+    earlier: tuple[RunRecord, ...]
 
     @property
     def step(self) -> Step:
@@ -75,6 +79,7 @@ class Claims:
                     deployment,
                     self._archive.plan(tx, deployment.id),
                     self._archive.snapshot(tx, deployment.release_id),
+                    tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
                 )
                 if claimed.planned.touched and tx.claims.in_the_way(run):
                     raise _Refused

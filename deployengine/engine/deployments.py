@@ -57,20 +57,21 @@ class Planner:
             )
         return made
 
-    def request(
-        self, snapshot: Snapshot, release_id: int, environment: str, *, automatic: bool
-    ) -> NewDeployment:
-        """A deployment as it is stored when it is requested."""
-        phase = snapshot.lifecycle.phase_of(environment)
-        return NewDeployment(
-            release_id=release_id,
-            project=snapshot.project,
-            version=snapshot.version,
-            environment=environment,
-            phase=phase.name if phase else "",
-            automatic=automatic,
-            plan=self.plan(snapshot, environment).to_document(),
-        )
+
+def new_deployment(
+    snapshot: Snapshot, release_id: int, environment: str, planned: Plan, *, automatic: bool
+) -> NewDeployment:
+    """A deployment as it is stored when it is requested."""
+    phase = snapshot.lifecycle.phase_of(environment)
+    return NewDeployment(
+        release_id=release_id,
+        project=snapshot.project,
+        version=snapshot.version,
+        environment=environment,
+        phase=phase.name if phase else "",
+        automatic=automatic,
+        plan=planned.to_document(),
+    )
 
 
 def enqueue(tx: Transaction, new: NewDeployment, clock: Clock) -> DeploymentRecord:
@@ -117,8 +118,8 @@ class Deployments:
                 raise UnknownName("environment", environment, known)
             snapshot = self._archive.snapshot(tx, release.id)
             self._check_reached(tx, release, snapshot, environment)
-            planner = Planner.from_catalog(tx, self._unseal)
-            new = planner.request(snapshot, release.id, environment, automatic=False)
+            planned = Planner.from_catalog(tx, self._unseal).plan(snapshot, environment)
+            new = new_deployment(snapshot, release.id, environment, planned, automatic=False)
             deployment = enqueue(tx, new, self._clock)
         self._handoff.exchange(entering=[for_deployment(deployment)])
         return deployment

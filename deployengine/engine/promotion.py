@@ -5,7 +5,7 @@ from __future__ import annotations
 from deployengine.domain.errors import RequestError
 from deployengine.domain.plan import Unseal
 from deployengine.engine.archive import Archive
-from deployengine.engine.deployments import Planner, enqueue
+from deployengine.engine.deployments import Planner, enqueue, new_deployment
 from deployengine.engine.ports import Clock
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord
@@ -41,10 +41,11 @@ def promote(
         if tx.deployments.was_started_by_itself(succeeded.release_id, environment):
             continue
         try:
-            new = planner.request(snapshot, succeeded.release_id, environment, automatic=True)
+            planned = planner.plan(snapshot, environment)
         except RequestError as error:
             # The success stands; what keeps the next phase from being planned is told on it.
             held.append(f"not promoted to {environment}: {error}")
             continue
+        new = new_deployment(snapshot, succeeded.release_id, environment, planned, automatic=True)
         queued.append(enqueue(tx, new, clock))
     return queued, held

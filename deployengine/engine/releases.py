@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from deployengine.domain.errors import AlreadyExists, RequestError, UnknownName
+from deployengine.domain.errors import AlreadyExists, UnknownName
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.plan import Unseal
-from deployengine.domain.release import Snapshot, check_version
-from deployengine.engine.deployments import Planner, enqueue
+from deployengine.domain.release import Snapshot
+from deployengine.engine.deployments import Planner, enqueue, new_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments
@@ -51,48 +51,49 @@ class Releases:
         :class:`AlreadyExists` when the version is there with other content.
         """
         with self._database.write() as tx:
-            created = create_all(tx, [wanted], self._clock, self._unseal)[0]
+            created = Creation(tx, [wanted], self._clock, self._unseal).create(wanted)
         self._handoff.exchange(entering=for_deployments(created.deployments))
         return created
 
 
-def create_all(
-    tx: Transaction, wanted: Sequence[Wanted], clock: Clock, unseal: Unseal
-) -> list[Created]:
-    """Stores releases and the deployments that they begin with, in this order.
+class Creation:
+    """Creates releases within one transaction, from one view of the catalog."""
 
-    Raises the first thing that is wrong; the caller's transaction then keeps none of them.
-    """
-    catalog = _Frozen(tx, wanted)
-    planner = Planner.from_catalog(tx, unseal)
-    return [_create(tx, catalog.snapshot(one), planner, clock) for one in wanted]
+    def __init__(
+        self, tx: Transaction, wanted: Sequence[Wanted], clock: Clock, unseal: Unseal
+    ) -> None:
+        self._tx = tx
+        self._clock = clock
+        self._catalog = _Frozen(tx, wanted)
+        self._planner = Planner.from_catalog(tx, unseal)
 
+    def create(self, wanted: Wanted) -> Created:
+        """Stores one of them and the deployments that it begins with.
 
-def _create(tx: Transaction, snapshot: Snapshot, planner: Planner, clock: Clock) -> Created:
-    existing = tx.releases.find(snapshot.project, snapshot.version)
-    if existing is not None:
-        if existing.digest != snapshot.digest:
-            raise AlreadyExists(
-                f"{snapshot.project} {snapshot.version} exists with other content",
-                None,
-                "releases never change: choose another version",
+        Raises :class:`RequestError` when something is wrong with it; it is not stored then.
+        """
+        snapshot = self._catalog.snapshot(wanted)
+        existing = self._tx.releases.find(snapshot.project, snapshot.version)
+        if existing is not None:
+            if existing.digest != snapshot.digest:
+                raise AlreadyExists(
+                    f"{snapshot.project} {snapshot.version} exists with other content",
+                    None,
+                    "releases never change: choose another version",
+                )
+            return Created(existing, new=False)
+        environments = snapshot.lifecycle.automatic_at_start()
+        plans = [self._planner.plan(snapshot, environment) for environment in environments]
+        release = self._tx.releases.add(snapshot, self._clock.now())
+        begun = [
+            enqueue(
+                self._tx,
+                new_deployment(snapshot, release.id, environment, plan, automatic=True),
+                self._clock,
             )
-        return Created(existing, new=False)
-    number = tx.releases.add(
-        snapshot.project,
-        snapshot.version,
-        snapshot.channel,
-        snapshot.digest,
-        dict(snapshot.document),
-        clock.now(),
-    )
-    release = tx.releases.get(number)
-    assert release is not None
-    deployments = [
-        enqueue(tx, planner.request(snapshot, number, environment, automatic=True), clock)
-        for environment in snapshot.lifecycle.automatic_at_start()
-    ]
-    return Created(release, new=True, deployments=deployments)
+            for environment, plan in zip(environments, plans, strict=True)
+        ]
+        return Created(release, new=True, deployments=begun)
 
 
 class _Frozen:
@@ -123,21 +124,3 @@ class _Frozen:
             Lifecycle.from_document(self._lifecycles[lifecycle]).filled(self._environments),
             [self._sets[name] for name in project.get("include", ())],
         )
-
-
-def check(tx: Transaction, wanted: Sequence[Wanted]) -> list[RequestError | None]:
-    """What is wrong with each release on its own; ``None`` where nothing is."""
-    catalog = _Frozen(tx, wanted)
-
-    def fault(one: Wanted) -> RequestError | None:
-        try:
-            check_version(one.version)
-            snapshot = catalog.snapshot(one)
-        except RequestError as error:
-            return error
-        existing = tx.releases.find(snapshot.project, snapshot.version)
-        if existing is not None and existing.digest != snapshot.digest:
-            return AlreadyExists(f"{one.project} {one.version} exists with other content")
-        return None
-
-    return [fault(one) for one in wanted]

@@ -19,7 +19,7 @@ from deployengine.engine.handoff import HandOff
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_run, run_label
-from deployengine.engine.work import work_of
+from deployengine.engine.work import Seal, outputs_to_store, work_of
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import RunRecord
@@ -34,6 +34,7 @@ log = logging.getLogger("deployengine.runs")
 OUTAGE_PAUSE = 1.0
 
 RunnerOf = Callable[[Machine], Runner]
+Outputs = Mapping[str, str | dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class StepRuns:
         archive: Archive,
         clock: Clock,
         runner_of: RunnerOf,
+        seal: Seal,
         unseal: Unseal,
         *,
         output_interval: timedelta,
@@ -65,6 +67,7 @@ class StepRuns:
         self._claims = Claims(database, handoff, archive, clock)
         self._clock = clock
         self._runner_of = runner_of
+        self._seal = seal
         self._unseal = unseal
         self._output_interval = output_interval
         self._grace = grace
@@ -111,6 +114,7 @@ class StepRuns:
                 claimed.snapshot,
                 claimed.step,
                 claimed.machine,
+                claimed.earlier,
                 self._unseal,
                 self._grace,
             )
@@ -118,12 +122,15 @@ class StepRuns:
         except DeployEngineError as error:
             return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
         stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
-        outputs: dict[str, str] = {}
+        outputs: Outputs = {}
         try:
             ticket.start()
+        except StepError as error:  # the script has not begun
+            return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
+        try:
             outcome = self._await_end(claimed, ticket, stream, wake)
             stream.finish()
-            outputs = ticket.outputs()
+            outputs = outputs_to_store(ticket.outputs(), secrets, self._seal)
         except StepError as error:
             outcome = _given_up(ticket, error)
         try:
@@ -136,7 +143,7 @@ class StepRuns:
         claimed: Claimed,
         outcome: Outcome,
         stream: OutputStream | None,
-        outputs: Mapping[str, str],
+        outputs: Outputs,
     ) -> Outcome:
         """Records the end, however long the database takes to answer, and hands on."""
         while True:
@@ -180,7 +187,7 @@ class StepRuns:
         claimed: Claimed,
         outcome: Outcome,
         stream: OutputStream | None,
-        outputs: Mapping[str, str],
+        outputs: Outputs,
     ) -> tuple[RunRecord | None, bool]:
         """Puts the end on record; the attempt that follows, and whether the step ended with it."""
         run = claimed.run

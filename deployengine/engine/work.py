@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 from deployengine.domain.environment import Machine
@@ -12,9 +12,18 @@ from deployengine.domain.insertion import Plain, expand, insert_script, plain_va
 from deployengine.domain.plan import Unseal
 from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
-from deployengine.domain.variables import Context, resolve_all, system_source, system_variables
+from deployengine.domain.variables import (
+    Context,
+    Sealed,
+    key,
+    resolve_all,
+    system_source,
+    system_variables,
+)
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 from deployengine.steps.contract import Work
+
+Seal = Callable[[str], dict[str, str]]
 
 #: A NUL can be in no environment, so what holds one is handed on in no form.
 _NUL = "\0"
@@ -26,14 +35,19 @@ def work_of(
     snapshot: Snapshot,
     step: Step,
     machine: Machine,
+    earlier: Sequence[RunRecord],
     unseal: Unseal,
     grace: timedelta,
 ) -> tuple[Work, frozenset[str]]:
     """The work, and the secrets that its output must be masked of.
 
-    Raises what ``insert_script`` raises when a value is missing or cannot be put in its place.
+    ``earlier`` are the runs of steps before this one, for what they set as outputs. Raises what
+    ``insert_script`` raises when a value is missing or cannot be put in its place.
     """
-    values = _values(deployment, snapshot, step, machine, unseal)
+    values = {
+        **_values(deployment, snapshot, step, machine, unseal),
+        **_outputs(earlier, snapshot, machine, unseal),
+    }
     inserted = insert_script(step.script, values)
     variables, secrets = _expanded(values)
     work = Work(
@@ -78,6 +92,32 @@ def _values(
         phase=deployment.phase,
     )
     return plain_values(resolve_all((system_source(system), *snapshot.sources), context), unseal)
+
+
+def _outputs(
+    earlier: Sequence[RunRecord], snapshot: Snapshot, machine: Machine, unseal: Unseal
+) -> dict[str, Plain]:
+    """Outputs by the names of Octopus: of one machine, and without a machine of this one first."""
+    found: dict[str, Plain] = {}
+    for run in sorted(earlier, key=lambda run: (run.machine == machine.name, run.id)):
+        prefix = f"Octopus.Action[{snapshot.process[run.step].name}].Output"
+        for name, value in (run.outputs or {}).items():
+            plain = isinstance(value, str)
+            text = value if isinstance(value, str) else unseal(Sealed(**value))
+            literal = text.replace("#{", "##{")  # a script's words are no references
+            for full in (f"{prefix}.{name}", f"{prefix}[{run.machine}].{name}"):
+                found[key(full)] = Plain(full, literal, sensitive=not plain)
+    return found
+
+
+def outputs_to_store(
+    outputs: Mapping[str, str], secrets: Collection[str], seal: Seal
+) -> dict[str, str | dict[str, str]]:
+    """What a script set as outputs, sealed where a secret is in it."""
+    return {
+        name: seal(value) if any(secret in value for secret in secrets) else value
+        for name, value in outputs.items()
+    }
 
 
 def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[str]]:

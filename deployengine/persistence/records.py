@@ -89,7 +89,7 @@ class RunRecord:
     cancel_requested_at: datetime | None
     exit_code: int | None
     message: str | None
-    outputs: Mapping[str, str] | None
+    outputs: Mapping[str, str | dict[str, str]] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from deployengine.domain.release import Snapshot
 from deployengine.persistence.records import ReleaseRecord
 from deployengine.persistence.schema import release
 
@@ -27,25 +27,18 @@ class Releases:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(
-        self,
-        project: str,
-        version: str,
-        channel: str | None,
-        digest: str,
-        snapshot: Mapping[str, Any],
-        now: datetime,
-    ) -> int:
-        """Stores a new release and returns its id."""
+    def add(self, snapshot: Snapshot, now: datetime) -> ReleaseRecord:
+        """Stores a new release."""
         statement = insert(release).values(
-            project=project,
-            version=version,
-            channel=channel,
-            digest=digest,
-            snapshot=snapshot,
+            project=snapshot.project,
+            version=snapshot.version,
+            channel=snapshot.channel,
+            digest=snapshot.digest,
+            snapshot=dict(snapshot.document),
             created_at=now,
         )
-        return int(self._connection.execute(statement.returning(release.c.id)).scalar_one())
+        row = self._connection.execute(statement.returning(*COLUMNS)).one()
+        return ReleaseRecord(*row)
 
     def find(self, project: str, version: str) -> ReleaseRecord | None:
         """The project's release of this version."""

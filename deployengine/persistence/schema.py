@@ -188,7 +188,7 @@ step_run = Table(
     Column("cancel_requested_at", Instant),
     Column("exit_code", Integer),
     Column("message", Text),
-    Column("outputs", JSON),
+    Column("outputs", JSON(none_as_null=True)),
     UniqueConstraint("deployment_id", "step", "machine", "attempt"),
     Index(
         "ix_step_run_open",

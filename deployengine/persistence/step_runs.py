@@ -100,7 +100,7 @@ class StepRuns:
         now: datetime,
         exit_code: int | None = None,
         message: str | None = None,
-        outputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str | dict[str, str]] | None = None,
     ) -> bool:
         """Running to a final state; whether this call did it."""
         return (
@@ -194,6 +194,15 @@ class StepRuns:
         query = select(step_run).where(step_run.c.deployment_id == deployment_id)
         order = (step_run.c.step, step_run.c.place, step_run.c.attempt)
         return [run_record(row) for row in self._connection.execute(query.order_by(*order))]
+
+    def with_outputs(self, deployment_id: int, before_step: int) -> list[RunRecord]:
+        """The runs of steps before this one that set outputs."""
+        query = select(step_run).where(
+            step_run.c.deployment_id == deployment_id,
+            step_run.c.step < before_step,
+            step_run.c.outputs.is_not(None),
+        )
+        return [run_record(row) for row in self._connection.execute(query)]
 
     def of_batch(self, batch_id: int) -> list[RunRecord]:
         """All runs of the batch's releases."""

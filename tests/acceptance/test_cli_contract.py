@@ -156,7 +156,7 @@ def test_a_version_that_exists_with_other_content_is_refused(engine: LiveEngine)
 def test_what_cannot_be_reached_ends_with_3(
     idle: LiveEngine, arguments: str, environ: dict[str, str]
 ) -> None:
-    answer = idle.cli(*arguments.split(), **environ)
+    answer = idle.cli(*arguments.split(), cwd=None, **environ)
     assert answer.code == 3
     _assert_brief(answer)
 

@@ -93,7 +93,7 @@ def test_a_script_beyond_its_time_out_is_ended_and_says_so(mixed: LiveEngine) ->
     (run,) = mixed.detail(_deployment(mixed, "slow")).runs
     assert run.state == "failed"
     assert run.message == "timed out after 1 s"
-    assert mixed.inside("qa-1") == {"slow", "broken"}, "neither came to its last line"
+    assert {e.event for e in mixed.journal("qa-1") if e.project == "slow"} == {"begin"}
 
 
 def test_a_secret_is_masked_in_the_log_and_stands_in_clear_nowhere(mixed: LiveEngine) -> None:
@@ -125,7 +125,7 @@ def assert_nowhere_in_clear(engine: LiveEngine) -> None:
     with sqlite3.connect(engine.settings.database_path) as database:
         dump = "\n".join(database.iterdump()).encode()
     redis = engine.services.redis
-    stored = b"".join(redis.dump(key) for key in redis.keys())  # short strings stay readable
+    stored = b"".join(redis.dump(key) or b"" for key in redis.scan_iter())  # texts stay readable
     assert not any(part in dump + stored for part in parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_no_stage_begins_before_the_one_before_it_has_ended(night: LiveEngine) -
     for release in night.json("batch", "show", "night")["releases"]:
         assert [d["environment"] for d in release["deployments"]] == STAGES
         details = [night.detail(d["id"]) for d in release["deployments"]]
-        for before, after in zip(details, details[1:], strict=False):
+        for before, after in pairwise(details):
             last = max(r.finished_at for r in before.runs if r.finished_at)
             first = min(r.started_at for r in after.runs if r.started_at)
             assert last <= first

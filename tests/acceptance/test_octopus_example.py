@@ -10,14 +10,12 @@ FIVE = {"p1": "True", "p2": "True", "p3": "False", "p4": "True", "p5": "True"}
 
 def test_five_projects_with_true_true_false_true_true(engine: LiveEngine) -> None:
     gates = {name: engine.gate(name) for name in FIVE}
-    engine.apply(
-        catalog(*(project(n, HELD, variables=[bypassing(v)]) for n, v in FIVE.items()))
-    )
+    engine.apply(catalog(*(project(n, HELD, variables=[bypassing(v)]) for n, v in FIVE.items())))
     engine.worker(task_cap=5)
     # Each is in line before the next comes: that is the order in which they start.
     for place, name in enumerate(FIVE, start=1):
         engine.create(name)
-        until(lambda n=place: _in_line(engine) == n, f"{name} in line on qa-1")
+        _await_in_line(engine, place)
 
     engine.await_inside("qa-1", "p1", "p2")
     assert _waiting(engine) == ["p3", "p4", "p5"]
@@ -56,6 +54,10 @@ def _view(engine: LiveEngine) -> tuple[list[str], list[str]]:
         if view.resource == "machine:qa-1":
             return [h.label for h in view.holders], [w.label for w in view.waiters]
     return [], []
+
+
+def _await_in_line(engine: LiveEngine, number: int) -> None:
+    until(lambda: _in_line(engine) == number, f"{number} on qa-1 or in line for it")
 
 
 def _in_line(engine: LiveEngine) -> int:

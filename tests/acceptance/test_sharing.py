@@ -75,10 +75,9 @@ def test_no_more_than_max_concurrent_share_a_machine(engine: LiveEngine) -> None
     engine.create(*names)
 
     for passed in range(1, 6):
-        expected = min(2, 6 - passed)
-        until(lambda n=expected: len(engine.inside("qa-1")) == n, f"{expected} on qa-1")
+        _await_inside(engine, min(2, 6 - passed))
         gates[min(engine.inside("qa-1"))].open()
-        until(lambda n=passed: _ended(engine) >= n, f"{passed} ended")
+        _await_ended(engine, passed)
     engine.await_inside("qa-1")
 
     inside, most = 0, 0
@@ -90,5 +89,12 @@ def test_no_more_than_max_concurrent_share_a_machine(engine: LiveEngine) -> None
     until(lambda: all(d.state == "succeeded" for d in engine.deployments()), "all succeed")
 
 
-def _ended(engine: LiveEngine) -> int:
-    return sum(e.event == "end" for e in engine.journal("qa-1"))
+def _await_inside(engine: LiveEngine, number: int) -> None:
+    until(lambda: len(engine.inside("qa-1")) == number, f"{number} on qa-1")
+
+
+def _await_ended(engine: LiveEngine, number: int) -> None:
+    def ended() -> int:
+        return sum(e.event == "end" for e in engine.journal("qa-1"))
+
+    until(lambda: ended() == number, f"{number} ended")

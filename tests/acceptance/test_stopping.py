@@ -41,8 +41,9 @@ def test_up_ends_clean_and_what_waited_goes_on_with_the_next_up(
     up = engine.up()
     engine.create("first")
     engine.await_inside("qa-1", "first")
-    engine.create("second", "third")
-    until(lambda: _states(engine) == ["running"] * 3, "the others wait for qa-1")
+    for place, name in enumerate(names[1:], start=1):
+        engine.create(name)
+        _await_waiters(engine, place)
 
     _stop(engine, up, word)
     gates["first"].open()
@@ -59,6 +60,13 @@ def test_up_ends_clean_and_what_waited_goes_on_with_the_next_up(
     assert engine.end(second_up, word) == 0
 
 
+def _await_waiters(engine: LiveEngine, number: int) -> None:
+    def waiters() -> int:
+        return sum(len(view.waiters) for view in engine.services.queries.locks("qa-1"))
+
+    until(lambda: waiters() == number, f"{number} in line for qa-1")
+
+
 def _states(engine: LiveEngine) -> list[str]:
     return [d.state.value for d in engine.deployments()]
 
@@ -67,3 +75,22 @@ def _stop(engine: LiveEngine, up: subprocess.Popen[bytes], word: signal.Signals)
     up.send_signal(word)
     log = engine.home / "logs" / "worker-1.log"
     until(lambda: "Warm shutdown" in log.read_text(), "the worker of up has heard it")
+
+
+def test_a_second_ctrl_c_does_not_wait_and_leaves_only_the_script(engine: LiveEngine) -> None:
+    gate = engine.gate("app")
+    engine.apply(catalog(project("app", HELD)))
+    up = engine.up()
+    engine.create("app")
+    engine.await_inside("qa-1", "app")
+    _stop(engine, up, signal.SIGINT)
+    assert up.poll() is None
+
+    up.send_signal(signal.SIGINT)
+    up.wait(timeout=45)
+
+    assert engine.inside("qa-1") == {"app"}, "the script goes on"
+    until(lambda: not any("-m workers" in line for line in engine.living()), "no worker is left")
+    assert "Traceback" not in engine.logs()
+    gate.open()
+    engine.await_inside("qa-1")

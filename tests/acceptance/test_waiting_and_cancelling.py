@@ -29,7 +29,7 @@ def test_why_names_holder_mode_since_when_and_place_and_locks_agrees(engine: Liv
     deployments = []
     for place, name in enumerate(names):
         deployments += engine.create(name)
-        until(lambda n=place: _waiters(engine) == list(names[1 : n + 1]), f"{name} in its place")
+        _await_waiters(engine, *names[1 : place + 1])
         engine.await_inside("qa-1", "first")
 
     (second,) = engine.json("why", f"dep-{deployments[1].id}")
@@ -52,7 +52,7 @@ def test_why_names_holder_mode_since_when_and_place_and_locks_agrees(engine: Liv
     # Who is parked and cancelled frees the place at once: the one behind moves up.
     said = engine.json("deployment", "cancel", f"dep-{deployments[1].id}")
     assert said["project"] == "second"
-    until(lambda: _waiters(engine) == ["third"], "the second's place is free")
+    _await_waiters(engine, "third")
     (moved,) = engine.services.waits.why(f"dep-{deployments[2].id}")
     assert moved.position == 1
     assert engine.await_end(deployments[1].id) == "cancelled"
@@ -60,6 +60,10 @@ def test_why_names_holder_mode_since_when_and_place_and_locks_agrees(engine: Liv
     engine.services.deployments.cancel(deployments[0].id)
     assert [engine.await_end(d.id) for d in deployments] == ["cancelled"] * 3
     assert engine.begun("qa-1") == ["first"]
+
+
+def _await_waiters(engine: LiveEngine, *projects: str) -> None:
+    until(lambda: _waiters(engine) == list(projects), f"{projects} in line on qa-1")
 
 
 def _waiters(engine: LiveEngine) -> list[str]:
@@ -79,7 +83,7 @@ def test_cancelling_ends_the_whole_family_of_a_script_and_lets_the_next_in(
     grandchild = int(note.read_text())
     assert psutil.pid_exists(grandchild)
     (after,) = engine.create("next")
-    until(lambda: _waiters(engine) == ["next"], "the next waits")
+    _await_waiters(engine, "next")
 
     engine.json("deployment", "cancel", f"dep-{family.id}")
 

@@ -13,7 +13,7 @@ FIVE = ("one", "two", "three", "four", "five")
 
 
 def fill(house: House) -> None:
-    """Five deployments on one machine: one runs, one is granted behind a shared lock, others wait."""
+    """Five runs on one machine: one runs, one is granted beside it, three wait."""
     bypass = [bypassing("True")]
     house.apply(
         catalog(*(project(n, "true\n", variables=bypass if n in FIVE[:2] else []) for n in FIVE))
@@ -145,9 +145,7 @@ def test_each_rebuild_is_a_generation_of_its_own(house: House) -> None:
 def test_max_concurrent_bounds_who_shares_a_machine(house: House, cap: int) -> None:
     bypass = [bypassing("True")]
     machines = [machine("qa-1", "QA", max_concurrent=cap)]
-    house.apply(
-        catalog(*(project(n, "true\n", variables=bypass) for n in FIVE), machines=machines)
-    )
+    house.apply(catalog(*(project(n, "true\n", variables=bypass) for n in FIVE), machines=machines))
     for name in FIVE:
         house.create(name)
     house.deliver_chains()

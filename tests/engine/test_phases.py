@@ -189,9 +189,7 @@ def test_a_failed_step_skips_those_after_it_and_fails_the_deployment(house: Hous
 
 
 def test_many_failures_are_counted_rather_than_listed(house: House) -> None:
-    house.apply(
-        catalog(project("app", "exit 3\n"), machines=[machine("qa-[1:7]", "QA")])
-    )
+    house.apply(catalog(project("app", "exit 3\n"), machines=[machine("qa-[1:7]", "QA")]))
     number = house.create("app").id
     house.deliver_all()
     message = house.detail(number).deployment.message

@@ -124,9 +124,7 @@ def test_a_release_that_could_run_nowhere_is_refused_whole(house: House) -> None
     step = {"name": "Install", "kind": "script", "script": "true\n", "roles": ["web"]}
     machines = [machine("qa-1", "QA", roles=["database"]), machine("far", "Far", roles=["web"])]
     house.apply(
-        catalog(
-            project("app", process=[step]), environments=["QA", "Far"], machines=machines
-        )
+        catalog(project("app", process=[step]), environments=["QA", "Far"], machines=machines)
     )
     with pytest.raises(NoMachines, match="no step with a machine in QA"):
         house.releases.create(Wanted("app", "1.0"))

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from deployengine.domain.release import Snapshot
 from deployengine.persistence import Database, Transaction, sqlite_url
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.migrate import prepare
@@ -20,6 +21,15 @@ T = TypeVar("T")
 
 NOW = datetime(2025, 3, 1, 12, 0, 0, 123456, UTC)
 DIGEST = "0" * 64
+
+
+class Interrupted(Exception):
+    """What a transaction is left by in these tests."""
+
+
+def interrupt(*_done: object) -> None:
+    """Leaves the transaction after what was done in it."""
+    raise Interrupted
 
 
 def later(seconds: float) -> datetime:
@@ -56,8 +66,8 @@ def embedded(tmp_path: Path) -> Iterator[Database]:
 
 def add_release(tx: Transaction, project: str = "app", version: str = "1.0") -> int:
     """A stored release."""
-    document = {"project": project, "version": version}
-    return tx.releases.add(project, version, None, DIGEST, document, NOW)
+    document = {"project": project, "version": version, "channel": None}
+    return tx.releases.add(Snapshot(document), NOW).id
 
 
 def add_deployment(

@@ -6,6 +6,7 @@ The queries are taken down as they are sent, so that a change of words in one is
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -29,9 +30,9 @@ BY_DEPLOYMENTS: dict[str, Ask] = {
 
 def plan_of(database: Database, ask: Ask) -> str:
     """How SQLite carries out the one query that is asked."""
-    sent: list[tuple[str, object]] = []
+    sent: list[tuple[str, Any]] = []
 
-    def take_down(_c: object, _u: object, statement: str, parameters: object, *_: object) -> None:
+    def take_down(_c: object, _u: object, statement: str, parameters: Any, *_: object) -> None:
         if statement.startswith("SELECT"):
             sent.append((statement, parameters))
 

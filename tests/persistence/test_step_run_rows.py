@@ -87,9 +87,7 @@ def test_cancelling_ends_what_is_parked_and_names_what_had_a_place(
 
 
 @pytest.mark.parametrize("state", STORED)
-def test_only_a_running_run_is_marked_to_be_cancelled(
-    database: Database, state: RunState
-) -> None:
+def test_only_a_running_run_is_marked_to_be_cancelled(database: Database, state: RunState) -> None:
     run = run_in(database, state)
     with database.write() as tx:
         marked = tx.runs.request_cancel(run.deployment_id, later(5))

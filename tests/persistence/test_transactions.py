@@ -10,22 +10,26 @@ from sqlalchemy import text
 from sqlalchemy.exc import StatementError
 
 from deployengine.domain.errors import DeployEngineError, RequestError, Unreachable
-from deployengine.persistence import Database, sqlite_url
+from deployengine.persistence import Database, Transaction, sqlite_url
 from deployengine.persistence.migrate import prepare
-from tests.persistence.conftest import NOW, add_deployment, add_release
+from tests.persistence.conftest import (
+    NOW,
+    Interrupted,
+    add_deployment,
+    add_release,
+    interrupt,
+)
 from tests.support.postgres import PostgresServer
 
 
-class Interrupted(Exception):
-    """What a transaction is left by in these tests."""
-
-
 def test_a_transaction_that_an_error_leaves_has_changed_nothing(database: Database) -> None:
-    with pytest.raises(Interrupted), database.write() as tx:
-        release = add_release(tx)
-        add_deployment(tx, release)
+    def much(tx: Transaction) -> None:
+        add_deployment(tx, add_release(tx))
         tx.catalog.replace([("environment", "QA", {"name": "QA"})])
-        raise Interrupted
+        interrupt()
+
+    with pytest.raises(Interrupted), database.write() as tx:
+        much(tx)
     with database.read() as tx:
         assert tx.releases.find("app", "1.0") is None
         assert tx.deployments.some() == []
@@ -92,10 +96,14 @@ def test_a_connection_that_the_server_cuts_is_told_and_the_next_one_works(
 ) -> None:
     database = Database(postgres_server.create_database())
     prepare(database)
-    with pytest.raises(Unreachable), database.write() as tx:
+
+    def talk(tx: Transaction) -> None:
         add_release(tx)
         _cut_all(postgres_server, database.url)
         tx.releases.versions("app")
+
+    with pytest.raises(Unreachable), database.write() as tx:
+        talk(tx)
     with database.write() as tx:
         assert tx.releases.versions("app") == []
     database.close()

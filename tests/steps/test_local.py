@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deployengine import steps
 from deployengine.steps import children
 from deployengine.steps.contract import Started, State, Status, Work
 from deployengine.steps.errors import (
@@ -162,6 +163,13 @@ def test_a_script_gets_default_signals_whatever_its_worker_ignores(
     assert end(ticket) == Status(State.EXITED, 130)
 
 
+def test_a_script_inherits_no_open_file_of_the_engine(runner: LocalRunner, fresh: Fresh) -> None:
+    script = "for n in 3 4 5 6 7 8 9; do readlink /proc/$$/fd/$n; done; exit 0"
+    ticket = begin(runner, fresh(script))
+    assert end(ticket) == Status(State.EXITED, 0)
+    assert ticket.output(0) == b""
+
+
 def test_no_zombies_are_left(runner: LocalRunner, fresh: Fresh, workdir: Path) -> None:
     work = fresh("exit 0")
     end(begin(runner, work))
@@ -193,6 +201,19 @@ def test_a_start_that_died_half_way_is_healed_by_the_next(
     ticket = begin(runner, work)
     assert end(ticket) == Status(State.EXITED, 0)
     assert ticket.output(0) == b"whole\n"
+
+
+def test_a_wrapper_that_comes_second_says_so_and_touches_nothing(
+    runner: LocalRunner, fresh: Fresh, workdir: Path
+) -> None:
+    work = fresh("echo once; exit 4")
+    ticket = begin(runner, work)
+    end(ticket)
+    folder = folder_of(work, workdir)
+    wrapper = Path(steps.__file__).parent / "wrapper.sh"
+    words = (wrapper, folder, workdir, 2, "0022", "/bin/sh", folder / "script")
+    assert children.spawn(("/bin/sh", *map(str, words)), {}) == b"attached\n"
+    assert (ticket.status(), ticket.output(0)) == (Status(State.EXITED, 4), b"once\n")
 
 
 def test_a_script_without_its_wrapper_counts_as_running_until_it_ends(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -7,7 +9,17 @@ from deployengine.steps.masking import MASK, Masker
 
 #: Few letters, so that secrets overlap, repeat, and begin inside each other.
 SECRETS = st.lists(st.text("ab\nc", max_size=6), max_size=4)
-CHUNKS = st.lists(st.text("ab\ncd", max_size=8).map(str.encode), max_size=8)
+Case = tuple[list[str], list[bytes]]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Secrets, and a text that is made of them and of other bytes, cut anywhere."""
+    secrets = draw(SECRETS)
+    words = st.sampled_from([*secrets, ""]) | st.text("ab\ncd", max_size=4)
+    text = "".join(draw(st.lists(words, max_size=8))).encode()
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    return secrets, [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
 
 
 def pieces(secrets: list[str]) -> set[bytes]:
@@ -45,20 +57,21 @@ def beginning(text: bytes, secrets: list[str]) -> int:
     )
 
 
-@given(SECRETS, CHUNKS)
-@example(["abab"], [b"ab", b"ab", b"ab"])
-@example(["abc", "bcab", "abcaba"], [b"a", b"bca", b"b"])
-def test_however_the_text_is_cut_it_is_masked_as_one(
-    secrets: list[str], chunks: list[bytes]
-) -> None:
+@given(cases())
+@example((["abc", "abcd"], [b"abcd"]))
+@example((["abab"], [b"ab", b"ab", b"ab"]))
+@example((["abc", "bcab", "abcaba"], [b"a", b"bca", b"b"]))
+def test_however_the_text_is_cut_it_is_masked_as_one(case: Case) -> None:
+    secrets, chunks = case
     masker = Masker(secrets)
     out = b"".join([*map(masker.feed, chunks), masker.flush()])
     assert out == masked(b"".join(chunks), secrets)
     assert not any(secret in out for secret in pieces(secrets))
 
 
-@given(SECRETS, CHUNKS)
-def test_only_what_may_begin_a_secret_is_held_back(secrets: list[str], chunks: list[bytes]) -> None:
+@given(cases())
+def test_only_what_may_begin_a_secret_is_held_back(case: Case) -> None:
+    secrets, chunks = case
     masker = Masker(secrets)
     text = out = b""
     for chunk in chunks:

@@ -125,6 +125,8 @@ class LiveEngine:
             SCRATCH: str(self.scratch),
             **environ,
         }
+        #: Off when the test has failed: what it left is then no news.
+        self.check_at_end = True
         self._processes: list[subprocess.Popen[bytes]] = []
         self._gates: dict[str, Gate] = {}
 
@@ -137,10 +139,11 @@ class LiveEngine:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        well = kind is None and self.check_at_end
         try:
-            if kind is not None:
+            if not well:
                 sys.stderr.write(self.logs())
-            self.stop(check=kind is None)
+            self.stop(check=well)
         finally:
             self._kill_all()
             shutil.rmtree(self.scratch)
@@ -242,7 +245,7 @@ class LiveEngine:
             if self.settings.embedded_redis:
                 self.services.embedded_redis.stop()
         if check:
-            until(lambda: not self.living(), f"an end of {self.living()}")
+            until(lambda: not self.living(), f"an end of all processes: {self.living()}")
 
     def assert_no_locks_left(self) -> None:
         """Nobody holds or waits for anything that has ended; wants all processes to be at rest."""
@@ -255,7 +258,7 @@ class LiveEngine:
                 assert self.services.locks.counts().requests == 0
 
     def living(self) -> list[str]:
-        """Every process that works in the scratch folder: engine, Redis, scripts, what they left."""
+        """Every process of the scratch folder: engine, Redis, scripts and what they left."""
         needle = str(self.scratch).encode()
         found = []
         for process in psutil.process_iter():

@@ -125,7 +125,7 @@ class House(Services):
         prepare(self.database)
 
     @property
-    def redis(self) -> Redis:  # type: ignore[override]  # a plain one instead of a cached one
+    def redis(self) -> Redis:
         """The Redis it was given, which is not its own to close."""
         return self._redis
 
