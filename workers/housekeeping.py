@@ -64,6 +64,8 @@ class Heartbeat(threading.Thread):
                 self._services.roll.beat(self._worker, self._task_cap)
             except DeployEngineError as error:
                 log.warning("the heartbeat will try again: %s", error)
+            except Exception:
+                log.exception("the heartbeat failed and will try again")
             if self._stopped.wait(interval):
                 return
 
@@ -71,4 +73,7 @@ class Heartbeat(threading.Thread):
         """Takes the worker off the roll."""
         self._stopped.set()
         self.join()
-        self._services.roll.leave(self._worker)
+        try:
+            self._services.roll.leave(self._worker)
+        except DeployEngineError as error:
+            log.warning("the roll will miss the worker in a while: %s", error)

@@ -22,15 +22,15 @@ class RunFailed(Exception):
 def register_links(app: Celery, services: Services) -> None:
     """Makes this process carry out the links of chains."""
 
-    @app.task(name=BEGIN, bind=True)
+    @app.task(name=BEGIN, shared=False, bind=True)
     def begin(task: Task[Any, Any], deployment: int) -> None:
         go_on(task, services.phases.begin(deployment))
 
-    @app.task(name=STEP, bind=True)
+    @app.task(name=STEP, shared=False, bind=True)
     def step(task: Task[Any, Any], deployment: int, position: int) -> None:
         go_on(task, services.phases.open_step(deployment, position))
 
-    @app.task(name=FINISH)
+    @app.task(name=FINISH, shared=False)
     def finish(deployment: int) -> None:
         services.phases.finish(deployment)
 
@@ -43,7 +43,7 @@ def register_links(app: Celery, services: Services) -> None:
 def register_runs(app: Celery, services: Services, worker: str) -> None:
     """Makes this process run scripts in its slots."""
 
-    @app.task(name=RUN, bind=True, throws=(RunFailed,))
+    @app.task(name=RUN, shared=False, bind=True, throws=(RunFailed,))
     def run(task: Task[Any, Any], number: int, granted_at: float) -> str:
         granted = datetime.fromtimestamp(granted_at, UTC)
         if state.should_stop is not None:

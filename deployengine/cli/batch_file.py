@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -49,33 +48,33 @@ def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | Non
         faults.append(Fault("a row names project and version", file, line))
         return None
     for key in values.keys() - set(COLUMNS):
-        hint = did_you_mean(nearest(str(key), COLUMNS))
+        hint = did_you_mean(nearest(key, COLUMNS))
         faults.append(Fault(f"unknown column {key!r}{'; ' + hint if hint else ''}", file, line))
-    for key in COLUMNS:
-        value = values.get(key)
-        if isinstance(value, float):
-            message = f"{key} {value} is read as a number and may have lost a zero; quote it"
-            faults.append(Fault(message, file, line))
-        if key != "channel" and not str(value if value is not None else "").strip():
+    project, version, channel = (str(values.get(key) or "").strip() for key in COLUMNS)
+    for key, value in (("project", project), ("version", version)):
+        if not value:
             faults.append(Fault(f"{key} is missing", file, line))
     if len(faults) > found:
         return None
-    project, version, channel = (str(values.get(key) or "").strip() for key in COLUMNS)
     return Row(Wanted(project, version, channel or None), file, line)
 
 
 def _csv(text: str) -> Iterator[tuple[int, object]]:
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    rows = ((reader.line_num, cells) for cells in reader if not _says_nothing(cells))
     heading: list[str] | None = None
-    for number, cells in enumerate(reader):
-        if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
-            continue
+    for number, (line, cells) in enumerate(rows):
         if number == 0 and cells[0].strip().lower() == COLUMNS[0]:
             heading = [cell.strip().lower() for cell in cells]
-        elif heading is not None:
-            yield reader.line_num, dict(zip(heading, cells, strict=False))
+        elif heading is None:
+            yield line, cells
         else:
-            yield reader.line_num, cells
+            beyond = [f"column {n}" for n in range(len(heading) + 1, len(cells) + 1)]
+            yield line, dict(zip([*heading, *beyond], cells, strict=False))
+
+
+def _says_nothing(cells: list[str]) -> bool:
+    return not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#")
 
 
 def _yaml(text: str, file: str) -> Iterator[tuple[int, object]]:
@@ -92,13 +91,19 @@ def _yaml(text: str, file: str) -> Iterator[tuple[int, object]]:
         message = "a batch is a list of rows, each with project and version"
         raise InvalidInput([Fault(message, file, node.start_mark.line + 1)])
     for item in node.value if node is not None else ():
-        yield item.start_mark.line + 1, _plain(item)
+        yield item.start_mark.line + 1, _as_written(item)
 
 
-def _plain(node: Any) -> object:
-    loader = yaml.SafeLoader("")
-    try:
-        value: object = loader.construct_object(node, deep=True)
-    finally:
-        loader.dispose()
-    return value
+def _as_written(node: yaml.Node) -> object:
+    """A row with its values letter for letter: the version 1.10 is not 1.1, and 010 is not 8."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_text(value) for value in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {str(_text(key)): _text(value) for key, value in node.value}
+    return None
+
+
+def _text(node: yaml.Node) -> str | None:
+    if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
+        return None
+    return str(node.value)

@@ -11,7 +11,7 @@ from deployengine.cli.documents import deployment_document, detail_document, run
 from deployengine.cli.session import Session, command
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import UnknownName
-from deployengine.domain.identity import Kind, deployment_id, number_of, parse, run_id
+from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
 
@@ -110,7 +110,7 @@ def cancel(session: Session, id_: str) -> None:
 
 def _deployment_of(session: Session, text: str) -> tuple[int, int | None]:
     """The deployment that an id names, and the only run of it that is meant."""
-    if text.strip().isdigit() or parse(text)[0] is not Kind.RUN:
+    if not text.strip().lower().startswith(f"{Kind.RUN}-"):
         return number_of(text, Kind.DEPLOYMENT), None
     number = number_of(text, Kind.RUN)
     run = session.services.queries.run(number)

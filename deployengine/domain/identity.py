@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from deployengine.domain.errors import RequestError
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _FORM = re.compile(r"(rel|dep|run)-([1-9][0-9]{0,17})")
 
 
@@ -47,7 +48,7 @@ def parse(text: str) -> tuple[Kind, int]:
 
 def number_of(text: str, kind: Kind) -> int:
     """The number in an id of this kind; a bare number will do. Raises :class:`BadId`."""
-    if text.strip().isdigit():
+    if _NUMBER.fullmatch(text.strip()):
         return int(text)
     found, number = parse(text)
     if found is not kind:

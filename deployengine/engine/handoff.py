@@ -38,13 +38,15 @@ class HandOff:
 
         Safe to repeat: who has left or entered already changes nothing.
         """
+        generation = self._generation
         grants: list[Grant] = []
         if leaving:
             grants += self._ready(lambda generation: self._locks.release(generation, leaving))
         if entering:
             grants += self._ready(lambda generation: self._locks.submit(generation, entering))
         self.dispatch(grants)
-        self._tell_parked(entering, grants)
+        if self._generation == generation:  # else a rebuild has granted some of them
+            self._tell_parked(entering, grants)
 
     def dispatch(self, grants: Sequence[Grant]) -> None:
         """Sends what has been granted on its way."""

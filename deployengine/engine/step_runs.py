@@ -194,6 +194,7 @@ class StepRuns:
         rest = stream.rest if stream is not None else None
         with self._database.write() as tx:
             now = self._clock.now()
+            retry = self._may_retry(tx, claimed, outcome)
             ended = tx.runs.end(
                 run.id,
                 outcome.state,
@@ -208,9 +209,8 @@ class StepRuns:
                 return None, False
             if claimed.planned.touched:
                 tx.claims.untouch([run.id])
-            again = self._retry(tx, claimed, outcome, now)
-            if again is not None:
-                return again, False
+            if retry:
+                return self._retry(tx, claimed, now), False
             return None, tx.steps.count_down(run.deployment_id, run.step, 1, now)
 
     def _hand_on(self, claimed: Claimed, followed_by: RunRecord | None, *, last: bool) -> None:
@@ -219,14 +219,14 @@ class StepRuns:
         if last:
             self._handoff.resume(claimed.run.deployment_id)
 
-    def _retry(
-        self, tx: Transaction, claimed: Claimed, outcome: Outcome, now: datetime
-    ) -> RunRecord | None:
+    def _may_retry(self, tx: Transaction, claimed: Claimed, outcome: Outcome) -> bool:
+        """Asked before the run's row is written: who cancels locks in this order, too."""
         if outcome.state is not RunState.FAILED or claimed.run.attempt > claimed.step.retries:
-            return None
+            return False
         deployment = tx.deployments.locked(claimed.deployment.id)
-        if deployment is None or deployment.cancel_requested_at is not None:
-            return None
+        return deployment is not None and deployment.cancel_requested_at is None
+
+    def _retry(self, tx: Transaction, claimed: Claimed, now: datetime) -> RunRecord:
         again = tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
         tx.claims.touch({again.id: claimed.planned.touched})
         return again

@@ -29,10 +29,11 @@ def prepare(database: Database) -> None:
     use is never migrated unasked: raises :class:`OutOfDate`, or ``Unreachable``.
     """
     with database.connected() as connection:
+        # Looked at first: another process may be filling an empty database right now.
+        empty = not inspect(connection).get_table_names()
         if current(connection) == newest():
             return
         _refuse_newer(connection)
-        empty = not inspect(connection).get_table_names()
     if database.is_sqlite or empty:
         upgrade(database)
         return
