@@ -68,7 +68,7 @@ def test_the_exit_code_of_the_script_is_recorded(runner: Runner, fresh: Fresh, c
 def test_death_by_a_signal_is_recorded_as_128_and_its_number(
     runner: Runner, fresh: Fresh, signal: str, code: int
 ) -> None:
-    ticket = begin(runner, fresh(f"kill -{signal} $$; read x < /dev/zero"))
+    ticket = begin(runner, fresh(f"kill -{signal} $$; exec sleep 600"))
     assert end(ticket) == exited(code)
     assert ticket.output(0) == b""
 
@@ -141,7 +141,7 @@ def test_cancelling_ends_the_whole_group_and_leaves_services_alone(
     script = """
     echo $$ > script
     setsid sh -c 'echo $$ > service; echo > ready; read x < go' &
-    sh -c 'sh -c "echo \\$\\$ > grandchild; echo > ready; read x < /dev/zero"; true' &
+    sh -c 'sh -c "echo \\$\\$ > grandchild; echo > ready; exec sleep 600"; true' &
     wait
     """
     ticket = begin(runner, fresh(script))
