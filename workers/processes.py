@@ -18,8 +18,9 @@ from deployengine.services import Services
 from workers.housekeeping import Heartbeat, Housekeeping
 from workers.tasks import register_links, register_runs
 
-#: Links are short; a few at once keep the slots fed.
-CONTROL_THREADS = 4
+#: Links are short, and one at a time they stay in order: so the releases of a batch come to their
+#: first machine in the order of its rows.
+CONTROL_THREADS = 1
 
 
 def run_slots(services: Services, task_cap: int, *, with_control: bool) -> int:
@@ -71,7 +72,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
         quiet=True,
         without_gossip=True,
         without_mingle=True,
-        without_heartbeat=True,
+        without_heartbeat=False,  # without it Celery makes no dispatcher, and Flower sees nothing
     )
     services.dispatcher.watched = lambda: _watched(worker)
     worker.start()
@@ -81,7 +82,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
 def _watched(worker: Any) -> bool:
     """Whether a monitor has asked for events; Flower does when it starts."""
     events = getattr(worker.consumer, "event_dispatcher", None)
-    return bool(events and events.enabled)
+    return events is not None and events.enabled and "task" in events.groups
 
 
 def _cancel_runs(services: Services) -> Any:

@@ -33,7 +33,7 @@ class Supervisor:
 
     def run(self, task_cap: int, workers: int) -> int:
         """Runs until told to stop; the exit code, 0 for a clean end."""
-        with self.running(task_cap, workers), self._signals():
+        with self._signals(), self.running(task_cap, workers):
             self._say(f"up: {workers} worker(s), {task_cap} slots each; Ctrl-C ends it clean")
             self._say(f"logs are in {self._settings.logs}")
             while not self._stops:

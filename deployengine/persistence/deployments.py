@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, text, update
 
 from deployengine.domain.deployment import DeploymentState
 from deployengine.persistence.records import DeploymentRecord, NewDeployment
@@ -164,12 +164,16 @@ class Deployments:
         return set(self._connection.execute(query).scalars())
 
     def newer_release_in(self, project: str, environment: str, release_id: int) -> str | None:
-        """The version of a newer release that is in the environment or on its way there."""
+        """The version of a newer release that is in the environment or on its way there.
+
+        One that has begun there and failed counts: it may be half installed.
+        """
+        there = (*_OPEN, DeploymentState.SUCCEEDED)
         query = select(deployment.c.version).where(
             deployment.c.project == project,
             deployment.c.environment == environment,
             deployment.c.release_id > release_id,
-            deployment.c.state.in_((*_OPEN, DeploymentState.SUCCEEDED)),
+            or_(deployment.c.state.in_(there), deployment.c.started_at.is_not(None)),
         )
         return self._connection.execute(query.limit(1)).scalar()
 
