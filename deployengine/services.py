@@ -56,6 +56,8 @@ class Services:
         Raises ``Unreachable`` when the database cannot be reached or is not up to date.
         """
         services = cls(settings)
+        # What is in the home is nobody else's business: outputs, plans, the key.
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         prepare(services.database)
         return services
 
@@ -200,7 +202,7 @@ class Services:
     @cached_property
     def waits(self) -> Waits:
         """Say what waits for what."""
-        return Waits(self.database, self.locks, self.archive, self.clock)
+        return Waits(self.database, self.locks, self.archive, self.clock, self.roll)
 
     def workdir_of(self, machine: Machine) -> Path:
         """The folder of a local machine; a relative one counts from the home."""
@@ -208,4 +210,5 @@ class Services:
         return Path(self.settings.home, workdir)
 
     def _runner_of(self, machine: Machine) -> Runner:
-        return LocalRunner(str(self.workdir_of(machine)))
+        tickets = self.settings.home / "tickets" / machine.name
+        return LocalRunner(str(self.workdir_of(machine)), str(tickets))

@@ -139,6 +139,8 @@ def redacted_url(url: str) -> str:
 
     Works on what is no lawful URL too, and hides too much there rather than too little.
     """
+    if "://" not in url:
+        return "***"
     url = re.sub(r"(://[^:@/?#]*:).*@", r"\1***@", url)
     return re.sub(r"(?i)([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", url)
 

@@ -22,6 +22,7 @@ def main() -> int:
     slots = kinds.add_parser("slots")
     slots.add_argument("--task-cap", type=int)
     slots.add_argument("--no-control", action="store_true")
+    slots.add_argument("--until-stdin-closes", action="store_true")
     control = kinds.add_parser("control")
     control.add_argument("--until-stdin-closes", action="store_true")
     flower = kinds.add_parser("flower")
@@ -43,6 +44,7 @@ def main() -> int:
                 services,
                 arguments.task_cap or settings.task_cap,
                 with_control=not arguments.no_control,
+                until_stdin_closes=arguments.until_stdin_closes,
             )
     except DeployEngineError as error:
         print(error, file=sys.stderr)  # noqa: T201

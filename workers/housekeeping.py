@@ -1,4 +1,4 @@
-"""Housekeeping: a thread that sweeps every few seconds and beats for its worker."""
+"""Housekeeping and heartbeat: threads that do something every few seconds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Housekeeping(threading.Thread):
 
 
 class Heartbeat(threading.Thread):
-    """Keeps a worker on the roll for as long as its process lives."""
+    """Keeps a worker on the roll while its process lives, and ends runs that were cancelled."""
 
     def __init__(self, services: Services, worker: str, task_cap: int) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -62,6 +62,8 @@ class Heartbeat(threading.Thread):
         while True:
             try:
                 self._services.roll.beat(self._worker, self._task_cap)
+                # While the worker closes it hears no broadcast; and a broadcast may get lost.
+                self._services.step_runs.cancel(self._services.recovery.cancelling())
             except DeployEngineError as error:
                 log.warning("the heartbeat will try again: %s", error)
             except Exception:

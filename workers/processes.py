@@ -23,7 +23,9 @@ from workers.tasks import register_links, register_runs
 CONTROL_THREADS = 1
 
 
-def run_slots(services: Services, task_cap: int, *, with_control: bool) -> int:
+def run_slots(
+    services: Services, task_cap: int, *, with_control: bool, until_stdin_closes: bool
+) -> int:
     """A worker: ``task_cap`` slots, each with one running script and nothing else.
 
     With ``with_control`` it brings a housekeeping process of its own, so that one worker is
@@ -37,6 +39,8 @@ def run_slots(services: Services, task_cap: int, *, with_control: bool) -> int:
     heartbeat = Heartbeat(services, name, task_cap)
     heartbeat.start()
     companion = _start_companion() if with_control else None
+    if until_stdin_closes:
+        _follow_stdin()
     try:
         return _consume(services, name, RUNS_QUEUE, task_cap)
     finally:
@@ -54,7 +58,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     housekeeping = Housekeeping(services)
     housekeeping.start()
     if until_stdin_closes:
-        threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
+        _follow_stdin()
     try:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS)
     finally:
@@ -96,10 +100,15 @@ def _cancel_runs(services: Services) -> Any:
 def _start_companion() -> subprocess.Popen[bytes]:
     """A housekeeping process that ends with this one, even when this one is killed."""
     return subprocess.Popen(
-        [sys.executable, "-m", "workers", "control", "--until-stdin-closes"],
+        [sys.executable, "-P", "-m", "workers", "control", "--until-stdin-closes"],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def _follow_stdin() -> None:
+    """Ends this process, as SIGTERM does, when whoever started it has ended."""
+    threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
 
 
 def _stop_when_stdin_closes() -> None:

@@ -29,7 +29,10 @@ def read_batch(path: Path) -> list[Row]:
         raise InvalidInput([Fault(f"cannot read the batch: {reason}", str(path))]) from error
     cells = _csv(text) if path.suffix.lower() == ".csv" else _yaml(text, str(path))
     faults: list[Fault] = []
-    rows = [_row(values, str(path), line, faults) for line, values in cells]
+    try:
+        rows = [_row(values, str(path), line, faults) for line, values in cells]
+    except csv.Error as error:
+        raise InvalidInput([Fault(f"this is not CSV: {error}", str(path))]) from error
     if not rows:
         faults.append(Fault("the batch has no rows", str(path)))
     if faults:

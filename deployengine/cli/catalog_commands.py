@@ -11,7 +11,7 @@ from rich.console import Console
 from deployengine.catalog import load
 from deployengine.cli.documents import difference_document
 from deployengine.cli.session import Session, command
-from deployengine.domain.errors import AlreadyExists
+from deployengine.domain.errors import AlreadyExists, RequestError
 from deployengine.shipped import shipped
 
 
@@ -32,12 +32,15 @@ def init(session: Session, directory: Path) -> None:
             None,
             "choose another folder; nothing was written",
         )
-    for source, target in wanted.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copyfile(source, target)
+    try:
+        for source, target in wanted.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target)
+            else:
+                shutil.copyfile(source, target)
+    except OSError as error:
+        raise RequestError(f"cannot write {error.filename}: {error.strerror}") from error
     document = {"written": [str(target) for target in wanted.values()]}
 
     def show(out: Console) -> None:

@@ -144,6 +144,7 @@ class _Printer:
         self._out = session.out
         self._read: dict[int, int] = {}
         self._last: int | None = None
+        self._open_line = False
 
     def print(self, detail: DeploymentDetail) -> None:
         """Prints what the runs have printed since the last call."""
@@ -152,7 +153,10 @@ class _Printer:
                 if run.id != self._last:
                     step = detail.steps[run.step]
                     heading = f"── {run_id(run.id)} {step} on {run.machine}, attempt {run.attempt}"
+                    if self._open_line:
+                        self._out.print()
                     self._out.print(heading, style="dim", markup=False)
                     self._last = run.id
-                self._out.out(text.rstrip("\n"), highlight=False)
+                self._out.out(text, highlight=False, end="")
+                self._open_line = not text.endswith("\n")
                 self._read[run.id] = stop

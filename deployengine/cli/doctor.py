@@ -12,8 +12,11 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from deployengine.cli.session import Session, command
+from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError
+from deployengine.domain.identity import run_id
+from deployengine.domain.variables import Sealed, Variable
 from deployengine.persistence.migrate import prepare
 from deployengine.services import Services
 from deployengine.settings import redacted_url
@@ -107,13 +110,27 @@ def _redis(services: Services) -> Iterator[Finding]:
 
 
 def _master_key(services: Services) -> Iterator[Finding]:
-    probe = services.secrets.seal("probe")
-    yield Finding("master key", fit=bool(probe["mac"]), found="seals and opens")
+    with services.database.read() as tx:
+        documents = [d for kind in ("project", "variable_set") for d in tx.catalog.documents(kind)]
+    variables = (Variable.from_document(v) for d in documents for v in d.get("variables", ()))
+    sealed = next((v.value for v in variables if isinstance(v.value, Sealed)), None)
+    if sealed is not None:
+        services.secrets.unseal(sealed)
+    opened = "opens what is sealed in the catalog" if sealed else "there; nothing is sealed yet"
+    yield Finding("master key", fit=True, found=opened)
 
 
 def _workers(services: Services) -> Iterator[Finding]:
     present = services.roll.present()
     slots = sum(worker.task_cap for worker in present)
+    names = {worker.name for worker in present}
+    with services.database.read() as tx:
+        running = [run for run in tx.runs.open() if run.state is RunState.RUNNING]
+    orphans = [f"{run_id(run.id)} on {run.machine}" for run in running if run.worker not in names]
+    if orphans:
+        advice = "see on the machines whether they still run; their worker was killed"
+        found = f"runs without a worker: {', '.join(orphans[:5])}"
+        yield Finding("runs", fit=False, found=found, advice=advice)
     yield Finding(
         "workers",
         fit=bool(present),

@@ -108,4 +108,5 @@ def flower(session: Session, address: str, port: int) -> None:
 
 def _become(module: str, *arguments: str) -> None:
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+    # -P: the folder that people stand in may hold a module of any name.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TextIO, TypeVar
 
 import click
 from rich.console import Console
@@ -21,6 +21,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: Columns off a terminal.
+WIDE = 1000
+
+
 class Session:
     """One command's run: answers go to stdout, progress and talk to stderr.
 
@@ -30,8 +34,8 @@ class Session:
 
     def __init__(self, *, as_json: bool, settings: Settings | None = None) -> None:
         self.as_json = as_json
-        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
-        self.err = Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.out = _console(sys.stdout)
+        self.err = _console(sys.stderr)
         self._settings = settings
         self._services: Services | None = None
         self._stack = ExitStack()
@@ -71,6 +75,13 @@ class Session:
     def close(self) -> None:
         """Closes what was opened."""
         self._stack.close()
+
+
+def _console(file: TextIO) -> Console:
+    """Off a terminal nothing is cut or wrapped: who reads a pipe wants whole lines."""
+    if file.isatty():
+        return Console(file=file, highlight=False)
+    return Console(file=file, highlight=False, soft_wrap=True, width=WIDE)
 
 
 def command(function: Callable[Concatenate[Session, P], R]) -> Callable[..., R]:

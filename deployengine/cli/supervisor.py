@@ -59,8 +59,8 @@ class Supervisor:
         self._settings.logs.mkdir(parents=True, exist_ok=True)
         with Path(self._settings.logs, f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "workers", *arguments],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", "workers", *arguments, "--until-stdin-closes"],
+                stdin=subprocess.PIPE,  # closes when this process ends, however it ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # the terminal's Ctrl-C is for this process alone
@@ -101,7 +101,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        stops = (signal.SIGINT, signal.SIGTERM)
+        stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {each: signal.signal(each, self._on_signal) for each in stops}
         try:
             yield

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deployengine.cli.session import Session, command
-from deployengine.domain.variables import MASK, Resolved
+from deployengine.engine.queries import ResolvedVariable
 
 
 @click.group()
@@ -44,24 +44,20 @@ def resolve(
         for heading in ("name", "value", "source", "why"):
             table.add_column(heading)
         for each in found:
-            table.add_row(each.name, _shown(each), each.source, each.why)
+            winner = each.winner
+            table.add_row(winner.name, each.shown, winner.source, winner.why)
         out.print(table, markup=False)
 
     session.answer([_document(each) for each in found], show)
 
 
-def _shown(resolved: Resolved) -> str:
-    if resolved.sensitive or not isinstance(resolved.value, str):
-        return MASK
-    return resolved.value
-
-
-def _document(resolved: Resolved) -> dict[str, object]:
+def _document(each: ResolvedVariable) -> dict[str, object]:
+    winner = each.winner
     return {
-        "name": resolved.name,
-        "value": _shown(resolved),
-        "source": resolved.source,
-        "scope": resolved.scope.to_document(),
-        "why": resolved.why,
-        "sensitive": resolved.sensitive,
+        "name": winner.name,
+        "value": each.shown,
+        "source": winner.source,
+        "scope": winner.scope.to_document(),
+        "why": winner.why,
+        "sensitive": winner.sensitive or each.insertion.sensitive,
     }

@@ -15,7 +15,7 @@ from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.releases import Created, Creation, Wanted
 from deployengine.engine.requests import for_deployments
-from deployengine.persistence import Database, Transaction
+from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.records import (
     BatchRecord,
     DeploymentRecord,
@@ -52,8 +52,13 @@ class BatchProgress:
 
     @property
     def state(self) -> ReleaseState:
-        """Running until every release has come to rest, then the worst that happened."""
+        """Running until every release has come to rest, then the worst that happened.
+
+        ``created`` when no release was deployed, as their lifecycles wait for somebody to say so.
+        """
         states = {r.state for r in self.releases}
+        if states == {ReleaseState.CREATED}:
+            return ReleaseState.CREATED
         for state in (
             ReleaseState.RUNNING,
             ReleaseState.QUEUED,
@@ -93,9 +98,18 @@ class Batches:
         Without a name it is called after the digest of its rows. Raises ``InvalidInput`` with
         every faulty row at once, and :class:`AlreadyExists` when the name has other rows.
         """
-        wanted = [row.wanted for row in rows]
-        digest = _digest(wanted)
+        digest = _digest([row.wanted for row in rows])
         name = name or f"batch-{digest[:12]}"
+        try:
+            stored, begun = self._store(rows, name, digest)
+        except Conflict:
+            stored, begun = self._store(rows, name, digest)  # somebody else has just run it
+        self._handoff.exchange(entering=for_deployments(begun))
+        return stored
+
+    def _store(
+        self, rows: Sequence[Row], name: str, digest: str
+    ) -> tuple[BatchRecord, list[DeploymentRecord]]:
         with self._database.write() as tx:
             existing = tx.batches.find(name)
             if existing is not None:
@@ -103,14 +117,12 @@ class Batches:
                     raise AlreadyExists(
                         f"batch {name} exists with other rows", None, "choose another --name"
                     )
-                return existing
+                return existing, []
             created = self._create(tx, rows)
             tx.batches.add(name, digest, [c.release.id for c in created], self._clock.now())
             stored = tx.batches.find(name)
         assert stored is not None
-        begun = [deployment for c in created for deployment in c.deployments]
-        self._handoff.exchange(entering=for_deployments(begun))
-        return stored
+        return stored, [deployment for c in created for deployment in c.deployments]
 
     def _create(self, tx: Transaction, rows: Sequence[Row]) -> list[Created]:
         """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""

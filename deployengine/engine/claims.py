@@ -8,11 +8,14 @@ from datetime import datetime
 from deployengine.domain.admission import Request
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
+from deployengine.domain.errors import Unreachable
+from deployengine.domain.identity import run_id
 from deployengine.domain.plan import Plan, PlannedRun
 from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.outage import outlast
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_run
 from deployengine.persistence import Database, Transaction
@@ -66,35 +69,53 @@ class Claims:
 
     def claim(self, number: int, granted_at: datetime, worker: str) -> Claimed | None:
         """The run, now running under this worker; ``None`` when it may not run, or not any more."""
+        fence: int | None = None
         try:
             with self._database.write() as tx:
                 fence = tx.counters.draw(FENCE)
                 run = tx.claims.claim(number, worker, fence, granted_at, self._clock.now())
                 if run is None:
                     raise _Refused
-                deployment = tx.deployments.get(run.deployment_id)
-                assert deployment is not None
-                claimed = Claimed(
-                    run,
-                    deployment,
-                    self._archive.plan(tx, deployment.id),
-                    self._archive.snapshot(tx, deployment.release_id),
-                    tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
-                )
+                claimed = self._whole(tx, run)
                 if claimed.planned.touched and tx.claims.in_the_way(run):
                     raise _Refused
                 return claimed
         except _Refused:
             self._give_back(number)
-            return None
+        except Unreachable:
+            if fence is not None:
+                return outlast(lambda: self._after_all(number, fence), f"{run_id(number)}'s claim")
+        return None
+
+    def _after_all(self, number: int, fence: int) -> Claimed | None:
+        """Whether a claim without an answer was committed: nobody else would carry it out."""
+        with self._database.read() as tx:
+            run = tx.runs.get(number)
+            if run is None or run.state is not RunState.RUNNING or run.fence != fence:
+                return None
+            return self._whole(tx, run)
+
+    def _whole(self, tx: Transaction, run: RunRecord) -> Claimed:
+        deployment = tx.deployments.get(run.deployment_id)
+        assert deployment is not None
+        return Claimed(
+            run,
+            deployment,
+            self._archive.plan(tx, deployment.id),
+            self._archive.snapshot(tx, deployment.release_id),
+            tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
+        )
 
     def _give_back(self, number: int) -> None:
         with self._database.read() as tx:
             run = tx.runs.get(number)
-            if run is None or run.state is not RunState.WAITING:
-                return  # the message came late or twice, and nothing was granted to give back
-            ahead = tx.claims.in_the_way(run)
+            if run is None or run.state is RunState.RUNNING:
+                return  # the message came twice
+            ahead = tx.claims.in_the_way(run) if run.state is RunState.WAITING else []
             requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
+        if run.state.final:  # it was cancelled, perhaps before it was submitted
+            self._handoff.exchange(leaving=[run_id(number)])
+            return
         held = any(other.state is RunState.RUNNING for other in ahead)
         own = requests.pop(number)
         self._handoff.give_back(own, list(requests.values()), held=held)

@@ -87,6 +87,21 @@ def enqueue(tx: Transaction, new: NewDeployment, clock: Clock) -> DeploymentReco
     return stored
 
 
+def fail(
+    tx: Transaction,
+    snapshot: Snapshot,
+    release_id: int,
+    environment: str,
+    message: str,
+    clock: Clock,
+) -> None:
+    """Stores a deployment that could not even be planned, as failed."""
+    nothing = Plan(tag=f"{snapshot.project}/{environment}", steps=())
+    new = new_deployment(snapshot, release_id, environment, nothing, automatic=True)
+    stored = enqueue(tx, new, clock)
+    tx.deployments.end(stored.id, DeploymentState.FAILED, message, clock.now())
+
+
 class Deployments:
     """What people ask of deployments."""
 

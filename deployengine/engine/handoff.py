@@ -15,7 +15,13 @@ from deployengine.domain.identity import Kind, parse
 from deployengine.engine.archive import Archive
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
 from deployengine.engine.requests import deployment_label, for_deployment, for_run
-from deployengine.locks import Grant, LocksNotReady, MachineLocks
+from deployengine.locks import (
+    GenerationStale,
+    Grant,
+    LocksNotReady,
+    MachineLocks,
+    RebuildSuperseded,
+)
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import GENERATION
 
@@ -103,8 +109,11 @@ class HandOff:
                 try:
                     return act(self._known_generation(fresh=True))
                 except LocksNotReady:
-                    self.rebuild()
-                    return []  # what was asked is in the database, so it has been done with it
+                    try:
+                        self.rebuild()
+                    except (GenerationStale, RebuildSuperseded):
+                        pass  # somebody newer does it
+                    return []  # what was asked is in the database, so it is done with the rebuild
 
     def _known_generation(self, *, fresh: bool = False) -> int:
         if self._generation is None or fresh:

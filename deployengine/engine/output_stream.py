@@ -8,15 +8,19 @@ from deployengine.persistence import Database
 from deployengine.steps.contract import Ticket
 from deployengine.steps.masking import Masker
 
-#: Bytes read from a ticket at once.
+#: Bytes read from a ticket at once, and between two looks at time-out and cancel.
 PIECE = 65_536
+TURN = 32 * PIECE
+#: Bytes of one run's output that are kept; what is beyond is counted and left out.
+LIMIT = 10_000_000
 
 
 class OutputStream:
     """Reads on where it stopped; what it has stored it does not read again.
 
     A piece ends before anything that is still open: the beginning of a secret, half a character.
-    Text that could not be stored is kept for the next time.
+    Text that could not be stored is kept for the next time. Of a script that prints without end
+    the first :data:`LIMIT` bytes are kept.
     """
 
     def __init__(self, database: Database, run_id: int, ticket: Ticket, masker: Masker) -> None:
@@ -27,11 +31,12 @@ class OutputStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._read = 0
         self._stored = 0
+        self._left_out = 0
         self._unstored: list[str] = []
 
     def save(self) -> None:
         """Stores what the script has printed since the last time."""
-        self._read_on()
+        self._read_on(TURN)
         if any(self._unstored):
             with self._database.write() as tx:
                 tx.outputs.append(self._run_id, self._stored, self._read, self._text())
@@ -40,18 +45,29 @@ class OutputStream:
 
     def finish(self) -> None:
         """Reads the rest, once the script has ended; :attr:`rest` then holds it."""
-        self._read_on()
+        while self._read_on(TURN):
+            pass
         self._unstored.append(self._decoder.decode(self._masker.flush(), final=True))
+        if self._left_out:
+            self._unstored.append(f"\n… {self._left_out} bytes more were left out\n")
 
     @property
     def rest(self) -> tuple[int, int, str] | None:
         """Start, stop and text of what is not stored yet, for the caller to store."""
         return (self._stored, self._read, self._text()) if any(self._unstored) else None
 
-    def _read_on(self) -> None:
-        while chunk := self._ticket.output(self._read, PIECE):
+    def _read_on(self, most: int) -> bool:
+        """Reads about so many bytes at most; whether there may be more."""
+        end = self._read + most
+        while self._read < end:
+            chunk = self._ticket.output(self._read, PIECE)
+            if not chunk:
+                return False
+            kept = chunk[: max(LIMIT - self._read, 0)]
             self._read += len(chunk)
-            self._unstored.append(self._decoder.decode(self._masker.feed(chunk)))
+            self._left_out += len(chunk) - len(kept)
+            self._unstored.append(self._decoder.decode(self._masker.feed(kept)))
+        return True
 
     def _text(self) -> str:
         # PostgreSQL takes no NUL in a text.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from deployengine.domain.errors import RequestError
 from deployengine.domain.plan import Unseal
 from deployengine.engine.archive import Archive
-from deployengine.engine.deployments import Planner, enqueue, new_deployment
+from deployengine.engine.deployments import Planner, enqueue, fail, new_deployment
 from deployengine.engine.ports import Clock
 from deployengine.persistence import Transaction
+from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
 
 
@@ -29,6 +30,7 @@ def promote(
     environments = snapshot.lifecycle.automatic_after(succeeded.environment, before)
     if not environments or tx.batches.cancelled(succeeded.release_id):
         return [], []
+    tx.counters.lock(TICKET)  # a newer release is seen here, or gets its ticket after this one
     planner = Planner.from_catalog(tx, unseal)
     queued, held = [], []
     for environment in environments:
@@ -43,8 +45,8 @@ def promote(
         try:
             planned = planner.plan(snapshot, environment)
         except RequestError as error:
-            # The success stands; what keeps the next phase from being planned is told on it.
-            held.append(f"not promoted to {environment}: {error}")
+            # Stored as a deployment that failed, so that nobody takes the release for arrived.
+            fail(tx, snapshot, succeeded.release_id, environment, str(error), clock)
             continue
         new = new_deployment(snapshot, succeeded.release_id, environment, planned, automatic=True)
         queued.append(enqueue(tx, new, clock))

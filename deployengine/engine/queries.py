@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import UnknownName
+from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import Kind, parse, run_id
+from deployengine.domain.insertion import Insertion, Plain, expand, plain_values
+from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.plan import Unseal
 from deployengine.domain.project import Project
 from deployengine.domain.variables import (
+    MASK,
     Context,
     Resolved,
     Source,
@@ -34,6 +37,19 @@ class DeploymentDetail:
     deployment: DeploymentRecord
     steps: tuple[str, ...]
     runs: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVariable:
+    """The winning value of a variable, and what it comes to with its references inserted."""
+
+    winner: Resolved
+    insertion: Insertion
+
+    @property
+    def shown(self) -> str:
+        """The value for people; a sensitive one, or one that is made from one, as ********."""
+        return MASK if self.winner.sensitive or self.insertion.sensitive else self.insertion.text
 
 
 class Queries:
@@ -133,7 +149,7 @@ class Queries:
         machine: str | None = None,
         step: str | None = None,
         channel: str | None = None,
-    ) -> list[Resolved]:
+    ) -> list[ResolvedVariable]:
         """The winning value of each of the project's variables in a place, by name.
 
         Raises :class:`UnknownName` for each part of the place that does not exist.
@@ -145,6 +161,13 @@ class Queries:
             if environment is not None and environment not in known:
                 raise UnknownName("environment", environment, known)
             sets = tx.catalog.find("variable_set", found.include)
+            lifecycle = _lifecycle(tx, found, channel)
+        if target and environment and environment not in target.environments:
+            raise RequestError(
+                f"machine {machine} is not in {environment}",
+                None,
+                f"it is in {' and '.join(target.environments)}",
+            )
         _check_known(f"step of {project}", step, [s.name for s in found.process])
         _check_known(f"channel of {project}", channel, found.channels)
         roles = target.roles if target else ()
@@ -161,9 +184,16 @@ class Queries:
             Source(f"project {project}", found.variables),
             *(_set_source(name, sets[name]["variables"]) for name in found.include),
         ]
-        context = Context(environment, machine, roles, channel, step)
+        phase = lifecycle.phase_of(environment) if environment else None
+        context = Context(
+            environment, machine, roles, channel, step, phase=phase.name if phase else None
+        )
         winners = resolve_all(sources, context)
-        return sorted(winners.values(), key=lambda r: r.name.casefold())
+        values = plain_values(winners, self._unseal)
+        return [
+            ResolvedVariable(winners[name], _inserted(name, values))
+            for name in sorted(winners, key=lambda name: winners[name].name.casefold())
+        ]
 
 
 def _project(tx: Transaction, name: str) -> Project:
@@ -171,6 +201,21 @@ def _project(tx: Transaction, name: str) -> Project:
     if document is None:
         raise UnknownName("project", name, tx.catalog.names("project"))
     return Project.from_document(document)
+
+
+def _lifecycle(tx: Transaction, project: Project, channel: str | None) -> Lifecycle:
+    """The lifecycle of the channel, or the project's own."""
+    name = project.channels.get(channel or "", project.lifecycle)
+    document = tx.catalog.find("lifecycle", [name])[name]
+    return Lifecycle.from_document(document).filled(tx.catalog.names("environment"))
+
+
+def _inserted(name: str, values: Mapping[str, Plain]) -> Insertion:
+    """The value with its references inserted, or as it is where one of them has no value here."""
+    try:
+        return expand(name, values)
+    except RequestError:
+        return Insertion(values[name].text, values[name].sensitive)
 
 
 def _machine(tx: Transaction, name: str | None) -> Machine | None:

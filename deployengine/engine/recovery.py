@@ -116,8 +116,12 @@ class Recovery:
             for number in stalled:
                 self._handoff.resume(number)
 
-    def _repeat_cancels(self) -> None:
+    def cancelling(self) -> list[int]:
+        """The runs that are to be ended and still run."""
         with self._database.read() as tx:
-            cancelling = tx.runs.cancelling()
+            return tx.runs.cancelling()
+
+    def _repeat_cancels(self) -> None:
+        cancelling = self.cancelling()
         if cancelling:
             self._dispatcher.cancel(cancelling)

@@ -13,7 +13,7 @@ from deployengine.engine.deployments import Planner, enqueue, new_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments
-from deployengine.persistence import Database, Transaction
+from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord
 
 
@@ -50,10 +50,16 @@ class Releases:
         Creating the same release again changes nothing. Raises :class:`UnknownName`, and
         :class:`AlreadyExists` when the version is there with other content.
         """
-        with self._database.write() as tx:
-            created = Creation(tx, [wanted], self._clock, self._unseal).create(wanted)
+        try:
+            created = self._store(wanted)
+        except Conflict:
+            created = self._store(wanted)  # somebody else has just created it: now it is found
         self._handoff.exchange(entering=for_deployments(created.deployments))
         return created
+
+    def _store(self, wanted: Wanted) -> Created:
+        with self._database.write() as tx:
+            return Creation(tx, [wanted], self._clock, self._unseal).create(wanted)
 
 
 class Creation:

@@ -16,6 +16,7 @@ from deployengine.domain.plan import Unseal
 from deployengine.engine.archive import Archive
 from deployengine.engine.claims import Claimed, Claims
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_run, run_label
@@ -29,9 +30,6 @@ from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.runs")
-
-#: Seconds between two tries to record an end while the database does not answer.
-OUTAGE_PAUSE = 1.0
 
 RunnerOf = Callable[[Machine], Runner]
 Outputs = Mapping[str, str | dict[str, str]]
@@ -73,7 +71,6 @@ class StepRuns:
         self._grace = grace
         self._wakes: dict[int, Wake] = {}
         self._wakes_lock = threading.Lock()
-        self._outage = threading.Event()
 
     def execute(self, number: int, granted_at: datetime, worker: str) -> Outcome | None:
         """Carries a granted run out to its end; ``None`` when it was not waiting any more.
@@ -119,19 +116,18 @@ class StepRuns:
                 self._grace,
             )
             ticket = self._runner_of(claimed.machine).ticket(work)
-        except DeployEngineError as error:
-            return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
-        stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
-        outputs: Outputs = {}
-        try:
+            stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
             ticket.start()
-        except StepError as error:  # the script has not begun
+        except DeployEngineError as error:  # the script has not begun
             return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
+        outputs: Outputs = {}
         try:
             outcome = self._await_end(claimed, ticket, stream, wake)
             stream.finish()
             outputs = outputs_to_store(ticket.outputs(), secrets, self._seal)
-        except StepError as error:
+        except Exception as error:
+            if not isinstance(error, StepError):
+                log.exception("%s cannot be followed", run_id(claimed.run.id))
             outcome = _given_up(ticket, error)
         try:
             return self._conclude(claimed, outcome, stream, outputs)
@@ -145,15 +141,14 @@ class StepRuns:
         stream: OutputStream | None,
         outputs: Outputs,
     ) -> Outcome:
-        """Records the end, however long the database takes to answer, and hands on."""
-        while True:
-            try:
-                followed_by, last = self._record(claimed, outcome, stream, outputs)
-                break
-            except Unreachable as error:
-                # The machine stays held meanwhile: its next user must not overtake this record.
-                log.warning("%s: its end will be recorded: %s", run_id(claimed.run.id), error)
-                self._outage.wait(OUTAGE_PAUSE)
+        """Records the end, however long the database takes to answer, and hands on.
+
+        The machine stays held meanwhile: its next user must not overtake this record.
+        """
+        followed_by, last = outlast(
+            lambda: self._record(claimed, outcome, stream, outputs),
+            f"the end of {run_id(claimed.run.id)}",
+        )
         log.info("%s %s", run_label(claimed.deployment, claimed.plan, claimed.run), outcome.state)
         self._hand_on(claimed, followed_by, last=last)
         return outcome
@@ -203,10 +198,10 @@ class StepRuns:
                 outcome.message,
                 dict(outputs) or None,
             )
-            if rest is not None:
-                tx.outputs.append(run.id, *rest)
             if not ended:
                 return None, False
+            if rest is not None:
+                tx.outputs.append(run.id, *rest)
             if claimed.planned.touched:
                 tx.claims.untouch([run.id])
             if retry:
@@ -232,7 +227,7 @@ class StepRuns:
         return again
 
 
-def _given_up(ticket: Ticket, error: StepError) -> Outcome:
+def _given_up(ticket: Ticket, error: Exception) -> Outcome:
     """A run that can't be followed is ended, as its machine is about to be handed on."""
     try:
         ticket.cancel()

@@ -16,6 +16,7 @@ from deployengine.engine.archive import Archive
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployment, for_run
+from deployengine.engine.roll import Roll
 from deployengine.locks import HolderView, MachineLocks, ResourceView
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -52,12 +53,18 @@ class Waits:
     """Explains waits; a picture of the moment, changing nothing."""
 
     def __init__(
-        self, database: Database, locks: MachineLocks, archive: Archive, clock: Clock
+        self,
+        database: Database,
+        locks: MachineLocks,
+        archive: Archive,
+        clock: Clock,
+        roll: Roll,
     ) -> None:
         self._database = database
         self._locks = locks
         self._archive = archive
         self._clock = clock
+        self._roll = roll
 
     def why(self, text: str) -> list[Wait]:
         """Every reason why a release, deployment or step run is not running now.
@@ -132,6 +139,9 @@ class Waits:
 
     def _for_a_slot(self, request: Request) -> Wait:
         kind, _ = parse(request.id)
+        if not self._roll.present():
+            told = "a worker, and none is running (deployengine up)"
+            return Wait(request.id, request.label, told, Reason.TASK_CAP, (), None, None)
         waits_for = "a free slot (task cap)" if kind is Kind.RUN else "housekeeping to begin it"
         return Wait(request.id, request.label, waits_for, Reason.TASK_CAP, (), None, None)
 

@@ -56,10 +56,15 @@ class Batches:
         self._connection.execute(statement.values(cancelled_at=now))
 
     def cancelled(self, release_id: int) -> bool:
-        """Whether a batch with this release was cancelled."""
+        """Whether a batch with this release was cancelled.
+
+        Keeps its batches from being cancelled before the transaction ends: who cancels one then
+        sees what the transaction began.
+        """
         query = (
-            select(batch.c.id)
+            select(batch.c.cancelled_at)
             .join(batch_release, batch_release.c.batch_id == batch.c.id)
-            .where(batch_release.c.release_id == release_id, batch.c.cancelled_at.is_not(None))
+            .where(batch_release.c.release_id == release_id)
+            .with_for_update(read=True, of=batch)
         )
-        return self._connection.execute(query.limit(1)).first() is not None
+        return any(moment is not None for moment in self._connection.execute(query).scalars())

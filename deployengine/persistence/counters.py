@@ -33,6 +33,11 @@ class Counters:
         last: int = self._connection.execute(_DRAW, {"which": name, "many": many}).scalar_one()
         return last - many + 1
 
+    def lock(self, name: str) -> None:
+        """Lets nobody else draw before the transaction ends, so that what is seen stays true."""
+        query = select(counter.c.value).where(counter.c.name == name)
+        self._connection.execute(query.with_for_update())
+
     def value(self, name: str) -> int:
         """The last number drawn."""
         query = select(counter.c.value).where(counter.c.name == name)

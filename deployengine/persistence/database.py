@@ -10,7 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from deployengine.domain.errors import RequestError, Unreachable
@@ -18,6 +24,10 @@ from deployengine.persistence.transaction import Transaction
 
 #: How long a SQLite writer waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
+
+
+class Conflict(Exception):
+    """Another transaction stored the same thing first; a second try will find it."""
 
 
 class Database:
@@ -67,6 +77,8 @@ class Database:
                 yield connection
             except OperationalError as error:
                 raise self._unreachable(error) from error
+            except IntegrityError as error:
+                raise Conflict(str(error.orig)) from error
             except DBAPIError as error:
                 if error.connection_invalidated:
                     raise self._unreachable(error) from error

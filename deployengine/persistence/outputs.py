@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from deployengine.persistence.schema import run_output
 
@@ -14,7 +14,12 @@ class Outputs:
         self._connection = connection
 
     def append(self, run_id: int, start: int, stop: int, text: str) -> None:
-        """Stores the text that stands for bytes ``start`` to ``stop`` of the run's output."""
+        """Stores the text that stands for bytes ``start`` to ``stop`` of the run's output.
+
+        Takes the place of what was stored from ``start`` on: the answer to that may have got lost.
+        """
+        here = (run_output.c.run_id == run_id) & (run_output.c.start >= start)
+        self._connection.execute(delete(run_output).where(here))
         row = {"run_id": run_id, "start": start, "stop": stop, "text": text}
         self._connection.execute(insert(run_output), row)
 

@@ -39,7 +39,8 @@ class Steps:
             }
             for position, name in enumerate(names)
         ]
-        self._connection.execute(insert(step), rows)
+        if rows:
+            self._connection.execute(insert(step), rows)
 
     def of(self, deployment_id: int) -> list[StepRecord]:
         """The deployment's steps in order."""

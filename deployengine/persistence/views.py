@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from deployengine.domain.deployment import RunState
-from deployengine.persistence.schema import batch_release, deployment, release, step_run
+from deployengine.persistence.schema import batch_release, deployment, step_run
 
 
 class Views:
@@ -54,9 +54,3 @@ class Views:
             query = query.where(step_run.c.machine == machine)
         rows = self._connection.execute(query.order_by(step_run.c.id.desc()).limit(limit))
         return [(row.finished_at - row.started_at).total_seconds() for row in rows]
-
-    def release_names(self, release_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-        """Project and version by release id."""
-        query = select(release.c.id, release.c.project, release.c.version)
-        rows = self._connection.execute(query.where(release.c.id.in_(release_ids)))
-        return {row.id: (row.project, row.version) for row in rows}

@@ -19,20 +19,20 @@ _SETTLE = 1.0
 class TicketFolder:
     """Reads and writes the files of one ticket. Raises plain ``OSError``."""
 
-    def __init__(self, workdir: Path, name: str) -> None:
+    def __init__(self, workdir: Path, tickets: Path, name: str) -> None:
         self.workdir = workdir
         self.name = name
-        self.path = workdir / ".deployengine" / name
+        self.path = tickets / name
         self.script = self.path / "script"
         self._state = self.path / "state"
 
     def make(self) -> None:
-        """Makes the folder and those above it, unless they are there."""
+        """Makes the folder, the work folder and those above them, unless they are there."""
+        self.workdir.mkdir(parents=True, exist_ok=True)
         try:
             self.path.mkdir(0o700)
         except FileNotFoundError:
-            self.workdir.mkdir(parents=True, exist_ok=True)
-            self.path.parent.mkdir(0o700, exist_ok=True)
+            self.path.parent.mkdir(0o700, parents=True, exist_ok=True)
             self.path.mkdir(0o700, exist_ok=True)
         except FileExistsError:
             pass

@@ -43,16 +43,23 @@ _LAST_PATIENCE = 10.0
 class LocalRunner:
     """Runs scripts on this machine, in one work folder, which is made if it is missing.
 
-    ``shell`` reads the wrapper. ``pidfds=False`` looks at the processes every 50 ms instead of
-    being told of their end; the default asks the kernel what it can do.
+    The tickets lie in a folder of their own, out of reach of a script that cleans up where it
+    works. ``shell`` reads the wrapper. ``pidfds=False`` looks at the processes every 50 ms instead
+    of being told of their end; the default asks the kernel what it can do.
     """
 
     def __init__(
-        self, workdir: str, shell: Sequence[str] = ("/bin/sh",), pidfds: bool | None = None
+        self,
+        workdir: str,
+        tickets: str,
+        shell: Sequence[str] = ("/bin/sh",),
+        pidfds: bool | None = None,
     ) -> None:
-        if not Path(workdir).is_absolute():
-            raise WorkdirUnusable(f"work folder {workdir!r} is not absolute; give its whole path")
+        for folder in (workdir, tickets):
+            if not Path(folder).is_absolute():
+                raise WorkdirUnusable(f"folder {folder!r} is not absolute; give its whole path")
         self.workdir = Path(workdir)
+        self.tickets = Path(tickets)
         self.shell = tuple(shell)
         self.pidfds = processes.can_open_pidfds() if pidfds is None else pidfds
         self.umask = _umask()
@@ -73,7 +80,7 @@ class LocalTicket:
         check_ticket_name(name)
         self._runner = runner
         self._grace = grace.total_seconds()
-        self._folder = TicketFolder(runner.workdir, name)
+        self._folder = TicketFolder(runner.workdir, runner.tickets, name)
         self._record: Begun | None = None
 
     def status(self) -> Status:
@@ -104,8 +111,9 @@ class LocalTicket:
 
     def cancel(self) -> None:
         with faults(self._folder):
-            self._folder.make()
-            begun = None
+            begun = self._record  # known here even when the script has removed the folder
+            if begun is None:
+                self._folder.make()
             while begun is None:  # a wrapper that finds the disk full takes its record back
                 if self._folder.forbid():
                     return

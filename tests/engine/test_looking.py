@@ -8,7 +8,6 @@ import pytest
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import GaveUpWaiting, UnknownName
-from deployengine.domain.variables import Sealed
 from deployengine.engine.archive import Archive
 from deployengine.engine.batches import Row
 from deployengine.engine.patience import looks
@@ -94,14 +93,28 @@ def test_the_winning_value_of_each_variable_is_shown_for_a_place(house: House) -
         {"name": "Colour", "value": "blue"},
         {"name": "Colour", "value": "red", "scope": {"machines": ["qa-1"]}},
         {"name": "Token", "value": "hush", "sensitive": True},
+        {"name": "Both", "value": "#{Colour} and #{Token}"},
+        {"name": "Greeting", "value": "#{Colour} from #{Octopus.Machine.Name}"},
     ]
     house.apply(catalog(project("app", "true\n", variables=variables)))
-    found = {v.name: v for v in house.queries.variables("app", machine="qa-1")}
-    assert (found["Colour"].value, found["Colour"].source) == ("red", "project app")
-    assert isinstance(found["Token"].value, Sealed)
-    assert "hush" not in repr(found["Token"])
-    found = {v.name: v for v in house.queries.variables("app")}
-    assert found["Colour"].value == "blue"
+    found = {v.winner.name: v for v in house.queries.variables("app", machine="qa-1")}
+    assert (found["Colour"].shown, found["Colour"].winner.source) == ("red", "project app")
+    assert found["Token"].shown == "********"
+    assert found["Both"].shown == "********", "made from a sensitive value"
+    assert found["Greeting"].shown == "red from qa-1"
+    assert "hush" not in repr(found)
+    found = {v.winner.name: v for v in house.queries.variables("app")}
+    assert found["Colour"].shown == "blue"
+
+
+def test_a_value_scoped_to_a_phase_wins_where_the_environment_is_of_it(house: House) -> None:
+    variables = [
+        {"name": "P", "value": "plain"},
+        {"name": "P", "value": "phased", "scope": {"phases": ["QA"]}},
+    ]
+    house.apply(catalog(project("app", "true\n", variables=variables)))
+    (found,) = [v for v in house.queries.variables("app", "QA") if v.winner.name == "P"]
+    assert found.shown == "phased"
 
 
 # ---- progress ----

@@ -258,7 +258,9 @@ def test_a_release_of_a_cancelled_batch_is_not_promoted(engine: ByHand) -> None:
     assert engine.where("1.0") == ["QA"]
 
 
-def test_a_next_phase_without_machines_takes_nothing_from_the_success(engine: ByHand) -> None:
+def test_a_next_phase_without_machines_is_a_failure_there_and_takes_nothing_from_the_success(
+    engine: ByHand,
+) -> None:
     engine.apply(*_automatic("QA", "Staging"))
     engine.create("1.0")
     number = engine.run("1.0", "QA")
@@ -268,6 +270,7 @@ def test_a_next_phase_without_machines_takes_nothing_from_the_success(engine: By
     file.write_text(json.dumps(fewer), encoding="utf-8")
     engine.services.catalogs.apply(load([file]))
     engine.services.phases.finish(number)
-    (deployment,) = engine.all("1.0")
-    assert deployment.state == "succeeded"
-    assert "not promoted to Staging" in (deployment.message or "")
+    here, there = engine.all("1.0")
+    assert here.state == "succeeded"
+    assert (there.environment, there.state) == ("Staging", "failed")
+    assert "no step with a machine in Staging" in (there.message or "")

@@ -46,7 +46,7 @@ def under_way(house: House, run: GrantedRun) -> Iterator[Future[Outcome | None]]
 
 
 def tickets_left(house: House) -> list[str]:
-    folder = house.workdir("qa-1") / ".deployengine"
+    folder = house.settings.home / "tickets" / "qa-1"
     return [entry.name for entry in folder.iterdir()] if folder.exists() else []
 
 

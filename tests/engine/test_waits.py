@@ -42,7 +42,13 @@ def test_a_run_waits_for_its_machine_behind_its_holder_at_its_place(three: House
     assert [(h.id, h.mode.value) for h in wait.holders] == [("run-1", "exclusive")]
 
 
+def test_without_a_worker_it_is_told_that_none_runs(three: House) -> None:
+    wait = only(three.waits.why("run-1"))
+    assert wait.waits_for == "a worker, and none is running (deployengine up)"
+
+
 def test_a_run_that_is_granted_waits_for_a_slot(three: House) -> None:
+    three.roll.beat("worker", 4)
     wait = only(three.waits.why("run-1"))
     assert (wait.reason, wait.waits_for) == (Reason.TASK_CAP, "a free slot (task cap)")
 

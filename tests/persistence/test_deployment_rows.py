@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
 
 from deployengine.domain.deployment import DeploymentState
-from deployengine.persistence import Database
+from deployengine.persistence import Conflict, Database
 from deployengine.persistence.schema import deployment
 from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, later
 
@@ -78,7 +77,7 @@ def test_a_release_is_promoted_to_an_environment_once(database: Database) -> Non
         assert not tx.deployments.was_started_by_itself(release, "QA")
         add_deployment(tx, release, automatic=True)
         assert tx.deployments.was_started_by_itself(release, "QA")
-    with pytest.raises(IntegrityError), database.write() as tx:
+    with pytest.raises(Conflict), database.write() as tx:
         add_deployment(tx, release, automatic=True)
     with database.write() as tx:
         # By hand as often as one likes, to other environments, and other releases.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
 
 from deployengine.domain.deployment import RunState
-from deployengine.persistence import Database
+from deployengine.persistence import Conflict, Database
 from deployengine.persistence.counters import FENCE, TICKET
 from deployengine.persistence.records import RunRecord
 from deployengine.persistence.schema import step_run
@@ -184,7 +183,7 @@ def test_the_same_attempt_is_never_stored_twice(database: Database) -> None:
     failed = run_in(database, RunState.FAILED)
     with database.write() as tx:
         tx.runs.add_attempt(failed, tx.counters.draw(TICKET), NOW)
-    with pytest.raises(IntegrityError), database.write() as tx:
+    with pytest.raises(Conflict), database.write() as tx:
         tx.runs.add_attempt(failed, tx.counters.draw(TICKET), NOW)
 
 
@@ -231,5 +230,5 @@ def test_open_runs_are_listed_by_ticket_and_counted_until_they_end(database: Dat
 
 
 def test_a_run_of_no_deployment_cannot_be_stored(database: Database) -> None:
-    with pytest.raises(IntegrityError), database.write() as tx:
+    with pytest.raises(Conflict), database.write() as tx:
         tx.runs.add(99, 0, [("m-1", "exclusive")])

@@ -17,11 +17,17 @@ PATIENCE = timedelta(seconds=20)
 NewRunner = Callable[[], Runner]
 
 
+def tickets_of(workdir: Path) -> str:
+    """Where the tickets of a machine with this work folder lie in tests."""
+    return f"{workdir}.tickets"
+
+
 def _local(*shell: str, pidfds: bool | None = None) -> Callable[[Path], Runner]:
     def make(workdir: Path) -> Runner:
         program = shutil.which(shell[0])
         assert program is not None
-        return LocalRunner(str(workdir), shell=(program, *shell[1:]), pidfds=pidfds)
+        tickets = tickets_of(workdir)
+        return LocalRunner(str(workdir), tickets, shell=(program, *shell[1:]), pidfds=pidfds)
 
     return make
 

@@ -15,7 +15,7 @@ from deployengine.steps.contract import Runner, Started, State, Status, Ticket, 
 from deployengine.steps.errors import StillRunning
 from deployengine.steps.processes import look
 from deployengine.steps.wake import Wake
-from tests.steps.conftest import IMPLEMENTATIONS, PATIENCE, begin, end
+from tests.steps.conftest import IMPLEMENTATIONS, PATIENCE, begin, end, tickets_of
 from tests.steps.gates import Gate
 
 Fresh = Callable[..., Work]
@@ -237,8 +237,8 @@ def test_cleaning_leaves_nothing_of_the_ticket_and_may_be_repeated(
     ticket.clean()
     ticket.clean()
     assert ticket.status() == Status(State.ABSENT)
-    assert list((workdir / ".deployengine").iterdir()) == []
-    assert [each.name for each in workdir.iterdir()] == [".deployengine"]
+    assert list(Path(tickets_of(workdir)).iterdir()) == []
+    assert list(workdir.iterdir()) == []
 
 
 def test_a_running_ticket_is_not_cleaned_away(

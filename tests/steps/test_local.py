@@ -26,7 +26,7 @@ from deployengine.steps.errors import (
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.processes import look, this_boot
 from deployengine.steps.ticket import parse_state
-from tests.steps.conftest import begin, end
+from tests.steps.conftest import begin, end, tickets_of
 from tests.steps.gates import Gate
 
 Fresh = Callable[..., Work]
@@ -35,11 +35,11 @@ UNKNOWN = Status(State.UNKNOWN)
 
 @pytest.fixture
 def runner(workdir: Path) -> LocalRunner:
-    return LocalRunner(str(workdir))
+    return LocalRunner(str(workdir), tickets_of(workdir))
 
 
 def folder_of(work: Work, workdir: Path) -> Path:
-    return workdir / ".deployengine" / work.ticket
+    return Path(tickets_of(workdir), work.ticket)
 
 
 def leader_of(work: Work, workdir: Path) -> int:
@@ -62,7 +62,7 @@ import sys
 from deployengine.steps.contract import Work
 from deployengine.steps.local import LocalRunner
 script = "echo before; echo > ready; read x < go; echo after; exit 6"
-LocalRunner(sys.argv[1]).ticket(Work("orphan", 1, script)).start()
+LocalRunner(sys.argv[1], sys.argv[1] + ".tickets").ticket(Work("orphan", 1, script)).start()
 print("started", flush=True)
 sys.stdin.read()
 """
@@ -283,7 +283,7 @@ def test_a_stranger_with_the_number_of_a_gone_process_is_neither_followed_nor_ki
 
 
 def test_a_missing_work_folder_is_made(tmp_path: Path, fresh: Fresh) -> None:
-    runner = LocalRunner(str(tmp_path / "a" / "b c"))
+    runner = LocalRunner(str(tmp_path / "a" / "b c"), tickets_of(tmp_path / "t"))
     assert end(begin(runner, fresh("pwd > here"))) == Status(State.EXITED, 0)
     assert (tmp_path / "a/b c/here").exists()
 
@@ -295,7 +295,9 @@ def test_a_work_folder_that_cannot_be_is_named_with_what_to_do(
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(WorkdirUnusable) as caught:
-        LocalRunner(str(tmp_path / where)).ticket(fresh("exit 0")).start()
+        LocalRunner(str(tmp_path / where), tickets_of(tmp_path / "t")).ticket(
+            fresh("exit 0")
+        ).start()
     message = str(caught.value)
     assert str(tmp_path / where) in message
     assert "or name another in the catalog" in message
@@ -304,7 +306,7 @@ def test_a_work_folder_that_cannot_be_is_named_with_what_to_do(
 
 def test_a_work_folder_must_be_absolute() -> None:
     with pytest.raises(WorkdirUnusable, match="machines/qa"):
-        LocalRunner("machines/qa")
+        LocalRunner("machines/qa", "/tickets")
 
 
 @contextmanager
@@ -331,7 +333,9 @@ def fill(path: Path) -> None:
 
 def test_a_script_that_fills_the_disk_has_its_end_recorded(tmp_path: Path, fresh: Fresh) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        ticket = begin(LocalRunner(str(disk)), fresh("cat /dev/zero > big; exit 3"))
+        ticket = begin(
+            LocalRunner(str(disk), str(disk / "tickets")), fresh("cat /dev/zero > big; exit 3")
+        )
         assert end(ticket) == Status(State.EXITED, 3)
 
 
@@ -341,7 +345,7 @@ def test_on_a_full_disk_nothing_runs_and_the_same_start_works_when_there_is_room
     with small_disk(tmp_path / "disk") as disk:
         work = fresh("echo ran")
         fill(disk / "big")
-        runner = LocalRunner(str(disk))
+        runner = LocalRunner(str(disk), str(disk / "tickets"))
         with pytest.raises(DiskFull, match="make room"):
             runner.ticket(work).start()
         # Room for the script and the variables, but not for the wrapper's record.

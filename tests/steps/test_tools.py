@@ -19,9 +19,13 @@ TEXTS = st.text(st.sampled_from(NASTY) | st.characters(exclude_characters="\0", 
 NAMES = TEXTS.map(str.strip).filter(bool)
 
 
+def runner_in(workdir: str) -> LocalRunner:
+    return LocalRunner(workdir, f"{workdir}/tickets")
+
+
 def outcome(script: str, variables: dict[str, str] | None = None) -> tuple[int | None, str]:
     with tempfile.TemporaryDirectory() as workdir:
-        ticket = begin(LocalRunner(workdir), Work("run", 1, script, {}, variables or {}))
+        ticket = begin(runner_in(workdir), Work("run", 1, script, {}, variables or {}))
         return end(ticket).exit_code, ticket.output(0).decode()
 
 
@@ -45,7 +49,10 @@ def test_any_value_goes_in_and_out_unchanged_in_any_shell(
         lines.append(f"value=$(get_variable {quote(name)}; echo .)")
         lines.append(f'set_output {quote(name)} "${{value%?}}" || exit 1')
     with tempfile.TemporaryDirectory() as workdir:
-        ticket = begin(LocalRunner(workdir), Work("run", 1, "\n".join([*lines, ""]), {}, variables))
+        ticket = begin(
+            runner_in(workdir),
+            Work("run", 1, "\n".join([*lines, ""]), {}, variables),
+        )
         assert end(ticket) == Status(State.EXITED, 0), ticket.output(0)
         got = {n: (Path(workdir) / str(i)).read_bytes().decode() for i, n in enumerate(variables)}
         assert got == variables
@@ -72,7 +79,10 @@ def test_wrong_usage_says_what_is_right() -> None:
 
 def test_of_several_outputs_with_one_name_the_last_counts() -> None:
     with tempfile.TemporaryDirectory() as workdir:
-        ticket = begin(LocalRunner(workdir), Work("run", 1, "set_output a 1; set_output a 2"))
+        ticket = begin(
+            runner_in(workdir),
+            Work("run", 1, "set_output a 1; set_output a 2"),
+        )
         end(ticket)
         assert ticket.outputs() == {"a": "2"}
 
@@ -84,6 +94,6 @@ def test_long_outputs_stored_at_once_do_not_mix() -> None:
     wait
     """
     with tempfile.TemporaryDirectory() as workdir:
-        ticket = begin(LocalRunner(workdir), Work("run", 1, script))
+        ticket = begin(runner_in(workdir), Work("run", 1, script))
         end(ticket)
         assert ticket.outputs() == {f"n{n}": f"{n}{'0' * 50000}" for n in range(1, 9)}
