@@ -96,7 +96,7 @@ class HandOff:
         """
         with self._database.write() as tx:
             generation = tx.counters.draw(GENERATION)
-            holding, waiting = self._standing(tx)
+            holding, waiting = standing(tx, self._archive)
         grants = self._locks.rebuild(generation, holding, waiting)
         self._generation = generation
         self.dispatch(grants)
@@ -121,18 +121,6 @@ class HandOff:
                 self._generation = tx.counters.value(GENERATION)
         return self._generation
 
-    def _standing(self, tx: Transaction) -> tuple[list[Request], list[Request]]:
-        """Who holds and who waits, as the database has it."""
-        deployments = {d.id: d for d in tx.deployments.open()}
-        holding = [for_deployment(d) for d in deployments.values() if d.started_at is not None]
-        waiting = [for_deployment(d) for d in deployments.values() if d.started_at is None]
-        for run in tx.runs.open():
-            request = for_run(
-                deployments[run.deployment_id], self._archive.plan(tx, run.deployment_id), run
-            )
-            (holding if run.state is RunState.RUNNING else waiting).append(request)
-        return holding, waiting
-
     def _tell_parked(self, entering: Sequence[Request], grants: Sequence[Grant]) -> None:
         granted = {grant.request_id for grant in grants}
         parked = [
@@ -144,6 +132,19 @@ class HandOff:
         ]
         if parked:
             self._dispatcher.parked(parked)
+
+
+def standing(tx: Transaction, archive: Archive) -> tuple[list[Request], list[Request]]:
+    """Who holds and who waits, as the database has it."""
+    deployments = {d.id: d for d in tx.deployments.open()}
+    holding = [for_deployment(d) for d in deployments.values() if d.started_at is not None]
+    waiting = [for_deployment(d) for d in deployments.values() if d.started_at is None]
+    for run in tx.runs.open():
+        # One that was begun since the deployments were read is for the next who looks.
+        if deployment := deployments.get(run.deployment_id):
+            request = for_run(deployment, archive.plan(tx, deployment.id), run)
+            (holding if run.state is RunState.RUNNING else waiting).append(request)
+    return holding, waiting
 
 
 def remaining_links(tx: Transaction, deployment_id: int) -> list[Link]:

@@ -76,9 +76,7 @@ class Phases:
                 return
             promoted = self._end(tx, deployment) if not deployment.state.final else []
         # Said again for a deployment that has ended: its first telling may have been lost.
-        self._handoff.exchange(
-            leaving=[deployment_id(number)], entering=[for_deployment(d) for d in promoted]
-        )
+        self._handoff.exchange(leaving=[deployment_id(number)], entering=for_deployments(promoted))
 
     def _end(self, tx: Transaction, deployment: DeploymentRecord) -> list[DeploymentRecord]:
         now = self._clock.now()

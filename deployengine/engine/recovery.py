@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from deployengine.domain.admission import Request
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
 from deployengine.engine.archive import Archive
-from deployengine.engine.handoff import HandOff
+from deployengine.engine.handoff import HandOff, standing
 from deployengine.engine.ports import Clock, Dispatcher
-from deployengine.engine.requests import for_deployment, for_run
 from deployengine.locks import Grant, MachineLocks
-from deployengine.persistence import Database, Transaction
+from deployengine.persistence import Database
 
 #: How long a message may be under way before it counts as lost.
 LOST_AFTER = timedelta(seconds=3)
@@ -66,21 +64,12 @@ class Recovery:
         # what the database has begun since is entered, both of which are safe to repeat.
         present = self._locks.ids()
         with self._database.read() as tx:
-            standing = self._standing(tx)
-        gone = [name for name in present if name not in standing]
-        missing = [request for name, request in standing.items() if name not in present]
+            holding, waiting = standing(tx, self._archive)
+        expected = {request.id: request for request in (*holding, *waiting)}
+        gone = [name for name in present if name not in expected]
+        missing = [request for name, request in expected.items() if name not in present]
         if gone or missing:
             self._handoff.exchange(leaving=gone, entering=missing)
-
-    def _standing(self, tx: Transaction) -> dict[str, Request]:
-        deployments = {d.id: d for d in tx.deployments.open()}
-        requests = [for_deployment(d) for d in deployments.values()]
-        requests += [
-            for_run(deployments[r.deployment_id], self._archive.plan(tx, r.deployment_id), r)
-            for r in tx.runs.open()
-            if r.deployment_id in deployments
-        ]
-        return {request.id: request for request in requests}
 
     def _send_again(self) -> None:
         """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""
