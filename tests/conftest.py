@@ -10,9 +10,15 @@ from collections.abc import Iterator
 import fakeredis
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.support.postgres import PostgresServer, private_postgres
 from tests.support.servers import RedisServer, private_redis
+
+
+# A shared machine may be slow for a moment; how long an example takes proves nothing.
+settings.register_profile("deployengine", deadline=None)
+settings.load_profile("deployengine")
 
 
 @pytest.fixture(scope="session")

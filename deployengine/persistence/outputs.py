@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.persistence.schema import run_output
+
+
+_UPSERT = {
+    name: insert.on_conflict_do_update(
+        index_elements=["run_id", "start"],
+        set_={"stop": insert.excluded.stop, "text": insert.excluded.text},
+    )
+    for name, insert in (
+        ("sqlite", sqlite.insert(run_output)),
+        ("postgresql", postgresql.insert(run_output)),
+    )
+}
 
 
 class Outputs:
@@ -16,12 +29,10 @@ class Outputs:
     def append(self, run_id: int, start: int, stop: int, text: str) -> None:
         """Stores the text that stands for bytes ``start`` to ``stop`` of the run's output.
 
-        Takes the place of what was stored from ``start`` on: the answer to that may have got lost.
+        Takes the place of what was stored at ``start``: the answer to that may have got lost.
         """
-        here = (run_output.c.run_id == run_id) & (run_output.c.start >= start)
-        self._connection.execute(delete(run_output).where(here))
         row = {"run_id": run_id, "start": start, "stop": stop, "text": text}
-        self._connection.execute(insert(run_output), row)
+        self._connection.execute(_UPSERT[self._connection.dialect.name], row)
 
     def pieces(self, run_id: int, start: int = 0) -> list[tuple[int, str]]:
         """Where each piece ends, and its text, from byte ``start`` on and in order."""

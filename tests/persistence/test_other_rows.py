@@ -127,7 +127,7 @@ def test_pieces_come_in_order_and_from_where_one_has_read(database: Database) ->
         assert tx.outputs.pieces(run + 1) == []
 
 
-def test_what_is_stored_again_takes_the_place_of_what_was_stored_from_there_on(
+def test_what_is_stored_again_takes_the_place_of_what_was_stored_there(
     database: Database,
 ) -> None:
     with database.write() as tx:
