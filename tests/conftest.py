@@ -15,7 +15,6 @@ from hypothesis import settings
 from tests.support.postgres import PostgresServer, private_postgres
 from tests.support.servers import RedisServer, private_redis
 
-
 # A shared machine may be slow for a moment; how long an example takes proves nothing.
 settings.register_profile("deployengine", deadline=None)
 settings.load_profile("deployengine")

@@ -7,7 +7,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.persistence.schema import run_output
 
-
 _UPSERT = {
     name: insert.on_conflict_do_update(
         index_elements=["run_id", "start"],
