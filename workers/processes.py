@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -79,6 +80,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
         without_heartbeat=False,  # without it Celery makes no dispatcher, and Flower sees nothing
     )
     services.dispatcher.watched = lambda: _watched(worker)
+    gc.freeze()  # what is loaded by now stays; the collector need not walk over it again and again
     worker.start()
     return int(worker.exitcode or 0)
 

@@ -1,4 +1,4 @@
-"""Plans and snapshots that were read before: both are never updated, so they are parsed once."""
+"""What never changes once it is stored is read and parsed once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TypeVar
 from deployengine.domain.plan import Plan
 from deployengine.domain.release import Snapshot
 from deployengine.persistence import Transaction
+from deployengine.persistence.records import DeploymentRecord
 
 T = TypeVar("T")
 
 
 class Archive:
-    """Keeps the plans and snapshots used last; safe to share between threads."""
+    """Keeps the plans, snapshots and deployments used last; safe to share between threads."""
 
     def __init__(self, size: int = 256) -> None:
         self._size = size
@@ -27,6 +28,19 @@ class Archive:
         return self._get(
             ("plan", deployment_id), lambda: Plan.from_document(tx.deployments.plan(deployment_id))
         )
+
+    def deployment(self, tx: Transaction, deployment_id: int) -> DeploymentRecord:
+        """The deployment as it was when it was first read: of whom, to where, in which phase.
+
+        Its state and times are not those of now; who needs them asks the repository.
+        """
+
+        def read() -> DeploymentRecord:
+            found = tx.deployments.get(deployment_id)
+            assert found is not None
+            return found
+
+        return self._get(("deployment", deployment_id), read)
 
     def snapshot(self, tx: Transaction, release_id: int) -> Snapshot:
         """What the release froze."""

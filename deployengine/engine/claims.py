@@ -96,8 +96,7 @@ class Claims:
             return self._whole(tx, run)
 
     def _whole(self, tx: Transaction, run: RunRecord) -> Claimed:
-        deployment = tx.deployments.get(run.deployment_id)
-        assert deployment is not None
+        deployment = self._archive.deployment(tx, run.deployment_id)
         return Claimed(
             run,
             deployment,
@@ -121,6 +120,5 @@ class Claims:
         self._handoff.give_back(own, list(requests.values()), held=held)
 
     def _request(self, tx: Transaction, run: RunRecord) -> Request:
-        deployment = tx.deployments.get(run.deployment_id)
-        assert deployment is not None
+        deployment = self._archive.deployment(tx, run.deployment_id)
         return for_run(deployment, self._archive.plan(tx, deployment.id), run)

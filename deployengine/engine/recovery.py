@@ -6,15 +6,17 @@ database where it came through the first time. A sweep costs a few counts while 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from deployengine.domain.admission import Request
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
 from deployengine.engine.archive import Archive
-from deployengine.engine.handoff import HandOff, standing
+from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock, Dispatcher
+from deployengine.engine.requests import for_deployment, for_run
 from deployengine.locks import Grant, MachineLocks
-from deployengine.persistence import Database
+from deployengine.persistence import Database, Transaction
 
 #: How long a message may be under way before it counts as lost.
 LOST_AFTER = timedelta(seconds=3)
@@ -64,12 +66,25 @@ class Recovery:
         # what the database has begun since is entered, both of which are safe to repeat.
         present = self._locks.ids()
         with self._database.read() as tx:
-            holding, waiting = standing(tx, self._archive)
-        expected = {request.id: request for request in (*holding, *waiting)}
-        gone = [name for name in present if name not in expected]
-        missing = [request for name, request in expected.items() if name not in present]
+            runs, deployments = tx.runs.open_ids(), tx.deployments.open_ids()
+            expected = {run_id(n) for n in runs} | {deployment_id(n) for n in deployments}
+            missing = self._requests(tx, expected - present)
+        gone = sorted(present - expected)
         if gone or missing:
             self._handoff.exchange(leaving=gone, entering=missing)
+
+    def _requests(self, tx: Transaction, ids: Iterable[str]) -> list[Request]:
+        numbers = _by_kind(ids)
+        requests = [
+            for_run(
+                self._archive.deployment(tx, run.deployment_id),
+                self._archive.plan(tx, run.deployment_id),
+                run,
+            )
+            for run in tx.runs.some(numbers[Kind.RUN])
+        ]
+        found = (tx.deployments.get(number) for number in numbers[Kind.DEPLOYMENT])
+        return requests + [for_deployment(deployment) for deployment in found if deployment]
 
     def _send_again(self) -> None:
         """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""
@@ -88,10 +103,7 @@ class Recovery:
             self._handoff.dispatch(links)
 
     def _untaken(self, grants: Sequence[Grant]) -> list[Grant]:
-        numbers: dict[Kind, list[int]] = {Kind.RUN: [], Kind.DEPLOYMENT: []}
-        for grant in grants:
-            kind, number = parse(grant.request_id)
-            numbers[kind].append(number)
+        numbers = _by_kind(grant.request_id for grant in grants)
         with self._database.read() as tx:
             untaken = {run_id(n) for n in tx.runs.still_waiting(numbers[Kind.RUN])}
             queued = tx.deployments.still_queued(numbers[Kind.DEPLOYMENT])
@@ -114,3 +126,10 @@ class Recovery:
         cancelling = self.cancelling()
         if cancelling:
             self._dispatcher.cancel(cancelling)
+
+
+def _by_kind(ids: Iterable[str]) -> dict[Kind, list[int]]:
+    numbers: dict[Kind, list[int]] = {Kind.RUN: [], Kind.DEPLOYMENT: []}
+    for kind, number in map(parse, ids):
+        numbers[kind].append(number)
+    return numbers

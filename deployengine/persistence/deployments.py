@@ -125,6 +125,11 @@ class Deployments:
         """All that have not ended, the oldest first."""
         return self._list(select(*COLUMNS).where(OPEN_DEPLOYMENT))
 
+    def open_ids(self) -> set[int]:
+        """The ids only."""
+        query = select(deployment.c.id).where(OPEN_DEPLOYMENT)
+        return set(self._connection.execute(query).scalars())
+
     def count_open(self) -> int:
         """How many have not ended."""
         query = select(func.count()).select_from(deployment).where(OPEN_DEPLOYMENT)

@@ -111,6 +111,7 @@ batch_release = Table(
 # same condition in the same words, or SQLite reads the whole table.
 OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running')")
 OPEN_RUN = text("step_run.state in ('waiting', 'running')")
+RUNNING_RUN = text("step_run.state = 'running'")
 
 deployment = Table(
     "deployment",

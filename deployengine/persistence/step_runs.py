@@ -21,6 +21,7 @@ from deployengine.domain.deployment import RunState
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import (
     OPEN_RUN,
+    RUNNING_RUN,
     batch_release,
     deployment,
     step_run,
@@ -38,6 +39,10 @@ _END = (
     )
     .returning(step_run.c.id)
 )
+
+
+#: Ids in one query; the databases take some thousands.
+PAGE = 500
 
 
 class StepRuns:
@@ -162,9 +167,7 @@ class StepRuns:
     def cancelling(self) -> list[int]:
         """The ids of running ones that are to be cancelled."""
         query = select(step_run.c.id).where(
-            OPEN_RUN,
-            step_run.c.state == RunState.RUNNING,
-            step_run.c.cancel_requested_at.is_not(None),
+            RUNNING_RUN, step_run.c.cancel_requested_at.is_not(None)
         )
         return list(self._connection.execute(query).scalars())
 
@@ -174,9 +177,13 @@ class StepRuns:
         return run_record(row) if row else None
 
     def some(self, run_ids: Sequence[int]) -> list[RunRecord]:
-        """Those of these ids, in order of id."""
-        query = select(step_run).where(step_run.c.id.in_(run_ids)).order_by(step_run.c.id)
-        return [run_record(row) for row in self._connection.execute(query)]
+        """Those of these ids, however many, in order of id."""
+        ids, found = sorted(run_ids), []
+        for begin in range(0, len(ids), PAGE):
+            query = select(step_run).where(step_run.c.id.in_(ids[begin : begin + PAGE]))
+            rows = self._connection.execute(query.order_by(step_run.c.id))
+            found += [run_record(row) for row in rows]
+        return found
 
     def of_step(self, deployment_id: int, step: int) -> list[RunRecord]:
         """The runs of a step that wait or run, in order of place."""
@@ -219,6 +226,10 @@ class StepRuns:
         """All that wait or run, in order of ticket."""
         query = select(step_run).where(OPEN_RUN).order_by(step_run.c.ticket)
         return [run_record(row) for row in self._connection.execute(query)]
+
+    def open_ids(self) -> set[int]:
+        """The ids only."""
+        return set(self._connection.execute(select(step_run.c.id).where(OPEN_RUN)).scalars())
 
     def count_open(self) -> int:
         """How many wait or run."""
