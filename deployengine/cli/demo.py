@@ -68,8 +68,9 @@ def demo(
                 f"{releases} releases → QA (1 machine) → Staging (4) → Production (30): "
                 f"{releases * 35} scripts of {seconds:g} s, task cap {task_cap * workers}"
             )
-            with Supervisor(own.settings, own.say).running(task_cap, workers):
-                _await_workers(own, workers)
+            supervisor = Supervisor(own.settings, own.say)
+            with supervisor.running(task_cap, workers):
+                _await_workers(own, supervisor, workers)
                 batch = own.services.batches.run(rows, "demo")
                 watch_batch(own, batch.name, None)
                 return finish_batch(own, batch.name, html)
@@ -103,8 +104,9 @@ def _apply_scenario(session: Session, home: Path, seconds: float) -> None:
     session.services.catalogs.apply(load([folder]).sealed(session.services.secrets.seal))
 
 
-def _await_workers(session: Session, workers: int) -> None:
+def _await_workers(session: Session, supervisor: Supervisor, workers: int) -> None:
     """Until all slots are there, so that starting them is not taken for waiting."""
     for present in looks(session.services.roll.present, "the workers to start", START_TIMEOUT):
         if len(present) == workers:
             return
+        supervisor.check()

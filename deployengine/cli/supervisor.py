@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from deployengine.domain.errors import DeployEngineError
 from deployengine.settings import Settings
 
 #: A process that lived shorter than this is not started again: it would only die again.
 TOO_SHORT = 5.0
+
+
+class ProcessEnded(DeployEngineError):
+    """A process that was to go on has ended."""
 
 
 class Supervisor:
@@ -54,6 +59,15 @@ class Supervisor:
             yield
         finally:
             self._end()
+
+    def check(self) -> None:
+        """Raises :class:`ProcessEnded` when one of the processes is gone, with its last words."""
+        for name, (child, _, _) in self._children.items():
+            if child.poll() is not None:
+                log = self._settings.logs / f"{name}.log"
+                words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                last = words[-1] if words else "nothing"
+                raise ProcessEnded(f"{name} ended with {child.returncode}; it said: {last}")
 
     def _start(self, name: str, arguments: list[str]) -> None:
         self._settings.logs.mkdir(parents=True, exist_ok=True)
