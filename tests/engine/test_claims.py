@@ -98,3 +98,15 @@ def test_a_message_that_comes_after_the_end_gives_nothing_back(two: House) -> No
     generation = two.locks.generation()
     assert two.execute(first) is None
     assert (two.held(), two.locks.generation()) == (before, generation)
+
+
+def test_a_deployment_whose_turn_has_not_come_does_not_begin_and_both_go_on(house: House) -> None:
+    house.apply(catalog(project("one", LEAVES_A_TRACE)))
+    house.create("one")
+    house.create("one", version="2.0")
+    assert house.phases.begin(2) is False
+    assert [d.state for d in house.queries.deployments()] == ["queued", "queued"]
+    assert house.held()["tag:one/QA"] == (["dep-1"], ["dep-2"])
+    house.deliver_all()
+    assert [d.state for d in house.queries.deployments()] == ["succeeded", "succeeded"]
+    assert house.held() == {}

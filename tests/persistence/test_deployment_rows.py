@@ -165,3 +165,21 @@ def test_a_newer_release_counts_where_it_is_or_is_on_its_way(
         assert tx.deployments.newer_release_in("app", "QA", old) is None
         assert tx.deployments.newer_release_in("shop", "Staging", old) is None
         assert tx.deployments.newer_release_in("app", "Staging", new) is None
+
+
+def test_of_one_task_tag_the_earlier_ticket_begins_first_and_one_at_a_time(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        first = add_deployment(tx, add_release(tx, version="1.0"))
+        second = add_deployment(tx, add_release(tx, version="2.0"))
+        elsewhere = add_deployment(tx, add_release(tx, version="3.0"), "Staging")
+        assert not tx.deployments.begin(second, NOW), "the first waits with an earlier ticket"
+        assert tx.deployments.begin(elsewhere, NOW), "another tag is no matter"
+        assert tx.deployments.begin(first, NOW)
+        assert not tx.deployments.begin(second, NOW), "the first runs"
+        waiting = tx.deployments.get(second)
+        assert waiting is not None
+        assert [d.id for d in tx.deployments.in_the_way(waiting)] == [first]
+        tx.deployments.end(first, DeploymentState.SUCCEEDED, None, NOW)
+        assert tx.deployments.begin(second, NOW)
