@@ -44,15 +44,22 @@ class RequestError(DeployEngineError):
         return f"{place}{self.what}{_sentence(self.advice)}"
 
 
+#: So many names can be told when none is like the one that was asked for.
+_FEW = 10
+
+
 class UnknownName(RequestError):
-    """There is no ``kind`` of this ``name``; offers the nearest of the ``known`` ones."""
+    """There is no ``kind`` of this ``name``; offers the nearest of the ``known`` ones, or all."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
         self.kind = kind
         self.name = name
         self.known = tuple(known)
         self.suggestion = nearest(name, self.known)
-        super().__init__(f"there is no {kind} {name!r}", None, did_you_mean(self.suggestion))
+        advice = did_you_mean(self.suggestion)
+        if advice is None and 0 < len(self.known) <= _FEW:
+            advice = f"there are: {', '.join(self.known)}"
+        super().__init__(f"there is no {kind} {name!r}", None, advice)
         # What pickling calls the class with again.
         self.args = (kind, name, self.known)
 

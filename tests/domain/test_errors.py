@@ -84,7 +84,11 @@ def test_the_exit_code_of_each_kind_is_a_promise(error: DeployEngineError, code:
             UnknownName("machine", "qa1", ["qa-1"]),
             "there is no machine 'qa1'; did you mean 'qa-1'?",
         ),
-        (UnknownName("machine", "zzz", ["qa-1"]), "there is no machine 'zzz'"),
+        (
+            UnknownName("machine", "zzz", ["qa-1", "b"]),
+            "there is no machine 'zzz'; there are: qa-1, b",
+        ),
+        (UnknownName("machine", "zzz"), "there is no machine 'zzz'"),
         (Unreachable("Redis", "x", "y"), "cannot reach Redis at x; y"),
         (Unreachable("Redis", "x"), "cannot reach Redis at x"),
         (GaveUpWaiting("it", 0.5), "gave up waiting for it after 0.5 s"),
