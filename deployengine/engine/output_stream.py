@@ -20,14 +20,22 @@ class OutputStream:
 
     A piece ends before anything that is still open: the beginning of a secret, half a character.
     Text that could not be stored is kept for the next time. Of a script that prints without end
-    the first :data:`LIMIT` bytes are kept.
+    the first ``limit`` bytes are kept.
     """
 
-    def __init__(self, database: Database, run_id: int, ticket: Ticket, masker: Masker) -> None:
+    def __init__(
+        self,
+        database: Database,
+        run_id: int,
+        ticket: Ticket,
+        masker: Masker,
+        limit: int = LIMIT,
+    ) -> None:
         self._database = database
         self._run_id = run_id
         self._ticket = ticket
         self._masker = masker
+        self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._read = 0
         self._stored = 0
@@ -47,7 +55,9 @@ class OutputStream:
         """Reads the rest, once the script has ended; :attr:`rest` then holds it."""
         while self._read_on(TURN):
             pass
-        self._unstored.append(self._decoder.decode(self._masker.flush(), final=True))
+        # What the masker still holds back may be half a secret, if the limit has cut it there.
+        held = b"" if self._left_out else self._masker.flush()
+        self._unstored.append(self._decoder.decode(held, final=True))
         if self._left_out:
             self._unstored.append(f"\n… {self._left_out} bytes more were left out\n")
 
@@ -63,7 +73,7 @@ class OutputStream:
             chunk = self._ticket.output(self._read, PIECE)
             if not chunk:
                 return False
-            kept = chunk[: max(LIMIT - self._read, 0)]
+            kept = chunk[: max(self._limit - self._read, 0)]
             self._read += len(chunk)
             self._left_out += len(chunk) - len(kept)
             self._unstored.append(self._decoder.decode(self._masker.feed(kept)))

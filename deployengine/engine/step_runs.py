@@ -13,6 +13,7 @@ from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.plan import Unseal
+from deployengine.domain.project import Step
 from deployengine.engine.archive import Archive
 from deployengine.engine.claims import Claimed, Claims
 from deployengine.engine.handoff import HandOff
@@ -117,12 +118,13 @@ class StepRuns:
             )
             ticket = self._runner_of(claimed.machine).ticket(work)
             stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
+            deadline = self._deadline(claimed.step)
             ticket.start()
         except DeployEngineError as error:  # the script has not begun
             return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
         outputs: Outputs = {}
         try:
-            outcome = self._await_end(claimed, ticket, stream, wake)
+            outcome = self._await_end(claimed, ticket, stream, wake, deadline)
             stream.finish()
             outputs = outputs_to_store(ticket.outputs(), secrets, self._seal)
         except Exception as error:
@@ -153,16 +155,27 @@ class StepRuns:
         self._hand_on(claimed, followed_by, last=last)
         return outcome
 
+    def _deadline(self, step: Step) -> float | None:
+        """When the step's time is up, on the monotonic clock; taken before the script begins."""
+        return (
+            None if step.timeout_seconds is None else self._clock.monotonic() + step.timeout_seconds
+        )
+
     def _await_end(
-        self, claimed: Claimed, ticket: Ticket, stream: OutputStream, wake: Wake
+        self,
+        claimed: Claimed,
+        ticket: Ticket,
+        stream: OutputStream,
+        wake: Wake,
+        deadline: float | None,
     ) -> Outcome:
-        timeout = claimed.step.timeout_seconds
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
         while True:
             left = None if deadline is None else deadline - self._clock.monotonic()
             if left is not None and left <= 0:
                 ticket.cancel()
-                return Outcome(RunState.FAILED, None, f"timed out after {timeout:g} s")
+                return Outcome(
+                    RunState.FAILED, None, f"timed out after {claimed.step.timeout_seconds:g} s"
+                )
             pause = self._output_interval
             if left is not None:
                 pause = min(pause, timedelta(seconds=left))
