@@ -220,6 +220,25 @@ def _with_missing_value(house: House) -> GrantedRun:
     return house.dispatcher.granted.pop(0)
 
 
+def test_a_script_that_empties_its_folder_ends_as_it_says(house: House) -> None:
+    run = granted(house, "echo before > left\nfind . -mindepth 1 -delete\necho after\n")
+    assert house.execute(run) == Outcome(RunState.SUCCEEDED, 0)
+    assert output(house, run) == "after\n"
+    assert list(house.workdir("qa-1").iterdir()) == []
+
+
+def test_a_script_that_emptied_its_folder_is_ended_whole_when_it_is_cancelled(
+    house: House, ready: Gate, go: Gate
+) -> None:
+    run = granted(house, "find . -mindepth 1 -delete\n" + HELD)
+    with under_way(house, run) as future:
+        ready.hear()
+        house.step_runs.cancel([run.run_id])
+        outcome = future.result(20)
+    assert outcome is not None
+    assert outcome.state is RunState.CANCELLED
+
+
 def test_a_folder_that_cannot_be_used_fails_the_run_and_names_it(house: House) -> None:
     run = granted(house, "true\n")
     house.workdir("qa-1").parent.mkdir(parents=True)
