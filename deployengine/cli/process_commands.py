@@ -15,6 +15,7 @@ from deployengine.cli.session import Session, command
 from deployengine.cli.supervisor import Supervisor
 from deployengine.domain.errors import RequestError
 from deployengine.embedded.broker_url import broker_url
+from deployengine.services import Services
 
 _task_cap = click.option(
     "--task-cap", type=click.IntRange(min=1), help="Scripts at once in each worker (default 5)."
@@ -49,8 +50,6 @@ def up(session: Session, task_cap: int | None, workers: int) -> int:
 @command
 def down(session: Session) -> None:
     """Stop the embedded Redis; what waits is in the database and goes on with the next `up`."""
-    from deployengine.services import Services
-
     services = Services(session.settings)
     ran = session.settings.embedded_redis and services.embedded_redis.running()
     if ran:

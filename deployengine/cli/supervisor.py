@@ -78,9 +78,17 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # the terminal's Ctrl-C is for this process alone
-                env={**os.environ, "DEPLOYENGINE_HOME": str(self._settings.home)},
+                env={**os.environ, **self._environment()},
             )
         self._children[name] = (child, arguments, time.monotonic())
+
+    def _environment(self) -> dict[str, str]:
+        """Where everything is, said outright: these settings may differ from the environment's."""
+        return {
+            "DEPLOYENGINE_HOME": str(self._settings.home),
+            "DEPLOYENGINE_DATABASE_URL": self._settings.database_url,
+            "DEPLOYENGINE_REDIS_URL": self._settings.redis_url or "",
+        }
 
     def _revive(self) -> bool:
         for name, (child, arguments, begun) in list(self._children.items()):
