@@ -80,7 +80,8 @@ class StepRuns:
         database or Redis.
         """
         with Wake() as wake:
-            self._register(number, wake)  # before the claim, so that no cancel is missed
+            if not self._register(number, wake):  # before the claim, so that no cancel is missed
+                return None  # the message came twice, and the run is being carried out here
             try:
                 claimed = self._claims.claim(number, granted_at, worker)
                 if claimed is None:
@@ -96,9 +97,9 @@ class StepRuns:
                 if number in self._wakes:
                     self._wakes[number].set()  # under the lock: it is closed once unregistered
 
-    def _register(self, number: int, wake: Wake) -> None:
+    def _register(self, number: int, wake: Wake) -> bool:
         with self._wakes_lock:
-            self._wakes[number] = wake
+            return self._wakes.setdefault(number, wake) is wake
 
     def _unregister(self, number: int) -> None:
         with self._wakes_lock:

@@ -220,6 +220,19 @@ def _with_missing_value(house: House) -> GrantedRun:
     return house.dispatcher.granted.pop(0)
 
 
+def test_a_message_that_comes_twice_takes_nothing_from_the_run_that_it_began(
+    house: House, ready: Gate, go: Gate
+) -> None:
+    run = granted(house, HELD)
+    with under_way(house, run) as future:
+        ready.hear()
+        assert house.execute(run) is None
+        house.step_runs.cancel([run.run_id])
+        outcome = future.result(20)
+    assert outcome is not None
+    assert outcome.state is RunState.CANCELLED
+
+
 def test_a_script_that_empties_its_folder_ends_as_it_says(house: House) -> None:
     run = granted(house, "echo before > left\nfind . -mindepth 1 -delete\necho after\n")
     assert house.execute(run) == Outcome(RunState.SUCCEEDED, 0)
