@@ -15,11 +15,6 @@ class BadRange(ValueError):
     """A range in a name is written wrongly, empty, or stands for more than :data:`MOST` names."""
 
 
-def has_range(name: str) -> bool:
-    """Whether the name stands for several."""
-    return _RANGE.search(name) is not None
-
-
 def expand(name: str) -> tuple[str, ...]:
     """The names that this one stands for, itself alone when it has no range.
 
