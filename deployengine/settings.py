@@ -22,12 +22,13 @@ PREFIX = "DEPLOYENGINE_"
 #: Names the settings file; no setting itself.
 FILE_VARIABLE = "DEPLOYENGINE_SETTINGS"
 
-#: What a running script finds in its environment, and the switch for tracebacks: not settings.
+#: What a running script finds in its environment, and what is for developers: not settings.
 _NOT_SETTINGS = frozenset(
     f"DEPLOYENGINE_{name}"
     for name in (
         *("PROJECT", "RELEASE", "ENVIRONMENT", "MACHINE", "STEP"),
         *("DEPLOYMENT", "ATTEMPT", "TICKET", "DEBUG", "SETTINGS"),
+        *("FAILPOINTS", "FAILPOINTS_TRACE", "MUTATIONS"),
     )
 )
 

@@ -110,7 +110,7 @@ class Batches:
     def _store(
         self, rows: Sequence[Row], name: str, digest: str
     ) -> tuple[BatchRecord, list[DeploymentRecord]]:
-        with self._database.write() as tx:
+        with self._database.write("batch") as tx:
             existing = tx.batches.find(name)
             if existing is not None:
                 if existing.digest != digest:
@@ -153,7 +153,7 @@ class Batches:
 
     def cancel(self, name: str) -> BatchProgress:
         """Promotes no release of the batch any more and cancels all its open deployments."""
-        with self._database.write() as tx:
+        with self._database.write("cancel-batch") as tx:
             batch = find_batch(tx, name)
             tx.batches.cancel(batch.id, self._clock.now())
             numbers = [d.id for d in tx.deployments.of_batch(batch.id) if not d.state.final]

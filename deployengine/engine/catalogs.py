@@ -23,7 +23,7 @@ class Catalogs:
         What the catalog no longer names is no longer there for new releases; releases and
         deployments that exist keep what they froze.
         """
-        with self._database.write() as tx:
+        with self._database.write("apply") as tx:
             found = difference(tx.catalog.all(), catalog)
             if not found.is_empty:
                 tx.catalog.replace((i.kind, i.name, i.document) for i in catalog.items)

@@ -71,7 +71,7 @@ class Claims:
         """The run, now running under this worker; ``None`` when it may not run, or not any more."""
         fence: int | None = None
         try:
-            with self._database.write() as tx:
+            with self._database.write("claim") as tx:
                 fence = tx.counters.draw(FENCE)
                 run = tx.claims.claim(number, worker, fence, granted_at, self._clock.now())
                 if run is None:

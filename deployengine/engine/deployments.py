@@ -127,7 +127,7 @@ class Deployments:
         Raises :class:`UnknownName`, :class:`NotReached` when the lifecycle keeps the release out,
         and :class:`NoMachines`.
         """
-        with self._database.write() as tx:
+        with self._database.write("deploy") as tx:
             release = find_release(tx, project, version)
             if environment not in (known := tx.catalog.names("environment")):
                 raise UnknownName("environment", environment, known)
@@ -165,7 +165,7 @@ class Deployments:
 
         Cancelling what has ended changes nothing. Raises :class:`UnknownName`.
         """
-        with self._database.write() as tx:
+        with self._database.write("cancel") as tx:
             deployment = find_deployment(tx, number, lock=True)
             now = self._clock.now()
             leaving: list[str] = []

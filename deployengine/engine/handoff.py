@@ -94,7 +94,7 @@ class HandOff:
 
         For a Redis that was emptied, restored or replaced. Whoever rebuilds last wins.
         """
-        with self._database.write() as tx:
+        with self._database.write("rebuild") as tx:
             generation = tx.counters.draw(GENERATION)
             holding, waiting = standing(tx, self._archive)
         grants = self._locks.rebuild(generation, holding, waiting)

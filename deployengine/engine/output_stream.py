@@ -46,7 +46,7 @@ class OutputStream:
         """Stores what the script has printed since the last time."""
         self._read_on(TURN)
         if any(self._unstored):
-            with self._database.write() as tx:
+            with self._database.write("output") as tx:
                 tx.outputs.append(self._run_id, self._stored, self._read, self._text())
             self._stored = self._read
             self._unstored.clear()

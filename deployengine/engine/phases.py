@@ -33,7 +33,7 @@ class Phases:
 
     def begin(self, number: int) -> bool:
         """Starts a deployment that has been given its task tag."""
-        with self._database.write() as tx:
+        with self._database.write("begin") as tx:
             if tx.deployments.begin(number, self._clock.now()):
                 return True
             deployment = tx.deployments.get(number)
@@ -49,7 +49,7 @@ class Phases:
 
         False: the step is open, and the last of its runs resumes the chain.
         """
-        with self._database.write() as tx:
+        with self._database.write("open") as tx:
             deployment = tx.deployments.locked(number)
             if deployment is None or deployment.state is not DeploymentState.RUNNING:
                 return False
@@ -70,7 +70,7 @@ class Phases:
 
     def finish(self, number: int) -> None:
         """Ends a deployment, promotes its release if it succeeded, and gives the task tag on."""
-        with self._database.write() as tx:
+        with self._database.write("finish") as tx:
             deployment = tx.deployments.locked(number)
             if deployment is None or self._unfinished(tx, deployment):
                 return

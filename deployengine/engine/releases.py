@@ -58,7 +58,7 @@ class Releases:
         return created
 
     def _store(self, wanted: Wanted) -> Created:
-        with self._database.write() as tx:
+        with self._database.write("release") as tx:
             return Creation(tx, [wanted], self._clock, self._unseal).create(wanted)
 
 

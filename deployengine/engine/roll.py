@@ -26,13 +26,13 @@ class Roll:
     def beat(self, name: str, task_cap: int) -> None:
         """Says that a worker with so many slots is there."""
         now = self._clock.now()
-        with self._database.write() as tx:
+        with self._database.write("beat") as tx:
             tx.workers.beat(name, task_cap, now)
             tx.workers.forget(now - REMEMBERED)
 
     def leave(self, name: str) -> None:
         """Says that a worker has stopped."""
-        with self._database.write() as tx:
+        with self._database.write("leave") as tx:
             tx.workers.leave(name, self._clock.now())
 
     def present(self) -> list[WorkerRecord]:

@@ -201,7 +201,7 @@ class StepRuns:
         """Puts the end on record; the attempt that follows, and whether the step ended with it."""
         run = claimed.run
         rest = stream.rest if stream is not None else None
-        with self._database.write() as tx:
+        with self._database.write("end") as tx:
             now = self._clock.now()
             retry = self._may_retry(tx, claimed, outcome)
             ended = tx.runs.end(

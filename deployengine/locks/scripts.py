@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from redis import Redis
 
+from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.locks.keys import Keys, Reply, moment, pack, text
 
@@ -66,9 +67,11 @@ class Scripts:
         operands: Sequence[str] = (),
     ) -> Step | Refused:
         """One atomic operation, while the key ``guard`` holds ``expected``."""
+        failpoints.hit(f"lua.{operation}.before")
         reply = self._admission(
             keys=self._keys.for_admission(guard), args=[expected, operation, per_call, *operands]
         )
+        failpoints.hit(f"lua.{operation}.after")
         outcome, *rest = cast("list[Reply | int | list[Reply]]", reply)
         if text(cast(Reply, outcome)) != "ok":
             return Refused(text(cast(Reply, rest[0])))
@@ -85,7 +88,9 @@ class Scripts:
         self, operation: Literal["begin", "finish"], generation: int, token: str
     ) -> tuple[str, str]:
         """The outcome, ``ok`` or what prevented it, and the figure that goes with it."""
+        failpoints.hit(f"lua.rebuild-{operation}.before")
         reply = self._rebuild(keys=self._keys.for_rebuild(), args=[operation, generation, token])
+        failpoints.hit(f"lua.rebuild-{operation}.after")
         outcome, *rest = cast("list[Reply | int]", reply)
         found = rest[0] if rest else ""
         return text(cast(Reply, outcome)), str(found if isinstance(found, int) else text(found))

@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from deployengine import failpoints
 from deployengine.domain.errors import RequestError, Unreachable
 from deployengine.persistence.transaction import Transaction
 
@@ -49,14 +50,26 @@ class Database:
         return self._engine
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """A transaction that is committed as a whole, or rolled back when an error leaves it."""
+    def write(self, name: str | None = None) -> Iterator[Transaction]:
+        """A transaction that is committed as a whole, or rolled back when an error leaves it.
+
+        ``name`` is that of its failpoints: the engine names each of its transactions.
+        """
+        with self._committed() as connection:
+            yield Transaction(connection)
+            if name is not None:
+                failpoints.hit(f"sql.{name}.before")
+        if name is not None:
+            failpoints.hit(f"sql.{name}.after")
+
+    @contextmanager
+    def _committed(self) -> Iterator[Connection]:
         if self.is_sqlite:
             with self._writer, self._begin("BEGIN IMMEDIATE") as connection:
-                yield Transaction(connection)
+                yield connection
         else:
             with self._begin("BEGIN") as connection:
-                yield Transaction(connection)
+                yield connection
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

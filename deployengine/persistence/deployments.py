@@ -69,7 +69,7 @@ class Deployments:
                 other.c.tag == deployment.c.tag,
                 other.c.id != deployment.c.id,
                 (other.c.ticket < deployment.c.ticket) | (other.c.state == DeploymentState.RUNNING),
-                text("other.state in ('queued', 'running')"),
+                text("other.state in ('queued', 'running', 'paused')"),
             )
             .correlate(deployment)
         )

@@ -87,6 +87,8 @@ class RunRecord:
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
+    asked_at: datetime | None
+    answered_at: datetime | None
     exit_code: int | None
     message: str | None
     outputs: Mapping[str, str | dict[str, str]] | None
@@ -94,13 +96,15 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker process, when it was last heard of, and when it stopped if it said so."""
+    """A worker process, when it was last heard of, and whether it stopped or was lost."""
 
     name: str
     task_cap: int
     started_at: datetime
     seen_at: datetime
     left_at: datetime | None
+    beat: int
+    lost_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

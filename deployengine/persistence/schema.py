@@ -109,7 +109,7 @@ batch_release = Table(
 
 # The rows that housekeeping looks at, each with a partial index of its own. A query must state the
 # same condition in the same words, or SQLite reads the whole table.
-OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running')")
+OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running', 'paused')")
 OPEN_RUN = text("step_run.state in ('waiting', 'running')")
 RUNNING_RUN = text("step_run.state = 'running'")
 
@@ -145,15 +145,15 @@ deployment = Table(
     Index(
         "ix_deployment_open",
         "state",
-        sqlite_where=text("state in ('queued', 'running')"),
-        postgresql_where=text("state in ('queued', 'running')"),
+        sqlite_where=text("state in ('queued', 'running', 'paused')"),
+        postgresql_where=text("state in ('queued', 'running', 'paused')"),
     ),
     Index(
         "ix_deployment_line",
         "tag",
         "ticket",
-        sqlite_where=text("state in ('queued', 'running')"),
-        postgresql_where=text("state in ('queued', 'running')"),
+        sqlite_where=text("state in ('queued', 'running', 'paused')"),
+        postgresql_where=text("state in ('queued', 'running', 'paused')"),
     ),
 )
 
@@ -187,6 +187,9 @@ step_run = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("cancel_requested_at", Instant),
+    # A run whose end is unknown may ask a person how it ended; answered, it asks no more.
+    Column("asked_at", Instant),
+    Column("answered_at", Instant),
     Column("exit_code", Integer),
     Column("message", Text),
     Column("outputs", JSON(none_as_null=True)),
@@ -239,4 +242,7 @@ worker = Table(
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("left_at", Instant),
+    # Counts the signs of life. Whoever sees it stand still for a lease may declare the worker lost.
+    Column("beat", BigInteger, nullable=False, server_default="0"),
+    Column("lost_at", Instant),
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from celery import Celery, chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 from redis import Redis
 
+from deployengine import failpoints
 from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.engine.ports import Backlog, GrantedRun, Link, LinkKind
@@ -43,7 +45,7 @@ class CeleryDispatcher:
     def chain(self, links: Sequence[Link]) -> None:
         """Has the links done in order, each when the one before has ended."""
         signatures = [self._signature(link) for link in links]
-        with _reachable():
+        with _publishing("chain"):
             if len(signatures) == 1:
                 signatures[0].apply_async()
             else:
@@ -51,7 +53,7 @@ class CeleryDispatcher:
 
     def runs(self, granted: Sequence[GrantedRun]) -> None:
         """Hands each run to whichever worker has a free slot."""
-        with _reachable(), self._app.producer_or_acquire() as producer:
+        with _publishing("runs"), self._app.producer_or_acquire() as producer:
             for run in granted:
                 self._app.send_task(
                     RUN,
@@ -67,7 +69,7 @@ class CeleryDispatcher:
         """Shows these runs as PARKED to those who watch events."""
         if not self.watched():
             return
-        with _reachable(), self._app.events.default_dispatcher() as events:
+        with _publishing("parked"), self._app.events.default_dispatcher() as events:
             for number, label in labels:
                 events.send(
                     "task-parked", uuid=run_id(number), name=RUN, args=label, kwargs="", retries=0
@@ -75,7 +77,7 @@ class CeleryDispatcher:
 
     def cancel(self, run_ids: Sequence[int]) -> None:
         """Tells all workers; those that run none of these do nothing."""
-        with _reachable():
+        with _publishing("cancel"):
             self._app.control.broadcast(CANCEL_RUNS, arguments={"runs": list(run_ids)})
 
     def backlog(self) -> Backlog:
@@ -103,14 +105,14 @@ class CeleryDispatcher:
         )
 
 
-class _reachable:
+@contextmanager
+def _publishing(door: str) -> Iterator[None]:
     """Turns a broker that does not answer into the error people are told."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, OperationalError):
-            raise Unreachable(
-                "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
-            ) from error
+    failpoints.hit(f"publish.{door}.before")
+    try:
+        yield
+    except OperationalError as error:
+        raise Unreachable(
+            "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
+        ) from error
+    failpoints.hit(f"publish.{door}.after")
