@@ -3,15 +3,23 @@
 ::
 
     deployment   queued ──> running ──> succeeded | failed | cancelled
+                   │         │   ^
+                   │         v   │
+                   │        paused
                    └──────────────────────────────────> cancelled | superseded
     step         pending ──> open ──> done
     step run     pending ──> waiting ──> running ──> succeeded | failed | cancelled | unknown
+                   │            │                       ^        ^                       │
+                   │            │                       └────────┴─ answered by a person ┘
                    │            └──────────────────────────────────> cancelled
                    └──> skipped | cancelled
 
 ``granted`` is what a waiting step run is called from the moment admission lets it in until a
-worker claims it: Redis knows it, the database still says ``waiting``. ``paused`` is reserved for
-deployments that wait for a person.
+worker claims it: Redis knows it, the database still says ``waiting``.
+
+``unknown`` is a run whose script began and is gone, and whose end nobody recorded. Where its step
+says so it asks a person how it ended. Its deployment is ``paused`` until no run of it asks any
+more: it keeps its task tag, and what runs of it goes on, but the step does not end.
 """
 
 from __future__ import annotations

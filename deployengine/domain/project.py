@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from deployengine.domain.admission import Mode
 from deployengine.domain.variables import Variable
+
+
+class OnUnknown(StrEnum):
+    """What follows when nobody knows how a run ended: its script began and is gone."""
+
+    FAIL = "fail"
+    ASK = "ask"
+    RERUN = "rerun"
+
+
+class OnStale(StrEnum):
+    """What a run does on a machine where the script of an older one still runs."""
+
+    WAIT = "wait"
+    TERMINATE = "terminate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,8 @@ class Step:
     """One step of a process; it runs on every machine of the environment with one of its roles.
 
     ``timeout_seconds`` ``None`` means no time-out. ``retries`` counts further attempts after the
-    first. ``idempotent`` says that a run whose end is unknown may be run again.
+    first. ``idempotent`` says that the script may run again although nobody knows how far it came;
+    only then may ``on_unknown`` be ``rerun``.
     """
 
     name: str
@@ -39,6 +56,8 @@ class Step:
     timeout_seconds: float | None = None
     retries: int = 0
     idempotent: bool = False
+    on_unknown: OnUnknown = OnUnknown.FAIL
+    on_stale: OnStale = OnStale.WAIT
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Step:
@@ -55,6 +74,8 @@ class Step:
             timeout_seconds=document.get("timeout_seconds"),
             retries=document.get("retries", 0),
             idempotent=document.get("idempotent", False),
+            on_unknown=OnUnknown(document.get("on_unknown", "fail")),
+            on_stale=OnStale(document.get("on_stale", "wait")),
         )
 
 

@@ -13,7 +13,8 @@ from deployengine.persistence.records import DeploymentRecord, NewDeployment
 from deployengine.persistence.schema import OPEN_DEPLOYMENT, batch_release, deployment
 
 COLUMNS = tuple(column for column in deployment.c if column.name != "plan")
-_OPEN = (DeploymentState.QUEUED, DeploymentState.RUNNING, DeploymentState.PAUSED)
+_BEGUN = (DeploymentState.RUNNING, DeploymentState.PAUSED)
+_OPEN = (DeploymentState.QUEUED, *_BEGUN)
 _BY_ID = select(*COLUMNS).where(deployment.c.id == bindparam("which"))
 
 
@@ -59,8 +60,8 @@ class Deployments:
     def begin(self, deployment_id: int, now: datetime) -> bool:
         """Queued to running; whether this call did it.
 
-        Not while another of its task tag runs or waits with an earlier ticket: then Redis should
-        not have let it in. See :meth:`in_the_way`.
+        Not while another of its task tag has begun, or waits with an earlier ticket: then Redis
+        should not have let it in. See :meth:`in_the_way`.
         """
         other = deployment.alias("other")
         before = (
@@ -68,7 +69,7 @@ class Deployments:
             .where(
                 other.c.tag == deployment.c.tag,
                 other.c.id != deployment.c.id,
-                (other.c.ticket < deployment.c.ticket) | (other.c.state == DeploymentState.RUNNING),
+                (other.c.ticket < deployment.c.ticket) | other.c.state.in_(_BEGUN),
                 text("other.state in ('queued', 'running', 'paused')"),
             )
             .correlate(deployment)
@@ -86,8 +87,7 @@ class Deployments:
         query = select(*COLUMNS).where(
             deployment.c.tag == waiting.tag,
             deployment.c.id != waiting.id,
-            (deployment.c.ticket < waiting.ticket)
-            | (deployment.c.state == DeploymentState.RUNNING),
+            (deployment.c.ticket < waiting.ticket) | deployment.c.state.in_(_BEGUN),
             OPEN_DEPLOYMENT,
         )
         return self._list(query)
@@ -97,6 +97,17 @@ class Deployments:
     ) -> bool:
         """To a final state; whether this call did it."""
         return self._move(deployment_id, _OPEN, state=state, finished_at=now, message=message)
+
+    def pause(self, deployment_id: int) -> bool:
+        """Running to paused, as a run of it asks a person; whether this call did it.
+
+        Call with the row :meth:`locked`, so that no answer comes between.
+        """
+        return self._move(deployment_id, (DeploymentState.RUNNING,), state=DeploymentState.PAUSED)
+
+    def unpause(self, deployment_id: int) -> bool:
+        """Paused to running, once no run of it asks any more; whether this call did it."""
+        return self._move(deployment_id, (DeploymentState.PAUSED,), state=DeploymentState.RUNNING)
 
     def request_cancel(self, deployment_id: int, now: datetime) -> None:
         """Marks an open deployment, so that it opens no further step and ends as cancelled."""

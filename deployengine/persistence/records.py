@@ -93,6 +93,11 @@ class RunRecord:
     message: str | None
     outputs: Mapping[str, str | dict[str, str]] | None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a person how it ended, and nobody has answered."""
+        return self.asked_at is not None and self.answered_at is None
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:

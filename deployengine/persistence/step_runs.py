@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     Connection,
+    and_,
     bindparam,
     func,
     insert,
@@ -40,6 +41,12 @@ _END = (
     .returning(step_run.c.id)
 )
 
+#: Runs that ask a person how they ended.
+_ASKING = and_(
+    step_run.c.state == RunState.UNKNOWN,
+    step_run.c.asked_at.is_not(None),
+    step_run.c.answered_at.is_(None),
+)
 
 #: Ids in one query; the databases take some thousands.
 PAGE = 500
@@ -84,7 +91,7 @@ class StepRuns:
         return self.of_step(deployment_id, step)
 
     def add_attempt(self, failed: RunRecord, ticket: int, now: datetime) -> RunRecord:
-        """Stores the next attempt of a run that failed, waiting with a ticket of its own."""
+        """Stores the attempt after one that has ended, waiting with a ticket of its own."""
         statement = insert(step_run).values(
             deployment_id=failed.deployment_id,
             step=failed.step,
@@ -122,6 +129,42 @@ class StepRuns:
             ).one_or_none()
             is not None
         )
+
+    def ask(self, run_id: int, now: datetime) -> bool:
+        """Has a run whose end is unknown ask a person for it, once; whether this call did it."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id,
+            step_run.c.state == RunState.UNKNOWN,
+            step_run.c.asked_at.is_(None),
+        )
+        return self._connection.execute(statement.values(asked_at=now)).rowcount == 1
+
+    def answer(self, run_id: int, state: RunState, now: datetime, message: str) -> bool:
+        """Closes the question of a run, which then has this state; whether this call did it."""
+        statement = update(step_run).where(step_run.c.id == run_id, _ASKING)
+        values = {"state": state, "answered_at": now, "message": message}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def asking(self, deployment_ids: Sequence[int]) -> list[RunRecord]:
+        """The runs of these deployments that ask a person how they ended, in order of id."""
+        ids, found = sorted(deployment_ids), []
+        for begin in range(0, len(ids), PAGE):
+            query = select(step_run).where(
+                step_run.c.deployment_id.in_(ids[begin : begin + PAGE]), _ASKING
+            )
+            found += [run_record(row) for row in self._connection.execute(query)]
+        return sorted(found, key=lambda run: run.id)
+
+    def ends_before(self, run: RunRecord) -> list[RunState]:
+        """How the attempts before this one ended, the first one first."""
+        query = select(step_run.c.state).where(
+            step_run.c.deployment_id == run.deployment_id,
+            step_run.c.step == run.step,
+            step_run.c.machine == run.machine,
+            step_run.c.attempt < run.attempt,
+        )
+        rows = self._connection.execute(query.order_by(step_run.c.attempt))
+        return [RunState(state) for state in rows.scalars()]
 
     def cancel_parked(self, deployment_id: int, now: datetime) -> list[RunRecord]:
         """Pending and waiting to cancelled; those that were waiting (the others held no place)."""
@@ -244,7 +287,10 @@ class StepRuns:
         return set(self._connection.execute(query).scalars())
 
     def any_unsuccessful(self, deployment_id: int) -> bool:
-        """Whether the last attempt of some run of the deployment ended other than well."""
+        """Whether the last attempt of some run of the deployment ended other than well.
+
+        One that asks a person how it ended has not ended either way.
+        """
         later = step_run.alias()
         superseded = select(later.c.id).where(
             later.c.deployment_id == step_run.c.deployment_id,
@@ -255,6 +301,7 @@ class StepRuns:
         query = select(step_run.c.id).where(
             step_run.c.deployment_id == deployment_id,
             step_run.c.state.in_((RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN)),
+            ~_ASKING,
             ~superseded.exists(),
         )
         return self._connection.execute(query.limit(1)).first() is not None

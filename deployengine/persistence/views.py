@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from deployengine.domain.deployment import RunState
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.persistence.schema import batch_release, deployment, step_run
 
 
@@ -45,10 +45,29 @@ class Views:
         )
         return {row.environment: row.runs for row in self._connection.execute(query)}
 
+    def asking_counts(self, batch_id: int) -> dict[str, int]:
+        """How many runs of the batch ask a person how they ended, by environment."""
+        query = (
+            select(deployment.c.environment, func.count().label("runs"))
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .join(batch_release, batch_release.c.release_id == deployment.c.release_id)
+            .where(
+                batch_release.c.batch_id == batch_id,
+                deployment.c.state == DeploymentState.PAUSED,
+                step_run.c.asked_at.is_not(None),
+                step_run.c.answered_at.is_(None),
+            )
+            .group_by(deployment.c.environment)
+        )
+        return {row.environment: row.runs for row in self._connection.execute(query)}
+
     def durations(self, machine: str | None = None, limit: int = 50) -> list[float]:
-        """Seconds that the latest successful runs took, on one machine or on any."""
+        """Seconds that the latest successful runs took, on one machine or on any.
+
+        Without those of which only a person says that they succeeded: nobody knows when.
+        """
         query = select(step_run.c.started_at, step_run.c.finished_at).where(
-            step_run.c.state == RunState.SUCCEEDED
+            step_run.c.state == RunState.SUCCEEDED, step_run.c.answered_at.is_(None)
         )
         if machine is not None:
             query = query.where(step_run.c.machine == machine)
