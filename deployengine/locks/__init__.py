@@ -51,6 +51,9 @@ Unknown is not free
     a token of its own, and sets the generation last. Of two rebuilders the newer one wins.
     Between reading the database and the begin of a rebuild no other process should be able to
     grant, so give a rebuild a new generation. ``maxmemory-policy`` must be ``noeviction``.
+    The generation stands there together with the run id of the server that was loaded. A server
+    that came back with an old snapshot, or a replica that was promoted without the last writes,
+    has the generation and another run id: it is as unknown as an empty one.
 
 Lost answers
     Everything is idempotent by request id, so any call may be repeated. If the answer to a release

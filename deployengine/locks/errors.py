@@ -11,7 +11,10 @@ class LocksNotReady(LocksError):
     def __init__(self, expected: int, found: str) -> None:
         self.expected = expected
         self.found = found
-        state = f"are at generation {found}" if found else "are empty or being rebuilt"
+        if found == str(expected):
+            state = "were loaded on another server"
+        else:
+            state = f"are at generation {found}" if found else "are empty or being rebuilt"
         super().__init__(f"the locks {state}, generation {expected} was expected")
 
 

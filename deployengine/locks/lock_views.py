@@ -67,7 +67,7 @@ class LockViews:
     def generation(self) -> int | None:
         """The generation under which the locks are ready; None when they are not."""
         found = self._client.get(self._keys.generation)
-        return None if found is None else int(found)
+        return None if found is None else int(text(found).partition("@")[0])
 
     def counts(self) -> Counts:
         """Costs the same however much there is."""

@@ -74,7 +74,7 @@ class Scripts:
         failpoints.hit(f"lua.{operation}.after")
         outcome, *rest = cast("list[Reply | int | list[Reply]]", reply)
         if text(cast(Reply, outcome)) != "ok":
-            return Refused(text(cast(Reply, rest[0])))
+            return Refused(text(cast(Reply, rest[0])).partition("@")[0])
         more, looked_at, flat = cast("tuple[int, int, list[Reply]]", rest)
         grants = tuple(
             (int(ticket), Grant(text(request_id), moment(granted), text(label)))

@@ -61,7 +61,7 @@ class Comparison(RuleBasedStateMachine):
         super().__init__()
         self.client.flushall()
         self.keys = Keys("test")
-        self.client.set(self.keys.generation, GENERATION)
+        MachineLocks(self.client, "test").rebuild(GENERATION, [], [])
         self.used: dict[int, Request] = {}
         self.gone: list[str] = []
 

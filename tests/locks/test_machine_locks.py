@@ -23,10 +23,15 @@ from deployengine.locks.keys import Keys
 GENERATION = 3
 
 
+def set_generation(client: Redis, generation: object) -> None:
+    """As it stands once the locks were loaded; a fake Redis does not say which server it is."""
+    client.set(Keys("locks").generation, f"{generation}@unknown")
+
+
 @pytest.fixture(params=[False, True], ids=["bytes", "text"])
 def client(request: pytest.FixtureRequest) -> Redis:
     server = fakeredis.FakeRedis(decode_responses=request.param)
-    server.set(Keys("locks").generation, GENERATION)
+    set_generation(server, GENERATION)
     return server
 
 
@@ -152,7 +157,7 @@ def test_under_another_generation_nothing_is_changed(
     locks.submit(GENERATION, [alone(1, "web"), alone(2, "web")])
     client.delete(Keys("locks").generation)
     if found:
-        client.set(Keys("locks").generation, found)
+        set_generation(client, found)
     before = locks.holders_and_waiters()
 
     operations: list[Callable[[], object]] = [
@@ -288,3 +293,18 @@ def test_a_snapshot_explains_why_a_request_waits(locks: MachineLocks) -> None:
     assert snapshot.blockers("r3") == (
         Blocker("iis", Mode.EXCLUSIVE, holders=("r1",), earlier=("r2",), limit_reached=False),
     )
+
+
+def test_a_server_that_is_not_the_one_that_was_loaded_is_unknown(real_redis: Redis) -> None:
+    # An old snapshot, or a replica that was promoted, has the generation and lacks what came after.
+    locks = MachineLocks(real_redis, "locks")
+    locks.rebuild(GENERATION, [], [])
+    assert ids(locks.submit(GENERATION, [alone(1, "web")])) == ["r1"]
+    real_redis.set(Keys("locks").generation, f"{GENERATION}@anotherserver")
+
+    with pytest.raises(LocksNotReady, match="another server"):
+        locks.release(GENERATION, ["r1"])
+
+    assert locks.generation() == GENERATION
+    locks.rebuild(GENERATION + 1, [], [])
+    assert ids(locks.submit(GENERATION + 1, [alone(2, "web")])) == ["r2"]

@@ -3,8 +3,9 @@
 --
 -- KEYS (one hash tag, none with a TTL). Sorted sets have score 0 throughout: their order is that of
 -- the members' bytes. "." stands for a NUL; ticket and limit have 16 digits; mode is "x" or "s".
---   1 guard              string  must equal ARGV[1], or nothing is changed: the generation;
---                                for a rebuilder its token (the lines are not ready meanwhile)
+--   1 guard              string  must equal ARGV[1] "@" this server's run id, or nothing is changed:
+--                                the generation; for a rebuilder its token (the lines are not ready
+--                                meanwhile). The run id tells a server that was restored or promoted
 --   2 requests           hash    id -> submitted . granted . ticket . label {. mode . limit . resource}
 --                                times in microseconds, granted 0: it waits; limit 0: none
 --   3 holders            zset    resource . mode . id
@@ -27,8 +28,10 @@ local GUARD, REQUESTS, HOLDERS, WAITERS, EXCLUSIVE_WAITERS, FULL, PENDING = unpa
 local NUL, AFTER = '\0', '\1' -- prefix .. NUL up to prefix .. AFTER spans all that begins with it
 local EXCLUSIVE, WAITS = 'x', '0'
 
+local info = redis.pcall('INFO', 'server')
+local server = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
 local guard = redis.call('GET', GUARD)
-if guard ~= ARGV[1] then return {'not ready', guard or ''} end
+if guard ~= ARGV[1] .. '@' .. server then return {'not ready', guard or ''} end
 
 local operation, marks_allowed = ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
