@@ -15,6 +15,7 @@ from deployengine.domain.environment import Machine
 from deployengine.embedded.broker_url import broker_url
 from deployengine.embedded.master_key import master_key
 from deployengine.embedded.redis_server import EmbeddedRedis
+from deployengine.engine.answers import Answers
 from deployengine.engine.archive import Archive
 from deployengine.engine.batches import Batches
 from deployengine.engine.catalogs import Catalogs
@@ -154,6 +155,11 @@ class Services:
             self.clock,
             self.secrets.unseal,
         )
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Take answers to runs whose end is unknown."""
+        return Answers(self.database, self.handoff, self.archive, self.clock)
 
     @cached_property
     def batches(self) -> Batches:
