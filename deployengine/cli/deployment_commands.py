@@ -1,6 +1,9 @@
-"""``deployment``: list, show, log, cancel."""
+"""``deployment``: list, show, log, cancel, answer."""
 
 from __future__ import annotations
+
+import getpass
+import os
 
 import click
 from rich.console import Console
@@ -14,11 +17,12 @@ from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
+from deployengine.engine.questions import Answer
 
 
 @click.group()
 def deployment() -> None:
-    """Look at deployments and cancel them."""
+    """Look at deployments, cancel them, and answer what their runs ask."""
 
 
 @deployment.command("list", epilog="Example:  deployengine deployment list --state running")
@@ -106,6 +110,46 @@ def cancel(session: Session, id_: str) -> None:
         {**deployment_document(after), "cancel_requested": not before.state.final},
         lambda out: out.print(f"{deployment_id(number)}: {said}", markup=False),
     )
+
+
+@deployment.command(
+    "answer",
+    epilog="Example:  deployengine deployment answer run-1044 succeeded --note checked",
+)
+@click.argument("id_")
+@click.argument("how", type=click.Choice([answer.value for answer in Answer]))
+@click.option("--note", default="", help="Why; it is kept with the run.")
+@command
+def answer(session: Session, id_: str, how: str, note: str) -> None:
+    """Say how a step run (run-N) ended that asks, as nobody recorded its end.
+
+    A deployment is paused while a run of it asks. Say that it has succeeded or failed, as you see
+    it on the machine, or have its script run once more.
+    """
+    services = session.services
+    run = services.answers.answer(number_of(id_, Kind.RUN), Answer(how), _user(), note)
+    detail = services.queries.deployment(run.deployment_id)
+
+    def show(out: Console) -> None:
+        state = "runs again" if how == Answer.RERUN else f"{run.state}"
+        d = detail.deployment
+        out.print(f"{run_id(run.id)}: {state}; {deployment_id(d.id)}: {d.state}", markup=False)
+
+    session.answer(
+        {
+            "run": run_document(run, detail.steps[run.step]),
+            "deployment": deployment_document(detail.deployment),
+        },
+        show,
+    )
+
+
+def _user() -> str:
+    """Who answers, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # there is no name, as for some users of containers
+        return f"user {os.getuid()}"
 
 
 def _deployment_of(session: Session, text: str) -> tuple[int, int | None]:

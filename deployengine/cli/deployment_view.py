@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+from deployengine.cli.questions import Questions, question_said
 from deployengine.cli.session import Session
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.patience import looks
@@ -19,6 +20,7 @@ COLOURS = {
     "cancelled": "yellow",
     "superseded": "yellow",
     "running": "cyan",
+    "paused": "magenta",
     "granted": "blue",
     "waiting": "magenta",
 }
@@ -33,6 +35,7 @@ def coloured(state: str) -> str:
 def follow(session: Session, number: int, timeout: float | None) -> DeploymentDetail:
     """Waits for a deployment's end, telling each change; raises ``GaveUpWaiting``."""
     told = None
+    questions = Questions(session)
     queries = session.services.queries
     for detail in looks(lambda: queries.deployment(number), deployment_id(number), timeout):
         ended = sum(run.state.final for run in detail.runs)
@@ -41,6 +44,7 @@ def follow(session: Session, number: int, timeout: float | None) -> DeploymentDe
             of = f"{ended} of {len(detail.runs)} runs ended"
             session.say(f"{deployment_id(number)} {now[0]}: {of}")
             told = now
+        questions.tell([detail.deployment])
         if detail.deployment.state.final:
             return detail
     raise AssertionError("looks() never ends by itself")
@@ -71,6 +75,8 @@ def show_deployment(out: Console, detail: DeploymentDetail) -> None:
             _span(run.started_at, run.finished_at),
         )
     out.print(table)
+    for asked in detail.questions:
+        out.print(question_said(asked), markup=False)
 
 
 def _span(begin: datetime | None, end: datetime | None) -> str:

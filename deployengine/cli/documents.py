@@ -54,6 +54,8 @@ def run_document(run: RunRecord, step: str) -> dict[str, Any]:
         "granted_at": instant(run.granted_at),
         "started_at": instant(run.started_at),
         "finished_at": instant(run.finished_at),
+        "asked_at": instant(run.asked_at),
+        "answered_at": instant(run.answered_at),
     }
 
 

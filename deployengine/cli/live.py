@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from deployengine.cli.questions import Questions
 from deployengine.cli.session import Session
 from deployengine.domain.deployment import RunState
 from deployengine.engine.batches import BatchProgress
@@ -29,10 +30,12 @@ def watch_batch(session: Session, name: str, timeout: float | None) -> BatchProg
     def look() -> tuple[BatchProgress, Seen]:
         return services.batches.progress(name), view.look(services.roll.task_cap())
 
+    questions = Questions(session)
     screen: _Bars | _Lines = _Bars(session, name) if session.err.is_terminal else _Lines(session)
     with screen:
         for progress, seen in looks(look, f"batch {name}", timeout):
             screen.show(seen)
+            questions.tell(d for release in progress.releases for d in release.deployments)
             if progress.ended:
                 return progress
     raise AssertionError("looks() never ends by itself")
@@ -103,6 +106,8 @@ def _detail(each: EnvironmentProgress) -> str:
         f"{each.count(RunState.WAITING)} waiting for machine",
         f"{each.count(RunState.GRANTED)} waiting for cap",
     ]
+    if each.asking:
+        parts.append(f"[magenta]{each.asking} asking[/]")
     return ", ".join([*parts, f"[red]{failed} failed[/]"] if failed else parts)
 
 
@@ -112,6 +117,8 @@ def _waits(seen: Seen) -> str:
     cap = sum(e.count(RunState.GRANTED) for e in seen.environments)
     failed = sum(e.count(RunState.FAILED, RunState.UNKNOWN) for e in seen.environments)
     told = f"{running} running, {machine} waiting for a machine, {cap} waiting for the task cap"
+    asking = sum(e.asking for e in seen.environments)
+    told += f", {asking} asking how they ended" if asking else ""
     return f"{told}, {failed} failed" if failed else told
 
 

@@ -32,8 +32,6 @@ __all__ = [
 #: How many of the longest runs are named.
 SLOWEST = 10
 
-_BAD = (RunState.FAILED, RunState.UNKNOWN)
-
 
 def report(
     name: str,
@@ -128,7 +126,7 @@ def _failures(runs: Sequence[RunFacts], of: Mapping[str, DeploymentFacts]) -> It
     }
     told = set()
     for run in runs:
-        if run.state in _BAD:
+        if run.ended_badly:
             told.add(run.deployment)
             recovered = (run.deployment, run.step, run.machine) in good
             yield Failure(of[run.deployment], run, recovered)
@@ -152,7 +150,7 @@ def _environments(
             deployments=len(own),
             machines=len({run.machine for run in here[environment]}),
             runs=len(ended),
-            failed=sum(run.state in _BAD for run in here[environment]),
+            failed=sum(run.ended_badly for run in here[environment]),
             running_seconds=sum(run.running_seconds for run in ended),
             waits=_waits(here[environment], own),
         )

@@ -19,7 +19,8 @@ def span(begin: datetime | None, end: datetime | None) -> float:
 class RunFacts:
     """A step run as it stands; instants in UTC, ``None`` where it has not come so far.
 
-    ``run`` and ``deployment`` are ids ("run-12", "dep-3"); ``last_lines`` the end of its output.
+    ``run`` and ``deployment`` are ids ("run-12", "dep-3"); ``last_lines`` the end of its output;
+    ``asks`` is true while it asks a person how it ended.
     """
 
     run: str
@@ -38,7 +39,13 @@ class RunFacts:
     finished_at: datetime | None = None
     exit_code: int | None = None
     message: str | None = None
+    asks: bool = False
     last_lines: tuple[str, ...] = ()
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether it failed, or nobody knows how it ended and nobody is asked."""
+        return self.state in (RunState.FAILED, RunState.UNKNOWN) and not self.asks
 
     @property
     def machine_seconds(self) -> float:

@@ -32,7 +32,7 @@ def _run_facts(
     names: Mapping[int, tuple[str, ...]],
     queries: Queries,
 ) -> RunFacts:
-    bad = run.state in (RunState.FAILED, RunState.UNKNOWN)
+    bad = run.state in (RunState.FAILED, RunState.UNKNOWN) and not run.asks
     return RunFacts(
         run=run_id(run.id),
         deployment=deployment_id(deployment.id),
@@ -50,6 +50,7 @@ def _run_facts(
         finished_at=run.finished_at,
         exit_code=run.exit_code,
         message=run.message,
+        asks=run.asks,
         last_lines=tuple(queries.last_lines(run.id, LAST_LINES)) if bad else (),
     )
 

@@ -13,6 +13,7 @@ from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock, Dispatcher
+from deployengine.engine.questions import withdraw
 from deployengine.engine.requests import for_deployment
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import TICKET
@@ -163,6 +164,7 @@ class Deployments:
     def cancel(self, number: int) -> DeploymentRecord:
         """Ends a deployment: what is parked at once, what runs as soon as its scripts are gone.
 
+        A run that asks how it ended stays unknown and asks no more.
         Cancelling what has ended changes nothing. Raises :class:`UnknownName`.
         """
         with self._database.write("cancel") as tx:
@@ -181,15 +183,16 @@ class Deployments:
                 tx.claims.untouch([run.id for run in parked])
                 leaving = [run_id(run.id) for run in parked]
                 running = tx.runs.request_cancel(number, now)
-                if parked:
-                    resumable = tx.steps.count_down(number, parked[0].step, len(parked), now)
-            ended = find_deployment(tx, number)
+                ended = [*parked, *withdraw(tx, number, now)]
+                if ended:  # all of the one step that is open
+                    resumable = tx.steps.count_down(number, ended[0].step, len(ended), now)
+            cancelled = find_deployment(tx, number)
         self._handoff.exchange(leaving=leaving)
         if running:
             self._dispatcher.cancel(running)
         if resumable:
             self._handoff.resume(number)
-        return ended
+        return cancelled
 
 
 def find_release(tx: Transaction, project: str, version: str) -> ReleaseRecord:

@@ -104,15 +104,23 @@ class Phases:
         tx.steps.skip(deployment.id, position, now)
 
     def _unfinished(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
-        return any(s.state is not StepState.DONE for s in tx.steps.of(deployment.id))
+        paused = deployment.state is DeploymentState.PAUSED
+        return paused or any(s.state is not StepState.DONE for s in tx.steps.of(deployment.id))
 
 
 def _why(tx: Transaction, deployment: DeploymentRecord) -> str:
-    bad = [
-        run
-        for run in tx.runs.of_deployment(deployment.id)
-        if run.state in (RunState.FAILED, RunState.UNKNOWN)
-    ]
-    names = ", ".join(dict.fromkeys(run.machine for run in bad[:5]))
-    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return f"a step failed on {names}{more}"
+    """Where it went wrong, by the last attempt on each machine."""
+    last = {(run.step, run.place): run for run in tx.runs.of_deployment(deployment.id)}
+    told = (
+        ("a step failed on", [r.machine for r in last.values() if r.state is RunState.FAILED]),
+        (
+            "nobody knows how a step ended on",
+            [r.machine for r in last.values() if r.state is RunState.UNKNOWN],
+        ),
+    )
+    return "; ".join(f"{what} {_some(machines)}" for what, machines in told if machines)
+
+
+def _some(machines: list[str]) -> str:
+    more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
+    return f"{', '.join(machines[:5])}{more}"

@@ -16,11 +16,15 @@ from deployengine.persistence import Database
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentProgress:
-    """How many runs of an environment are where; ``expected`` are all that will ever be."""
+    """How many runs of an environment are where; ``expected`` are all that will ever be.
+
+    Those that ask a person how they ended are ``asking`` and nowhere else.
+    """
 
     environment: str
     expected: int
     counts: Mapping[RunState, int]
+    asking: int = 0
 
     def count(self, *states: RunState) -> int:
         """How many are in these states."""
@@ -57,20 +61,24 @@ class ProgressView:
         with self._database.read() as tx:
             counts = tx.views.run_counts(self._batch_id)
             claimable = tx.views.granted_counts(self._batch_id, granted)
+            asking = tx.views.asking_counts(self._batch_id)
             durations = tx.views.durations()
         environments = tuple(
-            self._environment(name, counts, claimable.get(name, 0)) for name in self._expected
+            self._environment(name, counts, claimable.get(name, 0), asking.get(name, 0))
+            for name in self._expected
         )
         return Progress(environments, self._seconds_left(environments, durations, task_cap))
 
     def _environment(
-        self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int
+        self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int, asking: int
     ) -> EnvironmentProgress:
         own = {state: count for (where, state), count in counts.items() if where == name}
         waiting = own.get(RunState.WAITING, 0)
         own[RunState.GRANTED] = min(granted, waiting)
         own[RunState.WAITING] = waiting - own[RunState.GRANTED]
-        return EnvironmentProgress(name, max(self._expected[name], sum(own.values())), own)
+        expected = max(self._expected[name], sum(own.values()))
+        own[RunState.UNKNOWN] = own.get(RunState.UNKNOWN, 0) - asking
+        return EnvironmentProgress(name, expected, own, asking)
 
     def _seconds_left(
         self,

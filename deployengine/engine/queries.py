@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deployengine.domain.deployment import RunState
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import Kind, parse, run_id
@@ -25,6 +25,7 @@ from deployengine.domain.variables import (
 )
 from deployengine.engine.batches import ReleaseProgress, release_progress
 from deployengine.engine.deployments import find_deployment, find_release
+from deployengine.engine.questions import Question
 from deployengine.locks import MachineLocks, ResourceView
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -37,6 +38,13 @@ class DeploymentDetail:
     deployment: DeploymentRecord
     steps: tuple[str, ...]
     runs: tuple[RunRecord, ...]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What its runs ask."""
+        return tuple(
+            Question(self.deployment, run, self.steps[run.step]) for run in self.runs if run.asks
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,19 @@ class Queries:
             else run
             for run in runs
         )
+
+    def questions(self, deployments: Iterable[DeploymentRecord]) -> list[Question]:
+        """What the runs of these deployments ask, the oldest first; costs nothing for none."""
+        paused = {d.id: d for d in deployments if d.state is DeploymentState.PAUSED}
+        if not paused:
+            return []
+        with self._database.read() as tx:
+            asking = tx.runs.asking(list(paused))
+            names = tx.steps.names(sorted({run.deployment_id for run in asking}))
+        return [
+            Question(paused[run.deployment_id], run, names[run.deployment_id][run.step])
+            for run in asking
+        ]
 
     def step_names(self, deployments: Iterable[int]) -> dict[int, tuple[str, ...]]:
         """The names of the deployments' steps, in order."""

@@ -15,6 +15,7 @@ from deployengine.domain.identity import Kind, parse, run_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.ports import Clock
+from deployengine.engine.questions import Question
 from deployengine.engine.requests import for_deployment, for_run
 from deployengine.engine.roll import Roll
 from deployengine.locks import HolderView, MachineLocks, ResourceView
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     TAG = "tag"
     TASK_CAP = "task_cap"
     PHASE = "phase"
+    APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,12 @@ class Waits:
     def _of_deployment(self, tx: Transaction, deployment: DeploymentRecord) -> list[Wait]:
         if deployment.state is DeploymentState.QUEUED:
             return self._explain(tx, for_deployment(deployment))
-        if deployment.state is not DeploymentState.RUNNING:
+        if deployment.state.final:
             return []
         return [
             wait
             for run in tx.runs.of_deployment(deployment.id)
-            if run.state is RunState.WAITING
+            if run.state is RunState.WAITING or run.asks
             for wait in self._of_run(tx, deployment, run)
         ]
 
@@ -109,6 +111,8 @@ class Waits:
             waits_for = f"step {step} to be done on all its machines" if run.step else step
             label = f"{plan.steps[run.step].name} on {run.machine}"
             return [Wait(run_id(run.id), label, waits_for, Reason.PHASE, (), None, None)]
+        if run.asks:
+            return [_for_an_answer(Question(deployment, run, plan.steps[run.step].name))]
         if run.state is not RunState.WAITING:
             return []
         return self._explain(tx, for_run(deployment, plan, run))
@@ -159,6 +163,12 @@ class Waits:
         now = self._clock.now()
         under_way = [max(h.since + each - now, timedelta()) for h in view.holders]
         return now + max(under_way, default=timedelta()) + each * (position - 1)
+
+
+def _for_an_answer(asked: Question) -> Wait:
+    waits_for = f"an answer: {asked.text} ({asked.command})"
+    name = run_id(asked.run.id)
+    return Wait(name, asked.label, waits_for, Reason.APPROVAL, (), None, None)
 
 
 def _only(views: Iterable[ResourceView], resource: str) -> ResourceView:
