@@ -249,7 +249,19 @@ class Step(Node):
         default=0, ge=0, le=10, strict=True, description="Further attempts after a failed one."
     )
     idempotent: bool = Field(
-        default=False, description="true: it may run again when nobody knows how it ended."
+        default=False,
+        description="true: the script may run again although nobody knows how far it came.",
+    )
+    on_unknown: Literal["fail", "ask", "rerun"] = Field(
+        default="fail",
+        description="When its script is gone and nobody knows how it ended, as after its machine "
+        "went down. fail: the run counts as failed. ask: the deployment is paused until somebody "
+        "says how it ended. rerun: the script runs again; only with idempotent: true.",
+    )
+    on_stale: Literal["wait", "terminate"] = Field(
+        default="wait",
+        description="When the script of an older run still runs on the machine. wait: for its "
+        "end. terminate: it is ended first.",
     )
 
 

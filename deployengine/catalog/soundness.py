@@ -16,6 +16,10 @@ from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.variables import is_system, key
 
 _PLACEHOLDER = re.compile(r"#\{([^}]*)\}?")
+_RERUN = (
+    "on_unknown: rerun runs the script again although nobody knows how far it came; "
+    "say idempotent: true if it bears that, or choose fail or ask"
+)
 
 
 def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
@@ -28,6 +32,7 @@ def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
         yield from _values(set_entry, variable_set.variables)
     for entry, project in entries.of("projects", schema.Project):
         yield from _values(entry, project.variables)
+        yield from _steps(entry, project.process)
 
 
 def _workdir(entry: Entry[schema.Machine], machine: schema.Machine) -> Iterator[Fault]:
@@ -65,6 +70,12 @@ def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator
             said = "the value" if variable.sensitive else repr(variable.value)
             message = f"{said} is neither True nor False, as {variable.name} must be"
             yield entry.fault(message, "variables", index, "value")
+
+
+def _steps(entry: Entry[Any], process: Sequence[schema.Step]) -> Iterator[Fault]:
+    for index, step in enumerate(process):
+        if step.on_unknown == "rerun" and not step.idempotent:
+            yield entry.fault(_RERUN, "process", index, "on_unknown")
 
 
 def _is_flag(value: str) -> bool:

@@ -6,6 +6,7 @@ may be a secret that somebody put into the wrong place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -83,12 +84,19 @@ def _said(found: ErrorDetails, at: Path, model: type[BaseModel]) -> tuple[Path, 
     if kind == "extra_forbidden":
         return place, unknown_key(str(place[-1]), _keys(model, found["loc"][:-1]))
     if kind == "literal_error":
-        return place, f"must be {context['expected']}"
+        return place, _choice(context["expected"], found["input"])
     if kind == "value_error":
         return place, str(context["error"])
     if kind in _WORDS:
         return place, _WORDS[kind].format(**context)
     return place, found["msg"]
+
+
+def _choice(expected: str, given: Any) -> str:
+    """The words that a field allows, and which of them was meant perhaps."""
+    meant = nearest(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else None
+    advice = did_you_mean(meant)
+    return f"must be {expected}" + (f"; {advice}" if advice else "")
 
 
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> Iterable[str]:
