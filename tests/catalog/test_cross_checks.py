@@ -114,6 +114,10 @@ SCOPE = "projects[0].variables[0].scope"
         (with_variables("{name: OctopusBypassDeploymentMutex, value: Ture}"), 23,
          "projects[0].variables[0].value",
          "'Ture' is neither True nor False, as OctopusBypassDeploymentMutex must be"),
+        (small("echo hello\n", "echo hello\n        on_unknown: rerun\n"), 27,
+         "projects[0].process[0].on_unknown",
+         "on_unknown: rerun runs the script again although nobody knows how far it came; "
+         "say idempotent: true if it bears that, or choose fail or ask"),
     ],
 )  # fmt: skip
 def test_it_is_told_with_its_place_and_nothing_else_is(
@@ -157,6 +161,17 @@ def test_all_faults_of_a_catalog_are_told_at_once_in_the_order_of_its_lines(
 
 def test_a_flag_that_refers_to_another_variable_can_only_be_judged_later(read: Read) -> None:
     read(with_variables('{name: OctopusBypassDeploymentMutex, value: "#{Fast}"}'))
+
+
+def test_what_happens_after_an_unknown_end_is_stored_with_the_step(read: Read) -> None:
+    more = "idempotent: true\n        on_unknown: rerun\n        on_stale: terminate\n"
+    for text, policies in (
+        (small("echo hello\n", f"echo hello\n        {more}"), ("rerun", "terminate")),
+        (small("echo hello\n", "echo hello\n        on_unknown: ask\n"), ("ask", "wait")),
+        (small(), ("fail", "wait")),
+    ):
+        (step,) = read(text).items[-1].document["process"]
+        assert (step["on_unknown"], step["on_stale"]) == policies
 
 
 def test_the_same_name_with_another_scope_is_another_value(read: Read) -> None:
