@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +24,19 @@ from deployengine.engine.catalogs import Catalogs
 from deployengine.engine.clock import SystemClock
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.lease import Lease, beat_interval
 from deployengine.engine.phases import Phases
+from deployengine.engine.pick_up import PickUp
 from deployengine.engine.ports import Clock
 from deployengine.engine.queries import Queries
 from deployengine.engine.recovery import Recovery
 from deployengine.engine.releases import Releases
 from deployengine.engine.roll import Roll
 from deployengine.engine.step_runs import StepRuns
+from deployengine.engine.tidiness import Tidiness
 from deployengine.engine.waits import Waits
-from deployengine.locks import MachineLocks
+from deployengine.engine.watch import Watch
+from deployengine.locks import Beats, MachineLocks
 from deployengine.persistence import Database
 from deployengine.persistence.migrate import prepare
 from deployengine.queue.app import make_app
@@ -181,12 +187,41 @@ class Services:
             self.handoff,
             self.archive,
             self.clock,
+            self.lease,
             self._runner_of,
             self.secrets.seal,
             self.secrets.unseal,
+            task_cap=self.settings.task_cap,
             output_interval=timedelta(seconds=self.settings.output_interval),
             grace=timedelta(seconds=self.settings.cancel_grace),
         )
+
+    @cached_property
+    def beats(self) -> Beats:
+        """Signs of life in Redis; over a client of its own, which does not wait for long."""
+        patience = beat_interval(self.settings.lease)
+        client = Redis.from_url(
+            self.redis_url, socket_timeout=patience, socket_connect_timeout=patience
+        )
+        return Beats(client, LOCKS_PREFIX)
+
+    @cached_property
+    def lease(self) -> Lease:
+        """This process's right to begin scripts, if it is a worker."""
+        name = f"worker-{os.getpid()}@{socket.gethostname()}"
+        task_cap, seconds = self.settings.task_cap, self.settings.lease
+        return Lease(self.database, self.beats, self.clock, name, task_cap, seconds)
+
+    @cached_property
+    def pick_up(self) -> PickUp:
+        """Go on with what lost workers were running."""
+        watch = Watch(self.database, self.beats, self.clock, self.settings.lease)
+        return PickUp(watch, self.lease, self.step_runs)
+
+    @cached_property
+    def tidiness(self) -> Tidiness:
+        """Remove what is left on machines."""
+        return Tidiness(self.database, self._runner_of, self.clock)
 
     @cached_property
     def recovery(self) -> Recovery:
@@ -198,7 +233,7 @@ class Services:
     @cached_property
     def roll(self) -> Roll:
         """Which workers there are."""
-        return Roll(self.database, self.clock, self.settings.housekeeping_interval)
+        return Roll(self.database, self.clock, self.settings.lease)
 
     @cached_property
     def queries(self) -> Queries:

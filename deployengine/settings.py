@@ -54,6 +54,8 @@ class Settings:
     master_key_file: Path | None = None
     #: How many scripts run at once in one worker.
     task_cap: int = 5
+    #: How long a worker may give no sign of life before others take over what it runs.
+    lease: float = 10.0
     #: Between two rounds of housekeeping.
     housekeeping_interval: float = 5.0
     #: Between two batches of a script's output into the database.
@@ -290,6 +292,7 @@ _PARSERS: Mapping[str, Callable[[object, Path], Any]] = {
     "master_key": _text,
     "master_key_file": _path,
     "task_cap": _count,
+    "lease": _seconds(0.5),
     "housekeeping_interval": _seconds(0.1),
     "output_interval": _seconds(0.1),
     "cancel_grace": _seconds(0),

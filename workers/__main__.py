@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from deployengine.domain.errors import DeployEngineError
@@ -33,6 +34,8 @@ def main() -> int:
         return run_flower(arguments.address, arguments.port)
     try:
         settings = Settings.read(os.environ, Path.cwd())
+        if getattr(arguments, "task_cap", None):
+            settings = replace(settings, task_cap=arguments.task_cap)
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
@@ -42,7 +45,6 @@ def main() -> int:
                 return run_control(services, until_stdin_closes=arguments.until_stdin_closes)
             return run_slots(
                 services,
-                arguments.task_cap or settings.task_cap,
                 with_control=not arguments.no_control,
                 until_stdin_closes=arguments.until_stdin_closes,
             )

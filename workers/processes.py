@@ -3,60 +3,80 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready
+from celery.worker import state
 from celery.worker.control import control_command
+from kombu.exceptions import OperationalError
 
-from deployengine.queue.app import CANCEL_RUNS, CONTROL_QUEUE, RUNS_QUEUE
+from deployengine.domain.errors import DeployEngineError
+from deployengine.engine.lease import beat_interval
+from deployengine.queue.app import CANCEL_RUNS, CONTROL_QUEUE, PICK_UP, RUNS_QUEUE
 from deployengine.services import Services
-from workers.housekeeping import Heartbeat, Housekeeping
+from workers.companion import Companion
+from workers.rounds import Rounds
 from workers.tasks import register_links, register_runs
+
+log = logging.getLogger("deployengine.worker")
 
 #: Links are short, and one at a time they stay in order: so the releases of a batch come to their
 #: first machine in the order of its rows.
 CONTROL_THREADS = 1
 
 
-def run_slots(
-    services: Services, task_cap: int, *, with_control: bool, until_stdin_closes: bool
-) -> int:
-    """A worker: ``task_cap`` slots, each with one running script and nothing else.
+def run_slots(services: Services, *, with_control: bool, until_stdin_closes: bool) -> int:
+    """A worker: as many slots as the task cap, each with one running script and nothing else.
 
     With ``with_control`` it brings a housekeeping process of its own, so that one worker is
     enough to carry releases; many workers may share one instead. A first SIGTERM or SIGINT ends
-    it when the scripts that run have ended.
+    it when the scripts that run have ended; SIGQUIT ends it at once, and its scripts go on with
+    another worker.
     """
-    name = f"worker-{os.getpid()}@{socket.gethostname()}"
-    app = services.app
-    register_runs(app, services, name)
+    register_runs(services.app, services)
+    heartbeat = _heartbeat(services)
+    look_around = _look_around(services)
     control_command(name=CANCEL_RUNS, args=[("runs", list)])(_cancel_runs(services))
-    heartbeat = Heartbeat(services, name, task_cap)
+    control_command(name=PICK_UP)(_pick_up(look_around))
+    leaving = Leaving(services, heartbeat)
+    worker_ready.connect(leaving.listen, weak=False)
     heartbeat.start()
-    companion = _start_companion() if with_control else None
+    look_around.start()
+    companion = Companion() if with_control else None
+    if companion is not None:
+        companion.start()
     if until_stdin_closes:
         _follow_stdin()
+    name = f"worker-{os.getpid()}@{socket.gethostname()}"
     try:
-        return _consume(services, name, RUNS_QUEUE, task_cap)
+        return _consume(services, name, RUNS_QUEUE, services.settings.task_cap)
     finally:
-        heartbeat.stop()
+        look_around.stop()
+        services.pick_up.join()
+        leaving.leave()
         if companion is not None:
-            assert companion.stdin is not None
-            companion.stdin.close()
-            companion.wait()
+            companion.stop()
 
 
 def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     """Housekeeping: carries out links and sends again what got lost."""
     name = f"housekeeping-{os.getpid()}@{socket.gethostname()}"
     register_links(services.app, services)
-    housekeeping = Housekeeping(services)
+    housekeeping = Rounds(
+        "housekeeping",
+        services.settings.housekeeping_interval,
+        services.recovery.sweep,
+        spread=0.2,
+        # An embedded Redis that died is started again; the locks are rebuilt by who asks first.
+        on_trouble=services.ensure_redis,
+    )
     housekeeping.start()
     if until_stdin_closes:
         _follow_stdin()
@@ -64,6 +84,61 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS)
     finally:
         housekeeping.stop()
+
+
+def _heartbeat(services: Services) -> Rounds:
+    """Signs of life, in a thread that does nothing else and so is never late."""
+    interval = beat_interval(services.settings.lease)
+    return Rounds("heartbeat", interval, services.lease.beat, on_trouble=services.ensure_redis)
+
+
+def _look_around(services: Services) -> Rounds:
+    """What a worker does for others: it takes over, ends what was cancelled, and tidies up."""
+
+    def look() -> None:
+        # While the worker closes it hears no broadcast; and a broadcast may get lost.
+        services.step_runs.cancel(services.recovery.cancelling())
+        services.pick_up.look()
+        services.tidiness.look()
+
+    return Rounds("look around", beat_interval(services.settings.lease), look, spread=0.1)
+
+
+class Leaving:
+    """A worker's farewell: once, when it ends or when it lets go of its scripts."""
+
+    def __init__(self, services: Services, heartbeat: Rounds) -> None:
+        self._services = services
+        self._heartbeat = heartbeat
+        self._lock = threading.Lock()
+        self._left = False
+
+    def listen(self, **_: object) -> None:
+        """Takes SIGQUIT from Celery, which would wait for the scripts or end them."""
+        signal.signal(signal.SIGQUIT, self._on_quit)
+
+    def _on_quit(self, _number: int, _frame: object) -> None:
+        state.should_stop = 0
+        # In a thread: the lock that is needed may be held by what this signal interrupts.
+        threading.Thread(target=self._let_go, daemon=True).start()
+
+    def _let_go(self) -> None:
+        log.warning("asked to end at once: what runs here goes on with another worker")
+        self._services.step_runs.let_go()
+        self.leave()
+
+    def leave(self) -> None:
+        """Gives no sign of life any more, and tells the others."""
+        with self._lock:
+            if self._left:
+                return
+            self._left = True
+            self._heartbeat.stop()
+            try:
+                self._services.lease.leave()
+                self._services.app.control.broadcast(PICK_UP)
+            except (DeployEngineError, OperationalError) as error:
+                log.warning("others will miss this worker in a while: %s", error)
 
 
 def _consume(services: Services, name: str, queue: str, threads: int) -> int:
@@ -99,13 +174,12 @@ def _cancel_runs(services: Services) -> Any:
     return cancel_runs
 
 
-def _start_companion() -> subprocess.Popen[bytes]:
-    """A housekeeping process that ends with this one, even when this one is killed."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "workers", "control", "--until-stdin-closes"],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
+def _pick_up(look_around: Rounds) -> Any:
+    def pick_up(_state: Any) -> dict[str, str]:
+        look_around.at_once()
+        return {"ok": "looking"}
+
+    return pick_up
 
 
 def _follow_stdin() -> None:

@@ -9,6 +9,7 @@ from celery import Celery, Task
 from celery.worker import state
 
 from deployengine.domain.deployment import RunState
+from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.engine.ports import GrantedRun
 from deployengine.queue.app import BEGIN, FINISH, RUN, STEP
@@ -22,15 +23,16 @@ class RunFailed(Exception):
 def register_links(app: Celery, services: Services) -> None:
     """Makes this process carry out the links of chains."""
 
-    @app.task(name=BEGIN, shared=False, bind=True)
+    # A link that cannot reach the database or Redis is sent again by housekeeping.
+    @app.task(name=BEGIN, shared=False, bind=True, throws=(Unreachable,))
     def begin(task: Task[Any, Any], deployment: int) -> None:
         go_on(task, services.phases.begin(deployment))
 
-    @app.task(name=STEP, shared=False, bind=True)
+    @app.task(name=STEP, shared=False, bind=True, throws=(Unreachable,))
     def step(task: Task[Any, Any], deployment: int, position: int) -> None:
         go_on(task, services.phases.open_step(deployment, position))
 
-    @app.task(name=FINISH, shared=False)
+    @app.task(name=FINISH, shared=False, throws=(Unreachable,))
     def finish(deployment: int) -> None:
         services.phases.finish(deployment)
 
@@ -40,17 +42,17 @@ def register_links(app: Celery, services: Services) -> None:
             task.request.chain = None
 
 
-def register_runs(app: Celery, services: Services, worker: str) -> None:
+def register_runs(app: Celery, services: Services) -> None:
     """Makes this process run scripts in its slots."""
 
-    @app.task(name=RUN, shared=False, bind=True, throws=(RunFailed,))
+    @app.task(name=RUN, shared=False, bind=True, throws=(RunFailed, Unreachable))
     def run(task: Task[Any, Any], number: int, granted_at: float) -> str:
         granted = datetime.fromtimestamp(granted_at, UTC)
         if state.should_stop is not None:
             # It came in while the worker was closing: another one shall begin it.
             services.dispatcher.runs([GrantedRun(number, granted, task.request.argsrepr)])
             return "handed back"
-        outcome = services.step_runs.execute(number, granted, worker)
+        outcome = services.step_runs.execute(number, granted)
         if outcome is None:
             return "not waiting any more"
         if outcome.state is not RunState.SUCCEEDED:

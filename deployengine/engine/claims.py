@@ -1,10 +1,15 @@
-"""Claims: a grant of Redis becomes a running script only when the database ratifies it."""
+"""Claims: a grant of Redis becomes a running script only when the database ratifies it.
+
+A claim has a fence number, drawn in its transaction. Whoever takes a run over from a worker that
+was lost draws a new one; what is recorded under the old one is refused from then on.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
@@ -21,6 +26,10 @@ from deployengine.engine.requests import for_run
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE
 from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+class Relinquished(Exception):
+    """The run is not this worker's any more: it was lost for a while, and another took it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,27 @@ class Claimed:
         """The machine as it was when the deployment was planned."""
         return self.planned.machine
 
+    @property
+    def fence(self) -> int:
+        """The authority under which it runs."""
+        assert self.run.fence is not None  # it came with the claim
+        return self.run.fence
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """A run that was taken over from a worker that was lost.
+
+    ``revoked`` is the fence it ran under, ``floor`` the lowest that anything on its machine runs
+    under now; ``stored`` says where its output in the database ends: in bytes of the ticket's
+    output, and in characters of its own.
+    """
+
+    claimed: Claimed
+    revoked: int
+    floor: int
+    stored: tuple[int, int]
+
 
 class _Refused(Exception):
     """The claim is undone as a whole."""
@@ -79,13 +109,41 @@ class Claims:
                 claimed = self._whole(tx, run)
                 if claimed.planned.touched and tx.claims.in_the_way(run):
                     raise _Refused
-                return claimed
+            return claimed
         except _Refused:
             self._give_back(number)
         except Unreachable:
             if fence is not None:
                 return outlast(lambda: self._after_all(number, fence), f"{run_id(number)}'s claim")
+            raise
         return None
+
+    def owned(self, claimed: Claimed) -> bool:
+        """Whether the run is still this worker's."""
+        with self._database.read() as tx:
+            return tx.claims.owned(claimed.run.id, claimed.fence)
+
+    def orphans(self) -> list[RunRecord]:
+        """Running scripts whose worker has stopped or was lost."""
+        with self._database.read() as tx:
+            return tx.claims.orphans()
+
+    def take_over(self, orphan: RunRecord, worker: str) -> Inherited | None:
+        """The run under this worker and a new fence; ``None`` when somebody was faster."""
+        with self._database.write("take-over") as tx:
+            run = tx.claims.take_over(orphan, worker, tx.counters.draw(FENCE))
+            if run is None or orphan.fence is None:
+                return None
+            floor = tx.claims.oldest_fence(run.machine)
+            return Inherited(self._whole(tx, run), orphan.fence, floor, tx.outputs.end(run.id))
+
+    def put_back(self, claimed: Claimed) -> bool:
+        """Gives a run whose script never begun, and never will by an old start, to any free slot.
+
+        False when it is not this worker's any more, or is to be cancelled.
+        """
+        with self._database.write("put-back") as tx:
+            return tx.claims.put_back(claimed.run.id, claimed.fence)
 
     def _after_all(self, number: int, fence: int) -> Claimed | None:
         """Whether a claim without an answer was committed: nobody else would carry it out."""
@@ -109,12 +167,15 @@ class Claims:
         with self._database.read() as tx:
             run = tx.runs.get(number)
             if run is None or run.state is RunState.RUNNING:
+                failpoints.hit("branch.duplicate")
                 return  # the message came twice
             ahead = tx.claims.in_the_way(run) if run.state is RunState.WAITING else []
             requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
         if run.state.final:  # it was cancelled, perhaps before it was submitted
+            failpoints.hit("branch.duplicate")
             self._handoff.exchange(leaving=[run_id(number)])
             return
+        failpoints.hit("branch.claim-conflict")
         held = any(other.state is RunState.RUNNING for other in ahead)
         own = requests.pop(number)
         self._handoff.give_back(own, list(requests.values()), held=held)

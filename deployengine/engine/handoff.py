@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import Kind, parse
@@ -99,6 +100,7 @@ class HandOff:
             holding, waiting = standing(tx, self._archive)
         grants = self._locks.rebuild(generation, holding, waiting)
         self._generation = generation
+        failpoints.hit("branch.rebuild")
         self.dispatch(grants)
 
     def _ready(self, act: Callable[[int], list[Grant]]) -> list[Grant]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 
+from deployengine import failpoints
+from deployengine.engine.claims import Claimed, Relinquished
 from deployengine.persistence import Database
 from deployengine.steps.contract import Ticket
 from deployengine.steps.masking import Masker
@@ -21,33 +23,44 @@ class OutputStream:
     A piece ends before anything that is still open: the beginning of a secret, half a character.
     Text that could not be stored is kept for the next time. Of a script that prints without end
     the first ``limit`` bytes are kept.
+
+    Who carries on another worker's stream gives what is ``stored`` of it, in bytes and characters.
+    It reads all of it again, since what was held back is not on record, and masking goes by what
+    came before; the characters that are stored already are left out.
     """
 
     def __init__(
         self,
         database: Database,
-        run_id: int,
+        claimed: Claimed,
         ticket: Ticket,
         masker: Masker,
+        stored: tuple[int, int] | None = None,
         limit: int = LIMIT,
     ) -> None:
         self._database = database
-        self._run_id = run_id
+        self._claimed = claimed
         self._ticket = ticket
         self._masker = masker
         self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._read = 0
-        self._stored = 0
+        self._stored, self._skip = stored or (0, 0)
         self._left_out = 0
         self._unstored: list[str] = []
 
     def save(self) -> None:
-        """Stores what the script has printed since the last time."""
+        """Stores what the script has printed since the last time.
+
+        Raises :class:`Relinquished` when the run is another worker's by now.
+        """
         self._read_on(TURN)
-        if any(self._unstored):
+        if any(self._unstored) and self._read > self._stored:
+            run = self._claimed.run
             with self._database.write("output") as tx:
-                tx.outputs.append(self._run_id, self._stored, self._read, self._text())
+                if not tx.claims.owned(run.id, self._claimed.fence):
+                    raise Relinquished("another worker")
+                tx.outputs.append(run.id, self._stored, self._read, self._text())
             self._stored = self._read
             self._unstored.clear()
 
@@ -57,27 +70,35 @@ class OutputStream:
             pass
         # What the masker still holds back may be half a secret, if the limit has cut it there.
         held = b"" if self._left_out else self._masker.flush()
-        self._unstored.append(self._decoder.decode(held, final=True))
+        self._add(self._decoder.decode(held, final=True))
         if self._left_out:
-            self._unstored.append(f"\n… {self._left_out} bytes more were left out\n")
+            self._add(f"\n… {self._left_out} bytes more were left out\n")
 
     @property
     def rest(self) -> tuple[int, int, str] | None:
         """Start, stop and text of what is not stored yet, for the caller to store."""
-        return (self._stored, self._read, self._text()) if any(self._unstored) else None
+        stop = max(self._read, self._stored)
+        return (self._stored, stop, self._text()) if any(self._unstored) else None
 
     def _read_on(self, most: int) -> bool:
         """Reads about so many bytes at most; whether there may be more."""
         end = self._read + most
         while self._read < end:
+            failpoints.hit("ticket.output.before")
             chunk = self._ticket.output(self._read, PIECE)
+            failpoints.hit("ticket.output.after")
             if not chunk:
                 return False
             kept = chunk[: max(self._limit - self._read, 0)]
             self._read += len(chunk)
             self._left_out += len(chunk) - len(kept)
-            self._unstored.append(self._decoder.decode(self._masker.feed(kept)))
+            self._add(self._decoder.decode(self._masker.feed(kept)))
         return True
+
+    def _add(self, text: str) -> None:
+        skipped = text[: self._skip]
+        self._skip -= len(skipped)
+        self._unstored.append(text[len(skipped) :])
 
     def _text(self) -> str:
         # PostgreSQL takes no NUL in a text.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,25 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
+
+
+class Witness(Protocol):
+    """A place beside the database where workers leave their signs of life.
+
+    Every method raises ``Unreachable`` when it cannot be asked.
+    """
+
+    def beat(self, name: str, number: int) -> None:
+        """Keeps the number of a worker's latest sign of life."""
+        ...
+
+    def beats(self) -> Mapping[str, int]:
+        """The latest number of each worker that is known here."""
+        ...
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Strikes workers off."""
         ...
 
 

@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.identity import run_id
-from deployengine.domain.project import Step
-from deployengine.domain.sequel import Sequel, sequel
 from deployengine.engine.requests import deployment_label
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -50,25 +48,6 @@ class Question:
     def command(self) -> str:
         """The command that answers it."""
         return f"deployengine deployment answer {run_id(self.run.id)} {'|'.join(Answer)}"
-
-
-def what_follows(tx: Transaction, run: RunRecord, step: Step, end: RunState) -> Sequel:
-    """What follows when the run ends so.
-
-    Ask before the run's row is written: it locks the deployment's row where something may follow,
-    and who cancels or answers locks in this order, too.
-    """
-    if end not in (RunState.FAILED, RunState.UNKNOWN):
-        return Sequel.NOTHING
-    deployment = tx.deployments.locked(run.deployment_id)
-    cancelled = deployment is None or deployment.cancel_requested_at is not None
-    return sequel(step, [*tx.runs.ends_before(run), end], cancelled=cancelled)
-
-
-def ask(tx: Transaction, run: RunRecord, now: datetime) -> None:
-    """Has a run that has just ended as unknown ask, instead of counting it off its step."""
-    tx.runs.ask(run.id, now)
-    tx.deployments.pause(run.deployment_id)
 
 
 def withdraw(tx: Transaction, deployment_id: int, now: datetime) -> list[RunRecord]:

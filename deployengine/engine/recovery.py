@@ -7,19 +7,20 @@ database where it came through the first time. A sweep costs a few counts while 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 
+from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock, Dispatcher
 from deployengine.engine.requests import for_deployment, for_run
+from deployengine.engine.sightings import Sightings
 from deployengine.locks import Grant, MachineLocks
 from deployengine.persistence import Database, Transaction
 
-#: How long a message may be under way before it counts as lost.
-LOST_AFTER = timedelta(seconds=3)
+#: Seconds that a message may be under way before it counts as lost.
+LOST_AFTER = 3.0
 #: Sweeps between two that look at every row, whatever the counts say.
 THOROUGH_EVERY = 12
 
@@ -41,7 +42,8 @@ class Recovery:
         self._handoff = handoff
         self._dispatcher = dispatcher
         self._archive = archive
-        self._clock = clock
+        self._grants: Sightings[Grant] = Sightings(clock, LOST_AFTER)
+        self._stalled: Sightings[tuple[int, int]] = Sightings(clock, LOST_AFTER)
         self._sweeps = 0
 
     def sweep(self) -> None:
@@ -70,6 +72,10 @@ class Recovery:
             expected = {run_id(n) for n in runs} | {deployment_id(n) for n in deployments}
             missing = self._requests(tx, expected - present)
         gone = sorted(present - expected)
+        if failpoints.left_out("missing-entered"):
+            missing = []
+        if failpoints.left_out("gone-freed"):
+            gone = []
         if gone or missing:
             self._handoff.exchange(leaving=gone, entering=missing)
 
@@ -88,9 +94,8 @@ class Recovery:
 
     def _send_again(self) -> None:
         """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""
-        before = self._clock.now() - LOST_AFTER
-        old = [grant for grant in self._locks.grants() if grant.granted_at < before]
-        lost = self._untaken(old) if old else []
+        old = self._grants.ripe(self._locks.grants())
+        lost = self._untaken(old) if old and not failpoints.left_out("grants-sent-again") else []
         backlog = self._dispatcher.backlog() if lost else None
         if backlog is None:
             return
@@ -112,9 +117,11 @@ class Recovery:
 
     def _resume_stalled(self) -> None:
         with self._database.read() as tx:
-            stalled = tx.steps.stalled(self._clock.now() - LOST_AFTER)
+            stalled = self._stalled.ripe(tx.steps.stalled())
+        if failpoints.left_out("chains-resumed"):
+            return
         if stalled and self._dispatcher.backlog().links == 0:
-            for number in stalled:
+            for number, _ in stalled:
                 self._handoff.resume(number)
 
     def cancelling(self) -> list[int]:

@@ -9,36 +9,20 @@ from deployengine.engine.ports import Clock
 from deployengine.persistence import Database
 from deployengine.persistence.records import WorkerRecord
 
-#: Beats a worker may miss before it counts as gone.
-MISSED_BEATS = 4
-#: How long a worker that is gone is remembered, for the reports of batches that it worked on.
-REMEMBERED = timedelta(days=90)
-
 
 class Roll:
-    """Workers sign on by beating, and off when they stop; who falls silent is left out."""
+    """Who is at work; who falls silent for a lease is left out, declared lost or not yet."""
 
-    def __init__(self, database: Database, clock: Clock, interval: float) -> None:
+    def __init__(self, database: Database, clock: Clock, lease: float) -> None:
         self._database = database
         self._clock = clock
-        self._silence = timedelta(seconds=max(interval, 1.0) * MISSED_BEATS)
-
-    def beat(self, name: str, task_cap: int) -> None:
-        """Says that a worker with so many slots is there."""
-        now = self._clock.now()
-        with self._database.write("beat") as tx:
-            tx.workers.beat(name, task_cap, now)
-            tx.workers.forget(now - REMEMBERED)
-
-    def leave(self, name: str) -> None:
-        """Says that a worker has stopped."""
-        with self._database.write("leave") as tx:
-            tx.workers.leave(name, self._clock.now())
+        self._silence = timedelta(seconds=lease)
 
     def present(self) -> list[WorkerRecord]:
         """The workers heard of lately."""
+        since = self._clock.now() - self._silence
         with self._database.read() as tx:
-            return tx.workers.present(self._clock.now() - self._silence)
+            return [worker for worker in tx.workers.at_work() if worker.seen_at >= since]
 
     def task_cap(self) -> int:
         """The slots of all workers together, now."""

@@ -1,48 +1,67 @@
-"""Carrying out step runs: claim, start the ticket, stream its output, record its end, hand on."""
+"""Carrying out step runs: claim, start the ticket, stream its output, record its end, hand on.
+
+A run whose worker was lost is picked up: whoever took it over follows the script that is running,
+from where its output in the database ends. Nothing is started a second time: a script that has not
+begun is given to a free slot like any other, and one that is gone without an end is UNKNOWN.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from deployengine import failpoints
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.plan import Unseal
-from deployengine.domain.project import Step
 from deployengine.engine.archive import Archive
-from deployengine.engine.claims import Claimed, Claims
+from deployengine.engine.claims import Claimed, Claims, Inherited, Relinquished
+from deployengine.engine.endings import Endings, Outcome, Outputs
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.lease import Lease
 from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
-from deployengine.engine.requests import for_run, run_label
+from deployengine.engine.requests import run_label
+from deployengine.engine.slots import Slots
 from deployengine.engine.work import Seal, outputs_to_store, work_of
-from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import TICKET
-from deployengine.persistence.records import RunRecord
-from deployengine.steps.contract import Runner, State, Status, Ticket
-from deployengine.steps.errors import StepError
+from deployengine.locks import Grant
+from deployengine.persistence import Database
+from deployengine.steps.contract import Runner, Started, State, Status, Ticket, WorkTicket
+from deployengine.steps.errors import StaleFence, StepError
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.runs")
 
 RunnerOf = Callable[[Machine], Runner]
-Outputs = Mapping[str, str | dict[str, str]]
+
+__all__ = ["Outcome", "StepRuns"]
+
+
+class _LetGo(Exception):
+    """This process is ending and leaves its scripts to other workers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended; ``message`` says why where the exit code does not."""
+class _Following:
+    """A run whose script has begun, or is about to, with what it takes to see it to its end.
 
-    state: RunState
-    exit_code: int | None = None
-    message: str | None = None
+    ``deadline`` is on the monotonic clock, ``None``: it may run for ever.
+    """
+
+    claimed: Claimed
+    ticket: WorkTicket
+    secrets: frozenset[str]
+    stream: OutputStream
+    wake: Wake
+    deadline: float | None
 
 
 class StepRuns:
@@ -54,39 +73,66 @@ class StepRuns:
         handoff: HandOff,
         archive: Archive,
         clock: Clock,
+        lease: Lease,
         runner_of: RunnerOf,
         seal: Seal,
         unseal: Unseal,
         *,
+        task_cap: int,
         output_interval: timedelta,
         grace: timedelta,
     ) -> None:
         self._database = database
         self._handoff = handoff
-        self._claims = Claims(database, handoff, archive, clock)
+        self.claims = Claims(database, handoff, archive, clock)
+        self._endings = Endings(database, handoff, clock)
         self._clock = clock
+        self._lease = lease
         self._runner_of = runner_of
         self._seal = seal
         self._unseal = unseal
+        self._slots = Slots(task_cap)
         self._output_interval = output_interval
         self._grace = grace
         self._wakes: dict[int, Wake] = {}
         self._wakes_lock = threading.Lock()
+        self._letting_go = False
 
-    def execute(self, number: int, granted_at: datetime, worker: str) -> Outcome | None:
+    def execute(self, number: int, granted_at: datetime) -> Outcome | None:
         """Carries a granted run out to its end; ``None`` when it was not waiting any more.
 
-        Whatever goes wrong with the run is its outcome; what is raised is trouble with the
-        database or Redis.
+        Whatever goes wrong with the run is its outcome. Raises ``Unreachable`` when it could not
+        even be claimed.
         """
         with Wake() as wake:
             if not self._register(number, wake):  # before the claim, so that no cancel is missed
+                failpoints.hit("branch.duplicate")
                 return None  # the message came twice, and the run is being carried out here
             try:
-                claimed = self._claims.claim(number, granted_at, worker)
-                if claimed is None:
-                    return None
-                return self._carry_out(claimed, wake)
+                with self._slots.one():
+                    self._check_let_go()
+                    if not self._lease.good():
+                        self._renew("nothing is begun")
+                    claimed = self.claims.claim(number, granted_at, self._lease.name)
+                    return self._begin(claimed, wake) if claimed else None
+            except (Relinquished, _LetGo) as gone:
+                self._tell_gone(number, gone)
+                return None
+            finally:
+                self._unregister(number)
+
+    def pick_up(self, inherited: Inherited) -> Outcome | None:
+        """Sees a run that was taken over to its end; ``None`` when others do that."""
+        number = inherited.claimed.run.id
+        with Wake() as wake:
+            if not self._register(number, wake):
+                return None
+            try:
+                with self._slots.besides():
+                    return self._attach(inherited, wake)
+            except (Relinquished, _LetGo) as gone:
+                self._tell_gone(number, gone)
+                return None
             finally:
                 self._unregister(number)
 
@@ -97,148 +143,196 @@ class StepRuns:
                 if number in self._wakes:
                     self._wakes[number].set()  # under the lock: it is closed once unregistered
 
+    def let_go(self) -> None:
+        """Follows no script any more, and begins none; those that run go on by themselves."""
+        self._letting_go = True
+        with self._wakes_lock:
+            for wake in self._wakes.values():
+                wake.set()
+
     def _register(self, number: int, wake: Wake) -> bool:
         with self._wakes_lock:
+            if self._letting_go:
+                wake.set()
             return self._wakes.setdefault(number, wake) is wake
 
     def _unregister(self, number: int) -> None:
         with self._wakes_lock:
             del self._wakes[number]
 
-    def _carry_out(self, claimed: Claimed, wake: Wake) -> Outcome:
-        try:
-            work, secrets = work_of(
-                claimed.run,
-                claimed.deployment,
-                claimed.snapshot,
-                claimed.step,
-                claimed.machine,
-                claimed.earlier,
-                self._unseal,
-                self._grace,
+    def _tell_gone(self, number: int, why: Exception) -> None:
+        if isinstance(why, Relinquished):
+            failpoints.hit("branch.taken-over")
+            silence = self._lease.silence
+            log.warning(
+                "%s is carried on by %s; last sign %.1f s ago", run_id(number), why, silence
             )
-            ticket = self._runner_of(claimed.machine).ticket(work)
-            stream = OutputStream(self._database, claimed.run.id, ticket, Masker(secrets))
-            deadline = self._deadline(claimed.step)
-            ticket.start()
-        except DeployEngineError as error:  # the script has not begun
-            return self._conclude(claimed, Outcome(RunState.FAILED, None, str(error)), None, {})
-        outputs: Outputs = {}
+
+    # ---- beginning ----
+
+    def _begin(self, claimed: Claimed, wake: Wake) -> Outcome | None:
         try:
-            outcome = self._await_end(claimed, ticket, stream, wake, deadline)
-            stream.finish()
-            outputs = outputs_to_store(ticket.outputs(), secrets, self._seal)
+            following = self._following(claimed, wake, None)
+            self._assert_entitled(claimed)
+            patience = self._left(following.deadline)
+            started = following.ticket.start(wake, patience)
+        except StaleFence as error:
+            # The run has gone to another worker; if not, the machine knows of a later one.
+            self._assert_owned(claimed)
+            return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, str(error)))
+        except DeployEngineError as error:  # the script has not begun
+            return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, str(error)))
+        if started is Started.CALLED_OFF:
+            return self._call_off(following)
+        return self._follow(following)
+
+    def _following(
+        self, claimed: Claimed, wake: Wake, stored: tuple[int, int] | None
+    ) -> _Following:
+        work, secrets = work_of(
+            claimed.run,
+            claimed.deployment,
+            claimed.snapshot,
+            claimed.step,
+            claimed.planned,
+            claimed.earlier,
+            self._unseal,
+            self._grace,
+        )
+        ticket = self._runner_of(claimed.machine).ticket(work)
+        stream = OutputStream(self._database, claimed, ticket, Masker(secrets), stored)
+        timeout = claimed.step.timeout_seconds
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        return _Following(claimed, ticket, secrets, stream, wake, deadline)
+
+    def _assert_entitled(self, claimed: Claimed) -> None:
+        """Raises :class:`Relinquished` when this worker was silent, and lost its run by that."""
+        while not self._lease.good():
+            outlast(lambda: self._renew(f"{run_id(claimed.run.id)} is not begun"), "a sign of life")
+            self._assert_owned(claimed)
+
+    def _renew(self, consequence: str) -> None:
+        if self._lease.name:
+            failpoints.hit("branch.self-fenced")
+            log.warning("no sign of life for %.1f s: %s yet", self._lease.silence, consequence)
+        self._lease.beat()
+
+    def _assert_owned(self, claimed: Claimed) -> None:
+        if not outlast(lambda: self.claims.owned(claimed), f"{run_id(claimed.run.id)}'s owner"):
+            raise Relinquished("another worker")
+
+    def _call_off(self, following: _Following) -> Outcome:
+        """Ends a run whose start was still waiting for the machine."""
+        self._check_let_go()
+        self._assert_owned(following.claimed)
+        cancelled = following.wake.is_set()
+        outcome = Outcome(RunState.CANCELLED, None, "cancelled") if cancelled else None
+        outcome = outcome or _timed_out(following.claimed, "while an older script held the machine")
+        with suppress(StepError):
+            following.ticket.cancel()  # should another start be under way, it begins nothing
+        return self._conclude(following, outcome, {})
+
+    # ---- picking up ----
+
+    def _attach(self, inherited: Inherited, wake: Wake) -> Outcome | None:
+        claimed = inherited.claimed
+        label = run_label(claimed.deployment, claimed.plan, claimed.run)
+        runner = self._runner_of(claimed.machine)
+        try:
+            runner.revoke(inherited.revoked, inherited.floor)
+            following = self._following(claimed, wake, inherited.stored)
+            status = following.ticket.status()
+        except DeployEngineError as error:
+            ticket = runner.attach(run_id(claimed.run.id), self._grace)
+            return self._endings.conclude(claimed, _given_up(ticket, error))
+        if status.state is State.ABSENT:
+            return self._put_back(following)
+        failpoints.hit("branch.attach")
+        log.info("%s is picked up (%s)", label, status.state.value)
+        timeout = claimed.step.timeout_seconds
+        if timeout is not None and status.seconds is not None:
+            deadline = self._clock.monotonic() + timeout - status.seconds
+            following = _Following(
+                claimed, following.ticket, following.secrets, following.stream, wake, deadline
+            )
+        return self._follow(following)
+
+    def _put_back(self, following: _Following) -> Outcome | None:
+        claimed = following.claimed
+        number, granted_at = claimed.run.id, claimed.run.granted_at
+        if outlast(lambda: self.claims.put_back(claimed), f"{run_id(number)}'s return"):
+            failpoints.hit("branch.put-back")
+            label = run_label(claimed.deployment, claimed.plan, claimed.run)
+            log.info("%s had not begun: any free slot may begin it", label)
+            if granted_at is not None:
+                with suppress(Unreachable):  # housekeeping sends it then
+                    self._handoff.dispatch([Grant(run_id(number), granted_at, label)])
+            return None
+        self._assert_owned(claimed)  # else it is to be cancelled
+        following.ticket.cancel()
+        return self._conclude(following, Outcome(RunState.CANCELLED, None, "cancelled"), {})
+
+    # ---- following ----
+
+    def _follow(self, following: _Following) -> Outcome:
+        outputs: Outputs = {}
+        ticket = following.ticket
+        try:
+            outcome = self._await_end(following)
+            following.stream.finish()
+            outputs = outputs_to_store(ticket.outputs(), following.secrets, self._seal)
+        except (Relinquished, _LetGo):
+            raise
         except Exception as error:
             if not isinstance(error, StepError):
-                log.exception("%s cannot be followed", run_id(claimed.run.id))
+                log.exception("%s cannot be followed", run_id(following.claimed.run.id))
+            self._assert_owned(following.claimed)
             outcome = _given_up(ticket, error)
+        return self._conclude(following, outcome, outputs)
+
+    def _conclude(self, following: _Following, outcome: Outcome, outputs: Outputs) -> Outcome:
+        if outcome.state is RunState.UNKNOWN:
+            failpoints.hit("branch.unknown")
+        self._endings.conclude(following.claimed, outcome, following.stream, outputs)
         try:
-            return self._conclude(claimed, outcome, stream, outputs)
-        finally:
-            ticket.clean()
-
-    def _conclude(
-        self,
-        claimed: Claimed,
-        outcome: Outcome,
-        stream: OutputStream | None,
-        outputs: Outputs,
-    ) -> Outcome:
-        """Records the end, however long the database takes to answer, and hands on.
-
-        The machine stays held meanwhile: its next user must not overtake this record.
-        """
-        followed_by, last = outlast(
-            lambda: self._record(claimed, outcome, stream, outputs),
-            f"the end of {run_id(claimed.run.id)}",
-        )
-        log.info("%s %s", run_label(claimed.deployment, claimed.plan, claimed.run), outcome.state)
-        self._hand_on(claimed, followed_by, last=last)
+            following.ticket.clean()
+        except StepError as error:
+            log.warning("the ticket is removed later: %s", error)
         return outcome
 
-    def _deadline(self, step: Step) -> float | None:
-        """When the step's time is up, on the monotonic clock; taken before the script begins."""
-        return (
-            None if step.timeout_seconds is None else self._clock.monotonic() + step.timeout_seconds
-        )
-
-    def _await_end(
-        self,
-        claimed: Claimed,
-        ticket: Ticket,
-        stream: OutputStream,
-        wake: Wake,
-        deadline: float | None,
-    ) -> Outcome:
+    def _await_end(self, following: _Following) -> Outcome:
+        claimed, ticket, wake = following.claimed, following.ticket, following.wake
         while True:
-            left = None if deadline is None else deadline - self._clock.monotonic()
-            if left is not None and left <= 0:
+            left = self._left(following.deadline)
+            if left is not None and left <= timedelta():
+                self._assert_owned(claimed)
                 ticket.cancel()
-                return Outcome(
-                    RunState.FAILED, None, f"timed out after {claimed.step.timeout_seconds:g} s"
-                )
-            pause = self._output_interval
-            if left is not None:
-                pause = min(pause, timedelta(seconds=left))
+                return _timed_out(claimed)
+            pause = self._output_interval if left is None else min(self._output_interval, left)
             status = ticket.wait(pause, wake)
+            self._check_let_go()
             if status.state is not State.RUNNING:
                 return _outcome(status)
             if wake.is_set():
+                self._assert_owned(claimed)
                 ticket.cancel()
                 return Outcome(RunState.CANCELLED, None, "cancelled")
             try:
-                stream.save()
+                following.stream.save()
             except Unreachable as error:
                 log.warning("%s runs on without its output: %s", run_id(claimed.run.id), error)
 
-    def _record(
-        self,
-        claimed: Claimed,
-        outcome: Outcome,
-        stream: OutputStream | None,
-        outputs: Outputs,
-    ) -> tuple[RunRecord | None, bool]:
-        """Puts the end on record; the attempt that follows, and whether the step ended with it."""
-        run = claimed.run
-        rest = stream.rest if stream is not None else None
-        with self._database.write("end") as tx:
-            now = self._clock.now()
-            retry = self._may_retry(tx, claimed, outcome)
-            ended = tx.runs.end(
-                run.id,
-                outcome.state,
-                now,
-                outcome.exit_code,
-                outcome.message,
-                dict(outputs) or None,
-            )
-            if not ended:
-                return None, False
-            if rest is not None:
-                tx.outputs.append(run.id, *rest)
-            if claimed.planned.touched:
-                tx.claims.untouch([run.id])
-            if retry:
-                return self._retry(tx, claimed, now), False
-            return None, tx.steps.count_down(run.deployment_id, run.step, 1, now)
+    def _left(self, deadline: float | None) -> timedelta | None:
+        return None if deadline is None else timedelta(seconds=deadline - self._clock.monotonic())
 
-    def _hand_on(self, claimed: Claimed, followed_by: RunRecord | None, *, last: bool) -> None:
-        entering = [for_run(claimed.deployment, claimed.plan, followed_by)] if followed_by else []
-        self._handoff.exchange(leaving=[run_id(claimed.run.id)], entering=entering)
-        if last:
-            self._handoff.resume(claimed.run.deployment_id)
+    def _check_let_go(self) -> None:
+        if self._letting_go:
+            raise _LetGo
 
-    def _may_retry(self, tx: Transaction, claimed: Claimed, outcome: Outcome) -> bool:
-        """Asked before the run's row is written: who cancels locks in this order, too."""
-        if outcome.state is not RunState.FAILED or claimed.run.attempt > claimed.step.retries:
-            return False
-        deployment = tx.deployments.locked(claimed.deployment.id)
-        return deployment is not None and deployment.cancel_requested_at is None
 
-    def _retry(self, tx: Transaction, claimed: Claimed, now: datetime) -> RunRecord:
-        again = tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
-        tx.claims.touch({again.id: claimed.planned.touched})
-        return again
+def _timed_out(claimed: Claimed, when: str = "") -> Outcome:
+    text = f"timed out after {claimed.step.timeout_seconds:g} s {when}".rstrip()
+    return Outcome(RunState.FAILED, None, text)
 
 
 def _given_up(ticket: Ticket, error: Exception) -> Outcome:
@@ -255,8 +349,10 @@ def _outcome(status: Status) -> Outcome:
         if status.exit_code == 0:
             return Outcome(RunState.SUCCEEDED, 0)
         return Outcome(RunState.FAILED, status.exit_code, f"exit code {status.exit_code}")
+    known = status.known or "its ticket is gone from the machine"
     return Outcome(
         RunState.UNKNOWN,
         None,
-        "the script began and is gone without an exit code; see what it did on the machine",
+        f"the script began and is gone without an exit code: {known}; "
+        "see what it did on the machine",
     )

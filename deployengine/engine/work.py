@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
+from deployengine.domain.admission import Mode
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.insertion import Plain, expand, insert_script, plain_values
-from deployengine.domain.plan import Unseal
+from deployengine.domain.plan import PlannedRun, Unseal
 from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import (
@@ -21,7 +22,7 @@ from deployengine.domain.variables import (
     system_variables,
 )
 from deployengine.persistence.records import DeploymentRecord, RunRecord
-from deployengine.steps.contract import Work
+from deployengine.steps.contract import Lock, OnStale, Work
 
 Seal = Callable[[str], dict[str, str]]
 
@@ -34,7 +35,7 @@ def work_of(
     deployment: DeploymentRecord,
     snapshot: Snapshot,
     step: Step,
-    machine: Machine,
+    planned: PlannedRun,
     earlier: Sequence[RunRecord],
     unseal: Unseal,
     grace: timedelta,
@@ -44,6 +45,7 @@ def work_of(
     ``earlier`` are the runs of steps before this one, for what they set as outputs. Raises what
     ``insert_script`` raises when a value is missing or cannot be put in its place.
     """
+    machine = planned.machine
     values = {
         **_values(deployment, snapshot, step, machine, unseal),
         **_outputs(earlier, snapshot, machine, unseal),
@@ -66,6 +68,8 @@ def work_of(
         },
         variables=variables,
         grace=grace,
+        locks=tuple(Lock(c.resource, c.mode is Mode.EXCLUSIVE) for c in planned.claims),
+        on_stale=OnStale(step.on_stale.value),
     )
     return work, inserted.secrets | secrets
 

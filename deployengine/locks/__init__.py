@@ -61,6 +61,7 @@ Lost answers
     A submit that comes after its own release counts as new; the claim in SQL refuses what it gets.
 """
 
+from deployengine.locks.beats import Beats
 from deployengine.locks.errors import (
     GenerationStale,
     LocksError,
@@ -72,6 +73,7 @@ from deployengine.locks.machine_locks import MachineLocks
 from deployengine.locks.scripts import Grant
 
 __all__ = [
+    "Beats",
     "Counts",
     "GenerationStale",
     "Grant",

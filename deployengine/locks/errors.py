@@ -1,4 +1,4 @@
-"""What can go wrong with the locks; a Redis that cannot be reached raises redis-py's own errors."""
+"""What can go wrong with the locks; a Redis that cannot be reached raises ``Unreachable``."""
 
 
 class LocksError(Exception):

@@ -12,6 +12,7 @@ from redis import Redis
 
 from deployengine import failpoints
 from deployengine.domain.admission import Request
+from deployengine.locks.beats import reachable
 from deployengine.locks.keys import Keys, Reply, moment, pack, text
 
 Operation = Literal["submit", "hold", "release", "advance"]
@@ -68,9 +69,9 @@ class Scripts:
     ) -> Step | Refused:
         """One atomic operation, while the key ``guard`` holds ``expected``."""
         failpoints.hit(f"lua.{operation}.before")
-        reply = self._admission(
-            keys=self._keys.for_admission(guard), args=[expected, operation, per_call, *operands]
-        )
+        arguments: list[str | int] = [expected, operation, per_call, *operands]
+        with reachable():
+            reply = self._admission(keys=self._keys.for_admission(guard), args=arguments)
         failpoints.hit(f"lua.{operation}.after")
         outcome, *rest = cast("list[Reply | int | list[Reply]]", reply)
         if text(cast(Reply, outcome)) != "ok":
@@ -89,7 +90,9 @@ class Scripts:
     ) -> tuple[str, str]:
         """The outcome, ``ok`` or what prevented it, and the figure that goes with it."""
         failpoints.hit(f"lua.rebuild-{operation}.before")
-        reply = self._rebuild(keys=self._keys.for_rebuild(), args=[operation, generation, token])
+        with reachable():
+            arguments = [operation, generation, token]
+            reply = self._rebuild(keys=self._keys.for_rebuild(), args=arguments)
         failpoints.hit(f"lua.rebuild-{operation}.after")
         outcome, *rest = cast("list[Reply | int]", reply)
         found = rest[0] if rest else ""

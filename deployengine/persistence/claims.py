@@ -10,6 +10,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     insert,
     literal,
     or_,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
 from deployengine.persistence.records import RunRecord, run_record
-from deployengine.persistence.schema import run_touch, step_run
+from deployengine.persistence.schema import RUNNING_RUN, run_touch, step_run, worker
 
 #: Another run on the same machine that stands in the way of this one.
 _OTHER = step_run.alias("other")
@@ -59,6 +60,15 @@ _CLAIM = (
         started_at=bindparam("started"),
     )
     .returning(*step_run.c)
+)
+
+
+_WORKER_AT_WORK = (
+    select(worker.c.name)
+    .where(
+        worker.c.name == step_run.c.worker, worker.c.left_at.is_(None), worker.c.lost_at.is_(None)
+    )
+    .correlate(step_run)
 )
 
 
@@ -128,3 +138,51 @@ class Claims:
             for row in self._connection.execute(query)
         }
         return sorted(found.values(), key=lambda each: each.ticket or 0)
+
+    def owned(self, run_id: int, fence: int) -> bool:
+        """Whether the run still runs under this fence; it then does to the transaction's end."""
+        query = select(step_run.c.id).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.RUNNING, step_run.c.fence == fence
+        )
+        return self._connection.execute(query.with_for_update(read=True)).first() is not None
+
+    def orphans(self) -> list[RunRecord]:
+        """The running ones whose worker has stopped, was lost, or is not known."""
+        query = select(step_run).where(RUNNING_RUN, ~_WORKER_AT_WORK.exists())
+        return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
+
+    def take_over(self, run: RunRecord, by: str, fence: int) -> RunRecord | None:
+        """Gives an orphan another worker and a new fence; ``None`` when somebody else has."""
+        statement = update(step_run).where(
+            step_run.c.id == run.id,
+            step_run.c.state == RunState.RUNNING,
+            step_run.c.fence == run.fence,
+            ~_WORKER_AT_WORK.exists(),
+        )
+        values = {"worker": by, "fence": fence}
+        found = self._connection.execute(
+            statement.values(**values).returning(*step_run.c)
+        ).one_or_none()
+        return run_record(found) if found else None
+
+    def oldest_fence(self, machine: str) -> int:
+        """The lowest fence under which something runs on the machine; 0 when nothing does."""
+        query = select(func.min(step_run.c.fence)).where(
+            step_run.c.machine == machine, text("step_run.state = 'running'")
+        )
+        return int(self._connection.execute(query).scalar_one() or 0)
+
+    def put_back(self, run_id: int, fence: int) -> bool:
+        """Running to waiting, for a run whose script has never begun; whether this call did it.
+
+        Not for one that is to be cancelled.
+        It keeps its ticket and its place: admission has granted it, and nobody took it back.
+        """
+        statement = update(step_run).where(
+            step_run.c.id == run_id,
+            step_run.c.state == RunState.RUNNING,
+            step_run.c.fence == fence,
+            step_run.c.cancel_requested_at.is_(None),
+        )
+        values = {"state": RunState.WAITING, "worker": None, "fence": None, "started_at": None}
+        return self._connection.execute(statement.values(**values)).rowcount == 1

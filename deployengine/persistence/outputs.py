@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.persistence.schema import run_output
@@ -32,6 +32,15 @@ class Outputs:
         """
         row = {"run_id": run_id, "start": start, "stop": stop, "text": text}
         self._connection.execute(_UPSERT[self._connection.dialect.name], row)
+
+    def end(self, run_id: int) -> tuple[int, int]:
+        """Where the stored output ends: in bytes of the ticket's, and in characters of its own."""
+        query = select(
+            func.coalesce(func.max(run_output.c.stop), 0),
+            func.coalesce(func.sum(func.length(run_output.c.text)), 0),
+        ).where(run_output.c.run_id == run_id)
+        stop, characters = self._connection.execute(query).one()
+        return int(stop), int(characters)
 
     def pieces(self, run_id: int, start: int = 0) -> list[tuple[int, str]]:
         """Where each piece ends, and its text, from byte ``start`` on and in order."""

@@ -30,7 +30,11 @@ from deployengine.persistence.schema import (
 
 _END = (
     update(step_run)
-    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.RUNNING)
+    .where(
+        step_run.c.id == bindparam("which"),
+        step_run.c.state == RunState.RUNNING,
+        step_run.c.fence == func.coalesce(bindparam("under"), step_run.c.fence),
+    )
     .values(
         state=bindparam("to"),
         finished_at=bindparam("at"),
@@ -113,13 +117,18 @@ class StepRuns:
         exit_code: int | None = None,
         message: str | None = None,
         outputs: Mapping[str, str | dict[str, str]] | None = None,
+        fence: int | None = None,
     ) -> bool:
-        """Running to a final state; whether this call did it."""
+        """Running to a final state; whether this call did it.
+
+        With a ``fence`` only a run that still runs under it.
+        """
         return (
             self._connection.execute(
                 _END,
                 {
                     "which": run_id,
+                    "under": fence,
                     "to": state,
                     "at": now,
                     "code": exit_code,
@@ -165,6 +174,18 @@ class StepRuns:
         )
         rows = self._connection.execute(query.order_by(step_run.c.attempt))
         return [RunState(state) for state in rows.scalars()]
+
+    def waiting_after(self, run: RunRecord) -> RunRecord | None:
+        """The attempt after this one, while it waits."""
+        query = select(step_run).where(
+            step_run.c.deployment_id == run.deployment_id,
+            step_run.c.step == run.step,
+            step_run.c.machine == run.machine,
+            step_run.c.attempt > run.attempt,
+            step_run.c.state == RunState.WAITING,
+        )
+        row = self._connection.execute(query).first()
+        return run_record(row) if row else None
 
     def cancel_parked(self, deployment_id: int, now: datetime) -> list[RunRecord]:
         """Pending and waiting to cancelled; those that were waiting (the others held no place)."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from deployengine.domain.deployment import StepState
 from deployengine.persistence.records import StepRecord
@@ -89,19 +89,18 @@ class Steps:
             deployment_id, position, StepState.OPEN, state=StepState.DONE, done_at=now
         )
 
-    def stalled(self, before: datetime) -> list[int]:
-        """Running deployments that have no open step since then: their next link got lost."""
-        busy = select(step.c.position).where(
-            step.c.deployment_id == deployment.c.id,
-            (step.c.state == StepState.OPEN) | (step.c.done_at >= before),
+    def stalled(self) -> list[tuple[int, int]]:
+        """Running deployments that have no open step, each with how many of its steps are done.
+
+        Between two links every deployment is so for a moment; one that stays so has lost its link.
+        """
+        of_it = step.c.deployment_id == deployment.c.id
+        is_open = select(step.c.position).where(of_it, step.c.state == StepState.OPEN)
+        done = select(func.count()).where(of_it, step.c.state == StepState.DONE)
+        query = select(deployment.c.id, done.scalar_subquery()).where(
+            OPEN_DEPLOYMENT, deployment.c.state == "running", ~is_open.exists()
         )
-        query = select(deployment.c.id).where(
-            OPEN_DEPLOYMENT,
-            deployment.c.state == "running",
-            deployment.c.started_at < before,
-            ~busy.exists(),
-        )
-        return list(self._connection.execute(query).scalars())
+        return [(number, count) for number, count in self._connection.execute(query)]
 
     def _move(self, deployment_id: int, position: int, from_state: StepState, **to: Any) -> bool:
         statement = update(step).where(

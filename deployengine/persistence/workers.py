@@ -16,15 +16,29 @@ class Workers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def beat(self, name: str, task_cap: int, now: datetime) -> None:
-        """Says that the worker is there, entering it if it is new."""
-        seen = update(worker).where(worker.c.name == name, worker.c.left_at.is_(None))
-        if self._connection.execute(seen.values(seen_at=now, task_cap=task_cap)).rowcount == 0:
-            # A process id may come again on a host: the newer worker takes the older one's place.
-            self._connection.execute(delete(worker).where(worker.c.name == name))
-            self._connection.execute(
-                insert(worker).values(name=name, task_cap=task_cap, started_at=now, seen_at=now)
-            )
+    def enter(self, name: str, task_cap: int, now: datetime) -> None:
+        """Enters a worker under a name that nobody has had before."""
+        self._connection.execute(
+            insert(worker).values(name=name, task_cap=task_cap, started_at=now, seen_at=now)
+        )
+
+    def beat(self, name: str, now: datetime) -> bool:
+        """Counts a sign of life; false for one that was declared lost, or has left."""
+        seen = update(worker).where(
+            worker.c.name == name, worker.c.left_at.is_(None), worker.c.lost_at.is_(None)
+        )
+        values = {"seen_at": now, "beat": worker.c.beat + 1}
+        return self._connection.execute(seen.values(**values)).rowcount == 1
+
+    def lose(self, name: str, beat: int, now: datetime) -> bool:
+        """Declares a worker lost whose count still stands there; whether this call did it."""
+        statement = update(worker).where(
+            worker.c.name == name,
+            worker.c.beat == beat,
+            worker.c.left_at.is_(None),
+            worker.c.lost_at.is_(None),
+        )
+        return self._connection.execute(statement.values(lost_at=now)).rowcount == 1
 
     def leave(self, name: str, now: datetime) -> None:
         """Says that the worker has stopped."""
@@ -35,9 +49,9 @@ class Workers:
         """Takes those off the roll that were last heard of before then."""
         self._connection.execute(delete(worker).where(worker.c.seen_at < before))
 
-    def present(self, since: datetime) -> list[WorkerRecord]:
-        """Those heard of since then that have not stopped."""
-        query = select(worker).where(worker.c.seen_at >= since, worker.c.left_at.is_(None))
+    def at_work(self) -> list[WorkerRecord]:
+        """Those that have neither stopped nor been declared lost."""
+        query = select(worker).where(worker.c.left_at.is_(None), worker.c.lost_at.is_(None))
         return [
             WorkerRecord(*row) for row in self._connection.execute(query.order_by(worker.c.name))
         ]

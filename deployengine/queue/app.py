@@ -36,6 +36,8 @@ KEY_PREFIX = "deployengine:queue:"
 
 #: The remote control command that makes a worker end runs.
 CANCEL_RUNS = "cancel_runs"
+#: The one that makes a worker look for runs to take over, as another has just left some.
+PICK_UP = "pick_up"
 
 #: The URL scheme of our transport.
 SCHEME = "hints"

@@ -27,9 +27,6 @@ from deployengine.persistence.records import DeploymentRecord
 from deployengine.services import Services
 from deployengine.settings import Settings
 
-WORKER = "worker-1@here"
-
-
 class FakeClock:
     """A clock that a test moves. It begins with the real time, since Redis has its own."""
 
@@ -187,7 +184,7 @@ class House(Services):
 
     def execute(self, run: GrantedRun) -> Outcome | None:
         """Carries a run out here and now."""
-        return self.step_runs.execute(run.run_id, run.granted_at, WORKER)
+        return self.step_runs.execute(run.run_id, run.granted_at)
 
     def deliver_runs(self) -> list[Outcome | None]:
         """Carries out the runs that are granted now, in order."""

@@ -1,0 +1,63 @@
+"""Tidiness: no ticket stays on a machine when its run has ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from deployengine import failpoints
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import DeployEngineError
+from deployengine.domain.identity import Kind, number_of
+from deployengine.engine.ports import Clock
+from deployengine.engine.sightings import Sightings
+from deployengine.persistence import Database
+from deployengine.steps.contract import Runner
+
+log = logging.getLogger("deployengine.tidiness")
+
+#: How long whoever recorded the end may take to remove the ticket himself: seconds.
+LEFT_AFTER = 3.0
+
+#: A machine's name and a ticket's.
+Left = tuple[str, str]
+
+
+class Tidiness:
+    """Removes what a worker that died between record and removal has left on its machine."""
+
+    def __init__(
+        self, database: Database, runner_of: Callable[[Machine], Runner], clock: Clock
+    ) -> None:
+        self._database = database
+        self._runner_of = runner_of
+        self._sightings: Sightings[Left] = Sightings(clock, LEFT_AFTER)
+
+    def look(self) -> None:
+        """One look at all machines; one that cannot be looked at is left for the next time."""
+        if failpoints.left_out("tidy"):
+            return
+        with self._database.read() as tx:
+            machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+        runners = {machine.name: self._runner_of(machine) for machine in machines}
+        found = [(name, each) for name, runner in runners.items() for each in _tickets(runner)]
+        for name, each in self._sightings.ripe(self._ended(found)):
+            try:
+                runners[name].attach(each).clean()
+            except DeployEngineError as error:
+                log.warning("a ticket is left on %s: %s", name, error)
+
+    def _ended(self, found: list[Left]) -> list[Left]:
+        """Those whose run is on record as ended."""
+        numbers = {each: number_of(each, Kind.RUN) for _, each in found}
+        with self._database.read() as tx:
+            ended = {run.id for run in tx.runs.some(list(numbers.values())) if run.state.final}
+        return [(name, each) for name, each in found if numbers[each] in ended]
+
+
+def _tickets(runner: Runner) -> list[str]:
+    try:
+        return [name for name in runner.tickets() if name.startswith("run-")]
+    except DeployEngineError as error:
+        log.warning("a machine cannot be looked at: %s", error)
+        return []
