@@ -9,12 +9,11 @@ import pytest
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import UnknownName
-from deployengine.domain.sequel import Sequel
 from deployengine.engine.answers import NothingAsked
 from deployengine.engine.batch_facts import batch_report
 from deployengine.engine.batches import Row
 from deployengine.engine.progress import ProgressView
-from deployengine.engine.questions import Answer, ask, what_follows
+from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from deployengine.engine.waits import Reason
 from deployengine.persistence.counters import FENCE
@@ -42,20 +41,26 @@ def begin(house: House, number: int) -> RunRecord:
     return run
 
 
-def lose(house: House, number: int) -> Sequel:
-    """The run has begun, its script is gone, and that is recorded, as ``StepRuns`` does it."""
+def end(house: House, number: int, ended: RunState) -> bool:
+    """The end of a run is recorded, and nobody hands on; whether it was the last of its step."""
+    with house.database.write() as tx:
+        now = house.clock.now()
+        assert tx.runs.end(number, ended, now, None, GONE)
+        run = tx.runs.get(number)
+        assert run is not None
+        return tx.steps.count_down(run.deployment_id, run.step, 1, now)
+
+
+def lose(house: House, number: int) -> None:
+    """The run has begun, its script is gone, and it asks how it ended."""
     run = begin(house, number)
     with house.database.write() as tx:
-        deployment = tx.deployments.get(run.deployment_id)
-        assert deployment is not None
-        frozen = house.archive.snapshot(tx, deployment.release_id).process[run.step]
-        follows = what_follows(tx, run, frozen, RunState.UNKNOWN)
-        tx.runs.end(number, RunState.UNKNOWN, house.clock.now(), None, GONE)
+        now = house.clock.now()
+        assert tx.runs.end(number, RunState.UNKNOWN, now, None, GONE)
         tx.claims.untouch([number])
-        if follows is Sequel.ASK:
-            ask(tx, run, house.clock.now())
+        assert tx.runs.ask(number, now)
+        tx.deployments.pause(run.deployment_id)
     house.handoff.exchange(leaving=[f"run-{number}"])
-    return follows
 
 
 def answer(house: House, number: int, how: Answer, note: str = "") -> RunRecord:
@@ -74,7 +79,7 @@ def paused(house: House) -> int:
     number = house.create("app").id
     house.deliver_chains()
     house.dispatcher.lose()
-    assert lose(house, 1) is Sequel.ASK
+    lose(house, 1)
     return number
 
 
@@ -227,20 +232,15 @@ def test_what_the_step_touches_is_held_by_the_further_attempt_as_well(house: Hou
     assert state(house, 1) == "succeeded"
 
 
-def test_an_attempt_after_an_answer_may_ask_again_and_may_use_all_retries(house: House) -> None:
-    house.apply(catalog(project("app", process=[asking("exit 3\n", retries=1)])))
-    house.create("app")
-    house.deliver_chains()
-    lose(house, 1)
+def test_an_attempt_after_an_answer_may_ask_again(house: House, paused: int) -> None:
     answer(house, 1, Answer.RERUN)
     house.dispatcher.lose()
-    assert lose(house, 2) is Sequel.ASK
-    assert state(house, 1) == "paused"
-    answer(house, 2, Answer.RERUN)
-    run = begin(house, 3)
-    with house.database.write() as tx:
-        frozen = house.archive.snapshot(tx, 1).process[0]
-        assert what_follows(tx, run, frozen, RunState.FAILED) is Sequel.AGAIN
+    lose(house, 3)
+    assert state(house, paused) == "paused"
+    answer(house, 3, Answer.RERUN)
+    house.deliver_all()
+    assert state(house, paused) == "succeeded"
+    assert house.states(paused) == ["unknown", "unknown", "succeeded", "succeeded"]
 
 
 def test_the_deployment_is_paused_until_the_last_question_is_answered(house: House) -> None:
@@ -312,9 +312,8 @@ def test_an_unknown_end_that_nobody_is_asked_about_fails_the_deployment(house: H
     house.apply(catalog(project("app", "true\n")))
     number = house.create("app").id
     house.deliver_chains()
-    assert lose(house, 1) is Sequel.NOTHING
-    with house.database.write() as tx:
-        tx.steps.count_down(number, 0, 1, house.clock.now())
+    begin(house, 1)
+    assert end(house, 1, RunState.UNKNOWN)
     house.carry_on(number)
     house.deliver_chains()
     message = house.detail(number).deployment.message
@@ -397,23 +396,9 @@ def test_a_cancelled_deployment_with_a_question_waits_for_the_scripts_that_still
     house.deliver_chains()
     assert state(house, number) == "running"
     assert house.states(number) == ["unknown", "running", "cancelled"]
-    with house.database.write() as tx:
-        now = house.clock.now()
-        tx.runs.end(2, RunState.CANCELLED, now)
-        assert tx.steps.count_down(number, 0, 1, now)
+    assert end(house, 2, RunState.CANCELLED)
     house.handoff.exchange(leaving=["run-2"])
     house.carry_on(number)
     house.deliver_all()
     assert state(house, number) == "cancelled"
     assert house.held() == {}
-
-
-def test_a_run_that_gets_lost_while_its_deployment_is_cancelled_asks_nobody(house: House) -> None:
-    house.apply(catalog(project("app", process=[asking()])))
-    number = house.create("app").id
-    house.deliver_chains()
-    run = begin(house, 1)
-    house.deployments.cancel(number)
-    with house.database.write() as tx:
-        frozen = house.archive.snapshot(tx, 1).process[0]
-        assert what_follows(tx, run, frozen, RunState.UNKNOWN) is Sequel.NOTHING
