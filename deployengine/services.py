@@ -88,7 +88,7 @@ class Services:
     @cached_property
     def database(self) -> Database:
         """SQLite in the home, or PostgreSQL."""
-        return Database(self.settings.database_url)
+        return Database(self.settings.database_url, self.settings.lease)
 
     @cached_property
     def embedded_redis(self) -> EmbeddedRedis:
@@ -216,7 +216,7 @@ class Services:
     def pick_up(self) -> PickUp:
         """Go on with what lost workers were running."""
         watch = Watch(self.database, self.beats, self.clock, self.settings.lease)
-        return PickUp(watch, self.lease, self.step_runs)
+        return PickUp(watch, self.lease, self.step_runs, self.clock)
 
     @cached_property
     def tidiness(self) -> Tidiness:

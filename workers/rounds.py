@@ -13,6 +13,9 @@ from deployengine.domain.errors import DeployEngineError
 
 log = logging.getLogger("deployengine.rounds")
 
+#: Seconds until a round that failed is tried again, unless it would come sooner.
+AFTER_TROUBLE = 1.0
+
 
 class Rounds(threading.Thread):
     """Does it at once and then at intervals, until stopped.
@@ -41,9 +44,10 @@ class Rounds(threading.Thread):
     def run(self) -> None:
         """Goes round."""
         while not self._stopped:
-            self._go()
+            well = self._go()
             spread = random.uniform(1 - self._spread, 1 + self._spread)  # noqa: S311
-            self._bell.wait(self._interval * spread)
+            pause = self._interval if well else min(self._interval, AFTER_TROUBLE)
+            self._bell.wait(pause * spread)
             self._bell.clear()
 
     def at_once(self) -> None:
@@ -57,14 +61,16 @@ class Rounds(threading.Thread):
         if self.is_alive():
             self.join()
 
-    def _go(self) -> None:
+    def _go(self) -> bool:
         try:
             self._act()
+            return True
         except (DeployEngineError, RedisError) as error:
             log.warning("%s will try again: %s", self.name, error)
             self._try_to_mend()
         except Exception:
             log.exception("%s failed and will try again", self.name)
+        return False
 
     def _try_to_mend(self) -> None:
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from types import FrameType
 from deployengine.domain.errors import DeployEngineError
 from deployengine.settings import Settings
 
-#: A process that lived shorter than this is not started again: it would only die again.
+#: A process that ended by itself so soon is not started again: it would only end again. Seconds.
 TOO_SHORT = 5.0
+#: Seconds between two looks at the processes.
+PAUSE = 0.1
 
 
 class ProcessEnded(DeployEngineError):
@@ -27,13 +30,15 @@ class Supervisor:
     """Runs housekeeping and workers as children; one that dies is started again.
 
     Their output goes to files in the home's ``logs``. A first SIGINT or SIGTERM lets running
-    scripts end; a second one leaves them to whoever starts next.
+    scripts end; a second one leaves them to whoever starts next; a third one waits for nothing.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._say = say
         self._children: dict[str, tuple[subprocess.Popen[bytes], list[str], float]] = {}
+        self._ending = threading.Event()
+        self._given_up = False
         self._stops = 0
 
     def run(self, task_cap: int, workers: int) -> int:
@@ -42,7 +47,7 @@ class Supervisor:
             self._say(f"up: {workers} worker(s), {task_cap} slots each; Ctrl-C ends it clean")
             self._say(f"logs are in {self._settings.logs}")
             while not self._stops:
-                if not self._revive():
+                if self._given_up:
                     return 1
                 self._pause()
             self._say("stopping: running scripts may end (Ctrl-C again not to wait for them)")
@@ -55,14 +60,18 @@ class Supervisor:
         for number in range(1, workers + 1):
             slots = ["slots", "--no-control", "--task-cap", str(task_cap)]
             self._start(f"worker-{number}", slots)
+        keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        keeper.start()
         try:
             yield
         finally:
+            self._ending.set()
+            keeper.join()
             self._end()
 
     def check(self) -> None:
-        """Raises :class:`ProcessEnded` when one of the processes is gone, with its last words."""
-        for name, (child, _, _) in self._children.items():
+        """Raises :class:`ProcessEnded` when one ended and will not come back; its last words."""
+        for name, (child, _, _) in list(self._children.items()) if self._given_up else ():
             if child.poll() is not None:
                 log = self._settings.logs / f"{name}.log"
                 words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -90,17 +99,23 @@ class Supervisor:
             "DEPLOYENGINE_REDIS_URL": self._settings.redis_url or "",
         }
 
-    def _revive(self) -> bool:
-        for name, (child, arguments, begun) in list(self._children.items()):
-            if child.poll() is None:
-                continue
-            log = self._settings.logs / f"{name}.log"
-            if time.monotonic() - begun < TOO_SHORT:
-                self._say(f"{name} ended with {child.returncode} at once; see {log}")
-                return False
-            self._say(f"{name} ended with {child.returncode}; starting it again; see {log}")
-            self._start(name, arguments)
-        return True
+    def _keep(self) -> None:
+        """Starts again what has ended, until all is to end or something ends at once."""
+        while not self._ending.wait(PAUSE) and not self._given_up:
+            for name, (child, arguments, begun) in list(self._children.items()):
+                if child.poll() is not None:
+                    self._revive(name, child.returncode, arguments, begun)
+
+    def _revive(self, name: str, code: int, arguments: list[str], begun: float) -> None:
+        log = self._settings.logs / f"{name}.log"
+        killed = code < 0
+        if not killed and time.monotonic() - begun < TOO_SHORT:
+            self._say(f"{name} ended with {code} at once; see {log}")
+            self._given_up = True
+            return
+        how = f"was killed by signal {-code}" if killed else f"ended with {code}"
+        self._say(f"{name} {how}; starting it again; see {log}")
+        self._start(name, arguments)
 
     def _end(self) -> None:
         """Workers first: what their last scripts bring about needs housekeeping to go on."""
@@ -113,13 +128,18 @@ class Supervisor:
                 self._await(child)
 
     def _await(self, child: subprocess.Popen[bytes]) -> None:
+        """Waits for its end; told twice, it shall leave its scripts to others, and then be gone."""
+        asked = False
         while child.poll() is None:
-            if self._stops > 1:
+            if self._stops > 2:
                 child.kill()
+            elif self._stops == 2 and not asked:
+                child.send_signal(signal.SIGQUIT)
+                asked = True
             self._pause()
 
     def _pause(self) -> None:
-        time.sleep(0.1)
+        time.sleep(PAUSE)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

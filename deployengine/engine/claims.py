@@ -123,10 +123,10 @@ class Claims:
         with self._database.read() as tx:
             return tx.claims.owned(claimed.run.id, claimed.fence)
 
-    def orphans(self) -> list[RunRecord]:
-        """Running scripts whose worker has stopped or was lost."""
+    def orphans(self, of: str) -> list[RunRecord]:
+        """Runs whose worker has stopped or was lost, and all that are on record as of this one."""
         with self._database.read() as tx:
-            return tx.claims.orphans()
+            return tx.claims.orphans(of)
 
     def take_over(self, orphan: RunRecord, worker: str) -> Inherited | None:
         """The run under this worker and a new fence; ``None`` when somebody was faster."""

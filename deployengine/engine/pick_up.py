@@ -1,14 +1,21 @@
-"""Picking up: what a lost worker was running goes on with another one, and nothing starts again."""
+"""Picking up: what a lost worker was running goes on with another one, and nothing starts again.
+
+A process looks after its own runs in the same way: one that is on record as its own, and that none
+of its threads is at work on, has come out of an accident here, and is picked up as any other.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 
+from deployengine import failpoints
 from deployengine.domain.errors import DeployEngineError
 from deployengine.domain.identity import run_id
 from deployengine.engine.claims import Inherited
 from deployengine.engine.lease import Lease
+from deployengine.engine.ports import Clock
+from deployengine.engine.sightings import Sightings
 from deployengine.engine.step_runs import StepRuns
 from deployengine.engine.watch import Watch
 from deployengine.persistence.records import RunRecord
@@ -17,24 +24,36 @@ log = logging.getLogger("deployengine.runs")
 
 #: How many scripts of others one process follows at once; the rest is for the next look.
 MOST = 200
+#: Seconds that a run of one's own may be on record and in no thread: its claim or its end is not
+#: answered yet.
+ACCIDENT_AFTER = 3.0
 
 
 class PickUp:
     """Looks for runs whose worker has stopped or was lost, and follows each in a thread."""
 
-    def __init__(self, watch: Watch, lease: Lease, step_runs: StepRuns) -> None:
+    def __init__(self, watch: Watch, lease: Lease, step_runs: StepRuns, clock: Clock) -> None:
         self._watch = watch
         self._lease = lease
         self._step_runs = step_runs
         self._followers: list[threading.Thread] = []
+        self._own: Sightings[RunRecord] = Sightings(clock, ACCIDENT_AFTER)
 
     def look(self) -> None:
         """One look around; raises ``Unreachable`` when the database cannot be asked."""
         self._watch.look()
         self._followers = [thread for thread in self._followers if thread.is_alive()]
-        orphans = self._step_runs.claims.orphans() if self._lease.good() else []
-        for orphan in orphans[: max(MOST - len(self._followers), 0)]:
+        for orphan in self._orphans()[: max(MOST - len(self._followers), 0)]:
             self._take(orphan)
+
+    def _orphans(self) -> list[RunRecord]:
+        if not self._lease.good() or failpoints.left_out("pick-up"):
+            return []
+        name = self._lease.name
+        found = self._step_runs.claims.orphans(name)
+        idle = [run for run in found if not self._step_runs.carries_out(run.id)]
+        mine = self._own.ripe(run for run in idle if run.worker == name)
+        return mine + [run for run in idle if run.worker != name]
 
     def join(self) -> None:
         """Waits until what is followed has ended, or was let go of."""

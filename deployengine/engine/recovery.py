@@ -48,20 +48,22 @@ class Recovery:
 
     def sweep(self) -> None:
         """One round of housekeeping."""
+        # Before the database is asked: what has stood still while it was away is sent at once.
+        old = self._grants.ripe(self._locks.grants())
         self._handoff.advance()
         self._compare_locks(thorough=self._sweeps % THOROUGH_EVERY == 0)
         self._sweeps += 1
+        self._send_again(old)
         self._resume_stalled()
         self._repeat_cancels()
 
     def _compare_locks(self, *, thorough: bool) -> None:
-        """Enters who is missing, frees who has ended, sends again what nobody took."""
+        """Enters who is missing and frees who has ended."""
         with self._database.read() as tx:
             expected = tx.runs.count_open() + tx.deployments.count_open()
         present = self._locks.counts().requests
         if expected != present or thorough:
             self._repair_locks()
-        self._send_again()
 
     def _repair_locks(self) -> None:
         # Redis is read first: what it holds and the database has ended since may be freed, and
@@ -92,9 +94,8 @@ class Recovery:
         found = (tx.deployments.get(number) for number in numbers[Kind.DEPLOYMENT])
         return requests + [for_deployment(deployment) for deployment in found if deployment]
 
-    def _send_again(self) -> None:
+    def _send_again(self, old: Sequence[Grant]) -> None:
         """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""
-        old = self._grants.ripe(self._locks.grants())
         lost = self._untaken(old) if old and not failpoints.left_out("grants-sent-again") else []
         backlog = self._dispatcher.backlog() if lost else None
         if backlog is None:

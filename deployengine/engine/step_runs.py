@@ -143,6 +143,11 @@ class StepRuns:
                 if number in self._wakes:
                     self._wakes[number].set()  # under the lock: it is closed once unregistered
 
+    def carries_out(self, number: int) -> bool:
+        """Whether this process is at work on the run."""
+        with self._wakes_lock:
+            return number in self._wakes
+
     def let_go(self) -> None:
         """Follows no script any more, and begins none; those that run go on by themselves."""
         self._letting_go = True

@@ -146,18 +146,20 @@ class Claims:
         )
         return self._connection.execute(query.with_for_update(read=True)).first() is not None
 
-    def orphans(self) -> list[RunRecord]:
-        """The running ones whose worker has stopped, was lost, or is not known."""
-        query = select(step_run).where(RUNNING_RUN, ~_WORKER_AT_WORK.exists())
+    def orphans(self, of: str) -> list[RunRecord]:
+        """The running ones whose worker has stopped, was lost, is not known, or is this one."""
+        query = select(step_run).where(
+            RUNNING_RUN, ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of)
+        )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 
     def take_over(self, run: RunRecord, by: str, fence: int) -> RunRecord | None:
-        """Gives an orphan another worker and a new fence; ``None`` when somebody else has."""
+        """Gives an orphan to a worker, under a new fence; ``None`` when somebody else has it."""
         statement = update(step_run).where(
             step_run.c.id == run.id,
             step_run.c.state == RunState.RUNNING,
             step_run.c.fence == run.fence,
-            ~_WORKER_AT_WORK.exists(),
+            ~_WORKER_AT_WORK.exists() | (step_run.c.worker == by),
         )
         values = {"worker": by, "fence": fence}
         found = self._connection.execute(

@@ -38,9 +38,12 @@ class Database:
     and the threads of a process queue for it here instead of in SQLite's sleeping retries.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 10.0) -> None:
+        """``patience``: seconds that PostgreSQL bears an open transaction of a process that does
+        nothing in it, as it was stopped or cut off; then the others may go on.
+        """
         self.url = url
-        self._engine = _engine(url)
+        self._engine = _engine(url, patience)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
         self._writer = threading.Lock()
 
@@ -120,7 +123,7 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, patience: float) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -129,7 +132,9 @@ def _engine(url: str) -> Engine:
             engine = create_engine(parsed, pool_size=8, max_overflow=-1)
             _configure_sqlite(engine)
             return engine
-        return create_engine(parsed, pool_size=8, max_overflow=32, pool_pre_ping=True)
+        engine = create_engine(parsed, pool_size=8, max_overflow=32, pool_pre_ping=True)
+        _configure_postgres(engine, patience)
+        return engine
     except OSError as error:
         place = f"{error.filename}: {error.strerror}"
         raise RequestError(
@@ -158,3 +163,13 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.info.get("begin", "BEGIN"))
+
+
+def _configure_postgres(engine: Engine, patience: float) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # Rows that a stopped process has locked would stop every other one as well.
+        limit = f"SET idle_in_transaction_session_timeout = {int(patience * 1000)}"
+        with connection.cursor() as cursor:
+            cursor.execute(limit)
+        connection.commit()
