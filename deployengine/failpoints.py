@@ -44,8 +44,12 @@ DOORS = (
     *("lua.rebuild-begin", "lua.rebuild-finish"),
     *("publish.cancel", "publish.chain", "publish.parked", "publish.runs"),
     *("ticket.start", "ticket.output", "ticket.revoke", "ticket.clean"),
+    *("ticket.state", "ticket.exit"),
 )
+#: Those of them that a ticket's wrapper passes, a process of its own: it is what is killed there.
+WRAPPER_DOORS = ("ticket.state", "ticket.exit")
 POINTS = tuple(f"{door}.{side}" for door in DOORS for side in ("before", "after"))
+_WRAPPER_POINTS = tuple(f"{door}.{side}" for door in WRAPPER_DOORS for side in ("before", "after"))
 
 #: Every branch that a battery must have seen taken.
 BRANCHES: Mapping[str, str] = {
@@ -65,7 +69,12 @@ BRANCHES: Mapping[str, str] = {
 }
 
 #: Every protection that can be left out, and what it protects from.
-MUTATIONS: Mapping[str, str] = {}
+MUTATIONS: Mapping[str, str] = {
+    "machine-lock": "two clashing scripts meet on a machine when the engine lets both start",
+    "revoked": "a start that comes late begins a run that another worker has carried out",
+    "stale-fence": "a start that comes late runs after the script that was granted after it",
+    "start-once": "a script that began is begun again by whoever starts its ticket again",
+}
 
 
 class _Off(Exception):
@@ -101,6 +110,18 @@ class _Armed:
         for trap in sprung:
             _spring(trap.action, name)
 
+    def hand_on(self) -> str:
+        """What a wrapper gets. Each passing is counted here, since a wrapper lives for one only."""
+        with self._lock:
+            self._passed.update(_WRAPPER_POINTS)
+            words = [
+                # There is nobody whom a wrapper could tell that it failed: it is killed for it.
+                f"{'stop' if trap.action == 'stop' else 'kill'}:{name}"
+                for name in _WRAPPER_POINTS
+                if (trap := self._traps.get(name)) and trap.passing == self._passed[name]
+            ]
+        return " ".join([*words, f"trace:{os.path.abspath(self._trace or os.devnull)}"])  # noqa: PTH100
+
     def _write(self, *lines: str) -> None:
         if self._trace is None:
             return
@@ -133,9 +154,9 @@ def _nothing(_name: str) -> None:
     """What every point does when none was asked for."""
 
 
-def _hit(environ: Mapping[str, str]) -> Callable[[str], None]:
+def _arm(environ: Mapping[str, str]) -> _Armed | None:
     traps, trace = _traps(environ.get(VARIABLE, "")), environ.get(TRACE_VARIABLE)
-    return _Armed(traps, trace).pass_by if traps or trace else _nothing
+    return _Armed(traps, trace) if traps or trace else None
 
 
 def _removed(environ: Mapping[str, str]) -> frozenset[str]:
@@ -146,10 +167,18 @@ def _removed(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 #: Passes a point or branch by its name.
-hit = _hit(os.environ)
+hit: Callable[[str], None] = _armed.pass_by if (_armed := _arm(os.environ)) else _nothing
 _left_out = _removed(os.environ)
 
 
 def left_out(protection: str) -> bool:
     """Whether the battery wants this process to do without a protection."""
     return protection in _left_out
+
+
+def handed_on() -> str:
+    """What a wrapper needs to pass its own doors, see ``steps/wrapper.sh``; empty when off.
+
+    ``any`` does not count them: a wrapper passes them when it likes.
+    """
+    return _armed.hand_on() if _armed else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 _CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
@@ -17,10 +17,17 @@ _CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 _unburied: set[int] = set()
 
 
-def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
+#: The first descriptor that is handed to a child: the shells use those up to 3.
+FIRST_HANDED = 4
+
+
+def spawn(
+    command: tuple[str, ...], environment: Mapping[str, str], hand_over: Sequence[int] = ()
+) -> bytes:
     """Runs a command as the leader of its own session, and returns what it says to begin with.
 
-    It comes back when the child has closed its stdout. Raises ``OSError`` if it can't be run.
+    The child has the descriptors to ``hand_over`` as 4, 5, ...; they must be above those. It comes
+    back when the child has closed its stdout. Raises ``OSError`` if it can't be run.
     """
     bury()
     ear, mouth = os.pipe2(os.O_CLOEXEC)
@@ -34,6 +41,10 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> bytes:
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, mouth, 1),
                     (os.POSIX_SPAWN_DUP2, mouth, 2),
+                    *(
+                        (os.POSIX_SPAWN_DUP2, each, n)
+                        for n, each in enumerate(hand_over, FIRST_HANDED)
+                    ),
                 ),
                 setsid=True,
                 setsigdef=_CATCHABLE,

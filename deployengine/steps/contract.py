@@ -48,14 +48,40 @@ class Started(Enum):
     FIRST = "first"
     #: Somebody began it (or cancelled it) before; nothing was started.
     ATTACHED = "attached"
+    #: The bell rang or the time was up while it waited for the machine; nothing was started.
+    CALLED_OFF = "called off"
+
+
+class OnStale(Enum):
+    """What a start does about an older script that still holds what it needs."""
+
+    #: It waits for the older one's end.
+    WAIT = "wait"
+    #: It ends those with a lower fence, as by ``cancel``; it waits for any other.
+    TERMINATE = "terminate"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a ticket holds on its machine for as long as its script lives."""
+
+    resource: str
+    exclusive: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a run; when EXITED its exit code: 0 to 255, 128+n for death by signal n."""
+    """The state of a run; when EXITED its exit code: 0 to 255, 128+n for death by signal n.
+
+    Two are equal when state and exit code are; the rest is told for people and deadlines.
+    """
 
     state: State
     exit_code: int | None = None
+    #: When RUNNING: for how long, by the machine's own clock.
+    seconds: float | None = field(default=None, compare=False)
+    #: When UNKNOWN: one sentence of what is known.
+    known: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +100,11 @@ class Work:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: What the script gets between TERM and KILL when it is cancelled.
     grace: timedelta = GRACE
+    #: What it holds on its machine. The first names the machine as a whole: whatever runs there
+    #: has it, shared or exclusive.
+    locks: tuple[Lock, ...] = ()
+    #: What its start does about an older script that still holds one of them.
+    on_stale: OnStale = OnStale.WAIT
 
     def __post_init__(self) -> None:
         check_ticket_name(self.ticket)
@@ -93,9 +124,14 @@ class Work:
                 )
 
 
+def is_ticket_name(name: str) -> bool:
+    """Whether the name is safe as a folder name on every machine."""
+    return _TICKET_NAME.fullmatch(name) is not None
+
+
 def check_ticket_name(name: str) -> None:
-    """Raises :class:`WorkRefused` unless the name is safe as a folder name on every machine."""
-    if not _TICKET_NAME.fullmatch(name):
+    """Raises :class:`WorkRefused` unless it is the name of a ticket."""
+    if not is_ticket_name(name):
         raise WorkRefused(
             f"ticket name {name!r} is not usable as a folder name; use at most 127 letters, "
             "digits, dots, underscores and dashes, a letter or digit first"
@@ -132,10 +168,12 @@ class Ticket(Protocol):
 class WorkTicket(Ticket, Protocol):
     """A ticket together with its work, so that it can be started."""
 
-    def start(self) -> Started:
+    def start(self, wake: Wake | None = None, patience: timedelta | None = None) -> Started:
         """Begins the script unless it ever began before; when it returns, the run is on record.
 
-        A starter that died half-way is no obstacle: the next start begins the script, once.
+        A starter that died half-way is no obstacle: the next start begins the script, once. While
+        an older script holds the machine it waits, without limit when ``patience`` is ``None``.
+        Raises :class:`StaleFence` where a newer fence was seen, or this one was revoked.
         """
 
 
@@ -147,3 +185,15 @@ class Runner(Protocol):
 
     def attach(self, ticket: str, grace: timedelta = GRACE) -> Ticket:
         """The run of this name, begun by whomever."""
+
+    def revoke(self, fence: int, floor: int) -> None:
+        """When it returns, no start with this fence begins a script any more.
+
+        Whoever made that start, and however late it comes. Look at the ticket afterwards: what is
+        ABSENT then stays so until a start with another fence; what is RUNNING may yet turn out
+        ABSENT, if it was just about to begin. Repeating it changes nothing. Fences below ``floor``
+        are forgotten: nobody holds one of them any more.
+        """
+
+    def tickets(self) -> list[str]:
+        """The names of all tickets on the machine, those too that were cleaned half-way."""

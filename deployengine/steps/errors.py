@@ -29,5 +29,9 @@ class CannotStart(StepError):
     """The machine refused to start the process; the script has not begun."""
 
 
+class StaleFence(StepError):
+    """The machine has seen a newer fence, or this one was revoked; nothing was started."""
+
+
 class StillRunning(StepError):
     """Processes of the ticket are alive where none may be."""

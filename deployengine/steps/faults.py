@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from deployengine.steps.contract import Work
 from deployengine.steps.errors import DiskFull, MachineUnfit, WorkdirUnusable
-from deployengine.steps.folder import TicketFolder
 
 _FOLDER_FAULTS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR),
@@ -25,18 +25,19 @@ def refusal(error: OSError, work: Work, shell: str) -> str:
 
 
 @contextmanager
-def faults(folder: TicketFolder) -> Iterator[None]:
-    """Turns what the file system says into errors that say what to do."""
+def faults(what: str, workdir: Path, tickets: Path) -> Iterator[None]:
+    """Turns what the file system says into errors that say what to do; ``what`` was being done."""
     try:
         yield
     except OSError as error:
-        where = f"{error.filename or folder.path}: {error.strerror}"
-        ticket = f"ticket {folder.name}"
+        where = f"{error.filename or tickets}: {error.strerror}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"{ticket}: {where}; make room on that disk") from error
+            raise DiskFull(f"{what}: {where}; make room on that disk") from error
         if error.errno in _FOLDER_FAULTS:
+            ours = Path(str(error.filename or tickets)).is_relative_to(tickets)
             raise WorkdirUnusable(
-                f"{ticket}: work folder {folder.workdir} can't be used ({where}); "
-                "make it a folder that the engine's user may write, or name another in the catalog"
+                f"{what}: {f'folder of tickets {tickets}' if ours else f'work folder {workdir}'} "
+                f"can't be used ({where}); make it a folder that the engine's user may write, "
+                "or name another in the catalog"
             ) from error
-        raise MachineUnfit(f"{ticket}: {where}; see to the machine, then try again") from error
+        raise MachineUnfit(f"{what}: {where}; see to the machine, then try again") from error

@@ -63,6 +63,12 @@ def leads(leader: Leader) -> bool:
     return process is not None and process.started == leader.started and process.alive
 
 
+def seconds_since(leader: Leader) -> float:
+    """How long ago the leader began, by the clock of this machine; it is of this boot."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - leader.started / ticks)
+
+
 def group(leader: Leader) -> tuple[int, ...]:
     """The living processes of the leader's group, whether it is alive itself or not.
 

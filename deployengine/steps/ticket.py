@@ -1,7 +1,8 @@
 """What stands in a ticket's folder: the same on every machine, however it is reached.
 
 script, variables   written by the starter before the wrapper starts
-state               made exclusively by the wrapper that runs the script (or by who cancels first)
+state               made exclusively by the wrapper that runs the script (or by who cancels first):
+                    the ticket's name, its fence, its grace and what it holds, its process
 output, exit        the wrapper's; exit is whole or absent
 outputs             what ``set_output`` appended: name NUL value NUL
 cancelled           there, when somebody is ending or ended the process group
@@ -10,17 +11,21 @@ cancelled           there, when somebody is ending or ended the process group
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote, unquote
+
+from deployengine.steps.contract import GRACE, Lock
 
 #: Recorded for a run that was cancelled before its script began: 128 + TERM.
 CANCELLED_BEFORE_START = 143
 #: For a run whose wrapper had to be killed, too: 128 + KILL.
 KILLED = 137
 
-_CANCELLED = b"cancelled\nend\n"
 _EXIT = re.compile(rb" *(\d{1,3})\n")
 _ENCODING = ("utf-8", "surrogateescape")
+_MODES = {"exclusive": True, "shared": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,16 @@ class Leader:
 class Begun:
     """The record that a run began. Without a leader it never did, or the record is damaged."""
 
+    ticket: str
     fence: int
     leader: Leader | None
+    #: What it holds on its machine, and gets between TERM and KILL.
+    holds: tuple[Lock, ...] = ()
+    grace: timedelta = GRACE
     #: Cancelled before its script could begin: it never will.
     cancelled: bool = False
+    #: What is wrong with the record; nothing else in it counts then.
+    damage: str = ""
 
 
 def encode(text: str) -> bytes:
@@ -78,25 +89,60 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def cancelled_before_start() -> bytes:
+def quoted(resource: str) -> str:
+    """A resource's name as one word that is safe in a file's name and on a command line."""
+    return quote(resource, safe="", errors="surrogateescape")
+
+
+def render_holds(grace: timedelta, locks: Iterable[Lock]) -> str:
+    """What a ticket holds, in the one line of its record."""
+    words = (f"{_mode(lock)}:{quoted(lock.resource)}" for lock in locks)
+    return " ".join((f"{grace.total_seconds():g}", *words))
+
+
+def _mode(lock: Lock) -> str:
+    return "exclusive" if lock.exclusive else "shared"
+
+
+def _lock(word: str) -> Lock:
+    mode, _, resource = word.partition(":")
+    return Lock(unquote(resource, errors="surrogateescape"), _MODES[mode])
+
+
+def cancelled_before_start(name: str) -> bytes:
     """The state file of a run that must never begin."""
-    return _CANCELLED
+    return f"ticket {name}\ncancelled\nend\n".encode()
 
 
 def parse_state(content: bytes) -> Begun | None:
     """The record, or ``None`` as long as it is not whole."""
-    if content == _CANCELLED:
-        return Begun(fence=0, leader=None, cancelled=True)
     try:
-        fence, boot, stat, end, rest = content.decode().split("\n")
+        name, *lines, end, rest = content.decode().split("\n")
         if (end, rest) != ("end", ""):
             return None
+        (name,) = _after("ticket", name)
+        if lines == ["cancelled"]:
+            return Begun(name, 0, None, cancelled=True)
+        fence, holds, boot, stat = lines
         # The process name stands in brackets and may hold anything; the start time is field 22.
         pid, fields = stat.split()[1], stat.rpartition(")")[2].split()
-        leader = Leader(int(pid), int(fields[19]), boot.split()[1])
-        return Begun(int(fence.split()[1]), leader)
-    except (ValueError, IndexError):
+        grace, *locks = _after("holds", holds)
+        return Begun(
+            name,
+            int(_after("fence", fence)[0]),
+            Leader(int(pid), int(fields[19]), _after("boot", boot)[0]),
+            tuple(map(_lock, locks)),
+            timedelta(seconds=float(grace)),
+        )
+    except (ValueError, LookupError, OverflowError):
         return None
+
+
+def _after(label: str, line: str) -> list[str]:
+    first, *words = line.split()
+    if first != label:
+        raise ValueError(f"{line!r} does not begin with {label}")
+    return words
 
 
 def parse_exit(content: bytes) -> int | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from deployengine.steps.contract import Lock
 from deployengine.steps.ticket import Begun, Leader, interpreter, parse_outputs, parse_state
 
-STATE = (
-    b"fence 7\nboot b-1\nstat 12 (a ) b (sh) R 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 345 6\nend\n"
-)
+STATE = b"ticket t\nfence 7\nholds 2.5 exclusive:a%2Fb shared:\nboot b-1\nstat 12 (a ) b (sh) R 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 345 6\nend\n"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,13 @@ def test_a_hash_bang_line_is_cut_as_the_kernel_cuts_it(script: str, words: tuple
 
 
 def test_a_record_tells_the_leader_even_of_a_program_with_an_odd_name() -> None:
-    assert parse_state(STATE) == Begun(7, Leader(12, 345, "b-1"))
+    assert parse_state(STATE) == Begun(
+        "t",
+        7,
+        Leader(12, 345, "b-1"),
+        (Lock("a/b", exclusive=True), Lock("", exclusive=False)),
+        timedelta(seconds=2.5),
+    )
 
 
 @pytest.mark.parametrize("length", range(len(STATE)))
