@@ -42,7 +42,8 @@ def test_each_command_has_help_with_an_example_and_takes_json(name: str) -> None
 def test_the_commands_of_the_interface_are_there() -> None:
     promised = """demo; init; apply; up; worker; housekeeping; flower; down; doctor; why; locks;
         release create; release deploy; release show; batch run; batch show; batch cancel;
-        deployment list; deployment show; deployment log; deployment cancel; variable resolve"""
+        deployment list; deployment show; deployment log; deployment cancel; deployment answer;
+        variable resolve"""
     assert {" ".join(each.split()) for each in promised.split(";")} <= COMMANDS.keys()
 
 

@@ -90,7 +90,7 @@ def test_the_commands_of_the_interface_are_there() -> None:
         *("release create", "release deploy", "release show"),
         *("batch run", "batch show", "batch cancel"),
         *("deployment list", "deployment show", "deployment log", "deployment cancel"),
-        *("why", "locks", "variable resolve", "doctor", "database upgrade"),
+        *("deployment answer", "why", "locks", "variable resolve", "doctor", "database upgrade"),
     }
 
 

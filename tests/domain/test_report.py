@@ -327,6 +327,21 @@ def test_the_ten_slowest_runs_are_named_the_slowest_first() -> None:
     assert [run.running_seconds for run in found.slowest] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
 
 
+def test_a_run_that_asks_how_it_ended_is_no_failure_until_nobody_is_asked_any_more() -> None:
+    only = deployed(1, "a", "QA", 0, 0, None, state=DeploymentState.PAUSED)
+    run = ran(1, only, "qa-1", 0, 0, 0, 2, state=RunState.UNKNOWN, asks=True)
+
+    asking = report("paused", [run], [only], 1)
+    closed = report("closed", [replace(run, asks=False)], [only], 1)
+
+    assert (asking.failures, asking.environments[0].failed) == ((), 0)
+    assert asking.counts.releases == {ReleaseState.RUNNING: 1}
+    assert ([f.run for f in closed.failures], closed.environments[0].failed) == (
+        [replace(run, asks=False)],
+        1,
+    )
+
+
 def test_failures_tell_their_last_lines_and_whether_a_later_attempt_succeeded() -> None:
     fixed, lost = deployed(1, "a", "QA", 0, 0, 2), deployed(2, "b", "QA", 0, 0, 2)
     lost = replace(lost, state=DeploymentState.FAILED)
