@@ -1,0 +1,94 @@
+"""Faults of messages: the battery stands in the queue as one more consumer and misbehaves."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import redis
+
+from battery.faults.fault import Stage
+from deployengine.queue.app import CONTROL_QUEUE, KEY_PREFIX, RUNS_QUEUE
+
+QUEUES = (f"{KEY_PREFIX}{RUNS_QUEUE}", f"{KEY_PREFIX}{CONTROL_QUEUE}")
+
+
+@dataclass
+class BrokerFault:
+    """Takes messages for ``seconds``, at most ``count``, and gives them back ill, or not at all."""
+
+    kind: ClassVar[str] = "messages"
+    queue: str
+    count: int
+    seconds: float
+    touches: ClassVar[frozenset[str]] = frozenset({"redis"})
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(dice.choice(QUEUES), dice.randint(1, 4), round(dice.uniform(0.5, 1.5), 2))
+
+    def inject(self, stage: Stage) -> str:
+        self._thread = threading.Thread(target=self._take, args=(stage,), daemon=True)
+        self._thread.start()
+        return f"{self.queue.removeprefix(KEY_PREFIX)}, up to {self.count}"
+
+    def lift(self, stage: Stage) -> None:  # noqa: ARG002
+        self._thread.join()
+
+    def _take(self, stage: Stage) -> None:
+        deadline, taken = time.monotonic() + self.seconds, list[bytes]()
+        with stage.house.redis.client() as client, suppress(redis.RedisError):
+            while len(taken) < self.count and (left := deadline - time.monotonic()) > 0:
+                found = client.brpop([self.queue], timeout=max(left, 0.05))
+                if found:
+                    taken.append(found[1])
+            self.give_back(client, taken)
+
+    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+        """What becomes of the messages."""
+
+
+class MessagesDropped(BrokerFault):
+    """They never come."""
+
+    kind: ClassVar[str] = "messages dropped"
+
+
+class MessagesDoubled(BrokerFault):
+    """Each comes twice."""
+
+    kind: ClassVar[str] = "messages doubled"
+
+    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+        for message in taken:
+            client.lpush(self.queue, message, message)
+
+
+class MessagesDelayed(BrokerFault):
+    """They come late."""
+
+    kind: ClassVar[str] = "messages delayed"
+
+    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+        time.sleep(1.0)
+        for message in taken:
+            client.lpush(self.queue, message)
+
+
+class MessagesReordered(BrokerFault):
+    """The last one comes first."""
+
+    kind: ClassVar[str] = "messages reordered"
+
+    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+        for message in reversed(taken):
+            client.lpush(self.queue, message)
+
+
+FAULTS: tuple[type[BrokerFault], ...] = (
+    *(MessagesDropped, MessagesDoubled, MessagesDelayed, MessagesReordered),
+)

@@ -1,0 +1,145 @@
+"""Faults on a machine: a disk that is full, a script's wrapper that is killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import psutil
+
+from battery.faults.fault import NotNow, NotPossible, Stage
+from battery.scenario import SMALL_DISK, SMALL_TICKETS
+
+_FOLDER = re.compile(r"/tickets/([^/]+)/(run-\d+)")
+
+
+@dataclass
+class DiskFull:
+    """The small disk under a machine's work folder has no room left."""
+
+    kind: ClassVar[str] = "disk full under a work folder"
+    seconds: float
+    machine: ClassVar[str] = SMALL_DISK
+    folder: ClassVar[str] = f"work/{SMALL_DISK}"
+
+    @property
+    def touches(self) -> frozenset[str]:
+        return frozenset({self.machine})
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(round(dice.uniform(0.5, 2.0), 2))
+
+    def inject(self, stage: Stage) -> str:
+        folder = stage.house.home / self.folder
+        if not folder.is_mount():
+            raise NotPossible("no file system may be mounted here")
+        with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        return self.machine
+
+    def lift(self, stage: Stage) -> None:
+        (stage.house.home / self.folder / "filler").unlink(missing_ok=True)
+
+
+class TicketsFull(DiskFull):
+    """The small disk under a machine's tickets has no room left."""
+
+    kind: ClassVar[str] = "disk full under tickets"
+    machine: ClassVar[str] = SMALL_TICKETS
+    folder: ClassVar[str] = f"tickets/{SMALL_TICKETS}"
+
+
+@dataclass
+class WrapperAndScriptKilled:
+    """A running script and its wrapper die; nobody knows how it would have ended.
+
+    The battery stops the group first and writes the script's last word for it, so that no later
+    script can be in its journal before that.
+    """
+
+    kind: ClassVar[str] = "wrapper and script killed"
+    dice: random.Random
+    seconds: float = 0.0
+    touches: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(random.Random(dice.random()))
+
+    def inject(self, stage: Stage) -> str:
+        machine, ticket, wrapper = _chosen(stage.house.home, self.dice)
+        os.killpg(wrapper.pid, signal.SIGSTOP)
+        journal = stage.house.home / "machines" / machine / "journal"
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        begun = [line for line in lines if line.startswith(f"begin {ticket} ")]
+        ended = [line for line in lines if re.match(rf"(end|stopped|killed) {ticket} ", line)]
+        if not begun or ended:
+            os.killpg(wrapper.pid, signal.SIGCONT)
+            raise NotNow
+        with journal.open("a") as file:
+            file.write(begun[0].replace("begin", "killed", 1) + "\n")
+        (journal.parent / "stamps" / f"{ticket}.end").touch()
+        os.killpg(wrapper.pid, signal.SIGKILL)
+        return ticket
+
+    def lift(self, stage: Stage) -> None:
+        pass
+
+
+@dataclass
+class WrapperKilled:
+    """The wrapper alone dies; the script goes on, and its end will be recorded by nobody."""
+
+    kind: ClassVar[str] = "wrapper killed"
+    dice: random.Random
+    seconds: float = 0.0
+    touches: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(random.Random(dice.random()))
+
+    def inject(self, stage: Stage) -> str:
+        _, ticket, wrapper = _chosen(stage.house.home, self.dice)
+        with suppress(psutil.NoSuchProcess):
+            wrapper.kill()
+        return ticket
+
+    def lift(self, stage: Stage) -> None:
+        pass
+
+
+def _chosen(home: Path, dice: random.Random) -> tuple[str, str, psutil.Process]:
+    """A wrapper whose script runs; NotNow if there is none within a second."""
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline:
+        found = sorted(_wrappers(home), key=lambda each: each[1])
+        if found:
+            return dice.choice(found)
+        time.sleep(0.02)
+    raise NotNow
+
+
+def _wrappers(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if not any(word.endswith("wrapper.sh") for word in words[:4]):
+                continue
+            place = _FOLDER.search(" ".join(words))
+            ours = str(home) in " ".join(words) and process.children()
+            if place and ours and process.status() != psutil.STATUS_STOPPED:
+                yield place[1], place[2], process
+
+
+FAULTS: tuple[type, ...] = (DiskFull, TicketsFull, WrapperAndScriptKilled, WrapperKilled)

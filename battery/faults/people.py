@@ -1,0 +1,76 @@
+"""What people do meanwhile; lawful, and at the worst of times."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from battery.faults.fault import NotNow, Stage
+
+
+@dataclass
+class Errand:
+    """A command of somebody; the command itself may be killed at a failpoint."""
+
+    kind: ClassVar[str] = "errand"
+    seconds: float = 0.0
+    touches: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls()
+
+    def inject(self, stage: Stage) -> str:
+        given = self.give(stage)
+        if given is None:
+            raise NotNow
+        return given
+
+    def lift(self, stage: Stage) -> None:
+        pass
+
+    def give(self, stage: Stage) -> str | None:
+        """Gives the command."""
+        raise NotImplementedError
+
+
+class DeploymentCancelled(Errand):
+    """Somebody cancels a deployment."""
+
+    kind: ClassVar[str] = "deployment cancelled"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.cancel_one()
+
+
+class BatchCancelled(Errand):
+    """Somebody cancels a batch."""
+
+    kind: ClassVar[str] = "batch cancelled"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.cancel_batch()
+
+
+class DeployedAgain(Errand):
+    """Somebody deploys a release once more."""
+
+    kind: ClassVar[str] = "deployed again by hand"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.deploy_again()
+
+
+class AppliedAgain(Errand):
+    """Somebody applies the catalog again."""
+
+    kind: ClassVar[str] = "catalog applied again"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.apply_again()
+
+
+FAULTS: tuple[type[Errand], ...] = (
+    *(DeploymentCancelled, BatchCancelled, DeployedAgain, AppliedAgain),
+)

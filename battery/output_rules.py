@@ -1,0 +1,44 @@
+"""Output: every line that a script printed is on record once, in order, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from battery.case import Case, Run, finished_script
+from battery.scenario import expected_output
+from benchmarks.violation import Violation
+
+
+def incomplete(case: Case) -> Iterator[Violation]:
+    """A finished run's output with a gap, a repetition or a wrong line."""
+    cramped = case.ledger.targets("disk full under tickets")
+    for run in case.runs:
+        pieces = case.pieces.get(run.id, ())
+        yield from _joints(run, pieces)
+        if run.name not in case.evidence.stamps or run.machine in cramped:
+            continue
+        project = case.deployments[run.deployment].project
+        wanted = expected_output(case.home, run.machine, project, run.name)
+        found = "".join(text for _, _, text in pieces).splitlines()
+        if run.state == "succeeded" and case.ends.get(run.name) == "end":
+            if found != wanted:
+                yield Violation("output", _told(run, found, wanted), run.machine)
+        elif found != wanted[: len(found)] and not finished_script(run):
+            yield Violation("output", _told(run, found, wanted), run.machine)
+
+
+def _joints(run: Run, pieces: tuple[tuple[int, int, str], ...]) -> Iterator[Violation]:
+    at = 0
+    for start, stop, _ in pieces:
+        if start != at or stop < start:
+            message = f"{run.name}: a piece of the output begins at {start}, should at {at}"
+            yield Violation("output", message, run.machine)
+        at = stop
+
+
+def _told(run: Run, found: list[str], wanted: list[str]) -> str:
+    at = next((n for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), None)
+    at = min(len(found), len(wanted)) if at is None else at
+    there = found[at] if at < len(found) else "nothing"
+    meant = wanted[at] if at < len(wanted) else "nothing"
+    return f"{run.name} ({run.state}): line {at + 1} is {there!r}, should be {meant!r}"

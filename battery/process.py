@@ -1,0 +1,105 @@
+"""One of the engine's processes: started, killed by faults and failpoints, started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployengine import failpoints
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass
+class Process:
+    """A place in the house that is always filled; ``armed`` are the failpoints of who fills it."""
+
+    name: str
+    words: Sequence[str]
+    environ: Mapping[str, str]
+    folder: Path
+    child: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    armed: tuple[str, ...] = ()
+    stopped: bool = False
+    #: Why it is about to end, when somebody has seen to it; its end is no news then.
+    expected: str | None = None
+    #: When it may be started again (monotonic).
+    not_before: float = 0.0
+    _read: int = field(default=0, repr=False)
+
+    @property
+    def log(self) -> Path:
+        """What it says; all who fill the place say it here."""
+        return self.folder / "logs" / f"{self.name}.log"
+
+    @property
+    def trace(self) -> Path:
+        """The failpoints that the one who fills it now has passed."""
+        return self.folder / "traces" / f"{self.name}.{self.starts}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody fills it."""
+        return self.child is not None and self.child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of who fills it."""
+        assert self.child is not None
+        return self.child.pid
+
+    def start(self, armed: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
+        """Fills the place; ``armed`` in the form of ``DEPLOYENGINE_FAILPOINTS``."""
+        self.starts += 1
+        self.armed, self.stopped, self.expected, self._read = tuple(armed), False, None, 0
+        for path in (self.log, self.trace):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        own = {
+            failpoints.TRACE_VARIABLE: str(self.trace),
+            **({failpoints.VARIABLE: ",".join(armed)} if armed else {}),
+        }
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", *self.words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                start_new_session=True,
+                env={**self.environ, **own, **(environ or {})},
+            )
+
+    def send(self, word: signal.Signals, why: str | None = None) -> None:
+        """Sends a signal to who fills the place, if anybody does."""
+        if why is not None:
+            self.expected = why
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, word)
+        if word is signal.SIGSTOP:
+            self.stopped = True
+        elif word is signal.SIGCONT:
+            self.stopped = False
+
+    def kill_quietly(self) -> None:
+        """Ends who fills the place, and nobody takes it for a fault."""
+        self.send(signal.SIGKILL, "its place was needed")
+
+    def sprung(self) -> list[tuple[str, str]]:
+        """The traps that have sprung since the last call: action and name."""
+        with suppress(FileNotFoundError):
+            with self.trace.open(encoding="utf-8") as file:
+                file.seek(self._read)
+                text = file.read()
+            whole = text[: text.rfind("\n") + 1]
+            self._read += len(whole.encode())
+            lines = (line.partition(" ") for line in whole.splitlines())
+            return [(action, name) for action, blank, name in lines if blank]
+        return []

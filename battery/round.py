@@ -1,0 +1,231 @@
+"""One round: work under fire, then quiet, then the end, then judgement."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from battery import leftovers
+from battery.armoury import Armoury, traced
+from battery.case import Case, gathered
+from battery.faults.fault import Stage
+from battery.house import House, house
+from battery.injector import Injector
+from battery.judge import judge
+from battery.ledger import Injected
+from battery.process import Process
+from battery.schedule import Planned
+from battery.work import Work
+from benchmarks.violation import Violation
+from deployengine.embedded.broker_url import broker_url
+from deployengine.queue.app import make_app
+from tests.support.postgres import PostgresServer
+
+#: Seconds in which everything must have come to rest when nothing is injected any more.
+END_WITHIN = 60.0
+#: Seconds between two looks.
+TICK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done in a round."""
+
+    seed: str
+    schedule: Sequence[Planned] = ()
+    #: Whether those who are started are armed with failpoints.
+    failpoints: bool = True
+    #: Fire lasts at least so long, and at most.
+    at_least: float = 5.0
+    at_most: float = 90.0
+    lease: float = 1.5
+    mutations: Sequence[str] = ()
+    #: Failpoints that are off the list, since somebody was killed there before.
+    killed_before: frozenset[str] = frozenset()
+    #: The passing at which each point kills.
+    passing: Counter[str] = field(default_factory=Counter)
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round came to."""
+
+    seed: str
+    database: str
+    seconds: float
+    seconds_to_rest: float
+    releases: int
+    faults: dict[str, int]
+    impossible: dict[str, str]
+    traced: Counter[str]
+    killed_at: Counter[str]
+    violations: tuple[Violation, ...]
+
+    @property
+    def injected(self) -> int:
+        """How many faults."""
+        return sum(self.faults.values())
+
+    def document(self) -> dict[str, Any]:
+        """As it is printed."""
+        return {
+            "seed": self.seed,
+            "database": self.database,
+            "seconds": round(self.seconds, 1),
+            "seconds_to_rest": round(self.seconds_to_rest, 1),
+            "releases": self.releases,
+            "injected": self.injected,
+            "faults": self.faults,
+            "not_injected": self.impossible,
+            "killed_at": dict(sorted(self.killed_at.items())),
+            "traced": dict(sorted(self.traced.items())),
+            "violations": [f"{v.rule}: {v.message} [{v.machine or ''}]" for v in self.violations],
+        }
+
+
+def play(plan: Plan, server: PostgresServer | None) -> Outcome:
+    """Plays a round in a house of its own."""
+    with house(server, plan.seed, plan.lease, plan.mutations, plan.keep) as built:
+        return Round(plan, built).play()
+
+
+class Round:
+    """A round in a house."""
+
+    def __init__(self, plan: Plan, built: House) -> None:
+        self._plan = plan
+        self._house = built
+        self._work = Work(built, random.Random(f"{plan.seed} work"))
+        self._injector = Injector(Stage(built, self._work), plan.schedule)
+        self._armoury = Armoury(
+            random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
+        )
+        self._armoury.killed(iter(plan.killed_before))
+        self._dice = random.Random(f"{plan.seed} stops")
+        self._wakes: list[tuple[float, Process, Injected]] = []
+        self._begun = time.monotonic()
+        self._beat = 0.0
+        self._asked = 0.0
+        self._app = make_app(broker_url(built.redis.url))
+        built.on_stop = self._stopped
+
+    def play(self) -> Outcome:
+        """Fire, then the end."""
+        if self._plan.failpoints:
+            self._house.arm = self._armoury.arms
+        while self._under_fire():
+            self._work.more()
+            self._injector.tend()
+            self._tick("fire")
+        return self._end()
+
+    def _under_fire(self) -> bool:
+        for_so_long = time.monotonic() - self._begun
+        if for_so_long < self._plan.at_least:
+            return True
+        if for_so_long > self._plan.at_most:
+            return False
+        self._armoury.killed(iter(self._house.ledger.killed_at))
+        armed = self._plan.failpoints and bool(self._armoury.left)
+        return not self._injector.done or armed
+
+    def _end(self) -> Outcome:
+        self._armoury.open = False
+        self._injector.end()
+        for process in self._house.processes.values():
+            # Whoever is still armed goes now: nothing may be injected any more.
+            if process.armed and process.alive:
+                process.kill_quietly()
+        self._wake(float("inf"))
+        quiet = time.monotonic()
+        violations: list[Violation] = []
+        while not self._work.all_done():
+            self._tick("end")
+            if time.monotonic() - quiet > END_WITHIN:
+                message = f"not everything came to rest within {END_WITHIN:g} s"
+                violations.append(Violation("stuck", message))
+                break
+        to_rest = time.monotonic() - quiet
+        violations += self._at_rest()
+        self._house.close()
+        violations += [*leftovers.on_machines(self._house), *leftovers.alive(self._house)]
+        violations += judge(self._case())
+        return Outcome(
+            seed=self._plan.seed,
+            database=self._house.database.kind,
+            seconds=time.monotonic() - self._begun,
+            seconds_to_rest=to_rest,
+            releases=len(self._work.given),
+            faults=self._house.ledger.by_kind(),
+            impossible=self._house.ledger.impossible,
+            traced=traced(self._house.traces),
+            killed_at=self._house.ledger.killed_at,
+            violations=tuple(violations),
+        )
+
+    def _at_rest(self) -> list[Violation]:
+        """What is left in Redis; housekeeping gets a few rounds to sweep up."""
+        deadline = time.monotonic() + 10 * self._plan.lease
+        while (left := list(leftovers.in_redis(self._house))) and time.monotonic() < deadline:
+            self._tick("rest")
+        return left
+
+    def _case(self) -> Case:
+        work = self._work
+        return gathered(
+            self._house.home,
+            self._house.database,
+            self._house.ledger,
+            frozenset(work.given),
+            frozenset(work.cancels),
+            frozenset(work.cancelled_releases()),
+        )
+
+    def _tick(self, phase: str) -> None:
+        self._house.tend()
+        self._work.answer()
+        self._wake(time.monotonic())
+        self._watch()
+        self._tell(phase)
+        time.sleep(TICK)
+
+    def _stopped(self, process: Process, _name: str) -> None:
+        noted = self._house.ledger.faults[-1]
+        pause = self._dice.choice((0.5, 1.2, 3.0)) * self._plan.lease
+        self._wakes.append((time.monotonic() + pause, process, noted))
+
+    def _wake(self, now: float) -> None:
+        for wake in list(self._wakes):
+            if now >= wake[0]:
+                wake[1].send(signal.SIGCONT)
+                wake[2].lifted = time.time()
+                self._wakes.remove(wake)
+
+    def _watch(self) -> None:
+        """Asks for events now and then, as Flower does, so that their doors are passed, too."""
+        if time.monotonic() - self._asked > 1.0:
+            self._asked = time.monotonic()
+            with suppress(OperationalError, RedisError):
+                self._app.control.enable_events()
+
+    def _tell(self, phase: str) -> None:
+        if not sys.stderr.isatty() or time.monotonic() - self._beat < 0.5:
+            return
+        self._beat = time.monotonic()
+        ledger, work = self._house.ledger, self._work
+        line = f"{self._plan.seed} {self._house.database.kind} {phase}"
+        line += f" {time.monotonic() - self._begun:5.0f} s  faults {len(ledger.faults)}"
+        line += f"  failpoints left {len(self._armoury.left)}  releases {len(work.given)}"
+        sys.stderr.write(f"\r\x1b[2K{line}")
+        sys.stderr.flush()

@@ -1,0 +1,159 @@
+"""What is deployed under fire: machines, projects, and scripts whose every line is known before.
+
+The scripts keep their journals and stamps in the house's ``machines``, as ``benchmarks.evidence``
+wants them, and not in their work folder, which may be a disk that is full. Beside ``begin`` and
+``end`` there are two more words: a script that is told to end writes ``stopped``, and for one that
+the battery kills the battery writes ``killed``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "QA": ("qa-1",),
+    "Staging": ("stg-1", "stg-2"),
+    "Production": ("prod-1", "prod-2", "prod-3", "prod-4", "prod-5"),
+}
+MACHINES = tuple(machine for machines in STAGES.values() for machine in machines)
+
+#: Shared by at most so many scripts at once.
+LIMITED: Mapping[str, int] = {"prod-3": 2}
+#: Has its work folder on a disk of its own, which can be filled.
+SMALL_DISK = "prod-4"
+#: Has its tickets on such a disk.
+SMALL_TICKETS = "prod-5"
+
+#: Printed by scripts; must be found nowhere.
+SECRET = "hunter2-do-not-print-me"
+MASK = "********"
+
+#: What a script ends with when its work folder has no room.
+NO_ROOM = 97
+
+SCRIPT = """\
+keep="$BATTERY_MACHINES/$DEPLOYENGINE_MACHINE"
+stamp() {
+  : > "$keep/stamps/$DEPLOYENGINE_TICKET.$1"
+  [ -s "$keep/stamps/$DEPLOYENGINE_TICKET.$1" ]
+  echo > "$keep/stamps/$DEPLOYENGINE_TICKET.$1"
+}
+note() {
+  echo "$1 $DEPLOYENGINE_TICKET $DEPLOYENGINE_PROJECT $DEPLOYENGINE_RELEASE \
+$DEPLOYENGINE_ENVIRONMENT $DEPLOYENGINE_STEP $DEPLOYENGINE_ATTEMPT" >> "$keep/journal"
+}
+halt() {
+  trap '' TERM
+  note "$1"
+  stamp end
+  exit "$2"
+}
+told=
+trap 'told=yes' TERM
+stamp begin
+note begin
+trap 'halt stopped 143' TERM
+[ -z "$told" ] || halt stopped 143
+echo "#{Octopus.Project.Name} #{Octopus.Release.Number}" > "$DEPLOYENGINE_PROJECT" || halt end 97
+SAY
+echo "begin of $DEPLOYENGINE_TICKET"
+n=0
+while read -r seconds; do
+  n=$((n+1))
+  echo "line $n of $DEPLOYENGINE_TICKET"
+  sleep "$seconds"
+done < "$keep/lengths/$DEPLOYENGINE_PROJECT"
+echo "end of $DEPLOYENGINE_TICKET after $n"
+halt end 0
+"""
+SAY_SECRET = 'echo "the password is #{Password}"'
+
+
+def project_names() -> tuple[str, ...]:
+    """All of them."""
+    return tuple(project["name"] for project in _projects())
+
+
+def catalog(home: Path) -> str:
+    """The catalog in YAML."""
+    document = {
+        "environments": list(STAGES),
+        "machines": [_machine(home, name, stage) for stage, ms in STAGES.items() for name in ms],
+        "lifecycles": [{"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in STAGES]}],
+        "projects": _projects(),
+    }
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def furnish(home: Path, dice: random.Random) -> None:
+    """Makes the machines' folders with the lengths of the scripts in them."""
+    for machine in MACHINES:
+        folder = home / "machines" / machine
+        (folder / "stamps").mkdir(parents=True)
+        (folder / "lengths").mkdir()
+        for project in project_names():
+            pieces = _pieces(project, machine, dice)
+            (folder / "lengths" / project).write_text("".join(f"{p:.3f}\n" for p in pieces))
+
+
+def expected_output(home: Path, machine: str, project: str, ticket: str) -> list[str]:
+    """Every line that a script which ran to its end has printed, as it should be on record."""
+    lengths = (home / "machines" / machine / "lengths" / project).read_text().split()
+    said = [f"the password is {MASK}"] if project.startswith("secret") else []
+    lines = [f"line {n} of {ticket}" for n in range(1, len(lengths) + 1)]
+    return [*said, f"begin of {ticket}", *lines, f"end of {ticket} after {len(lengths)}"]
+
+
+def _pieces(project: str, machine: str, dice: random.Random) -> list[float]:
+    """Long ones only where they do not keep a whole environment waiting."""
+    total = dice.uniform(0.05, 0.4)
+    if project.startswith("long") and machine != "qa-1":
+        total = dice.uniform(1.5, 3.0)
+    count = dice.randint(2, 6)
+    return [total / count] * count
+
+
+def _machine(home: Path, name: str, stage: str) -> dict[str, Any]:
+    machine: dict[str, Any] = {"name": name, "environments": [stage], "roles": ["web"]}
+    machine["connection"] = {"workdir": str(home / "work" / name)}
+    if name in LIMITED:
+        machine["max_concurrent"] = LIMITED[name]
+    return machine
+
+
+def _projects() -> list[dict[str, Any]]:
+    bypass = [{"name": "OctopusBypassDeploymentMutex", "value": "True"}]
+    secret = [{"name": "Password", "value": SECRET, "sensitive": True}]
+    billing = {"resource": "billing", "everywhere": True}
+    plain = [_project(f"app-{n}", _step()) for n in range(1, 5)]
+    return [
+        *plain,
+        _project("again", _step(retries=2)),
+        _project("share-1", _step(), variables=bypass),
+        _project("share-2", _step(), variables=bypass),
+        _project("iis-1", _step(touches=["iis"])),
+        _project("iis-2", _step(touches=["iis"], retries=1)),
+        _project("billing-1", _step(touches=[billing])),
+        _project("billing-2", _step(touches=[{**billing, "mode": "shared"}])),
+        _project("twin-1", _step("Prepare"), _step("Install")),
+        _project("twin-2", _step("Prepare", touches=["iis"]), _step("Install")),
+        _project("secret", _step(say=SAY_SECRET), variables=secret),
+        _project("long-1", _step(), variables=bypass),
+        _project("long-2", _step(on_stale="terminate")),
+        _project("ask", _step(on_unknown="ask")),
+        _project("rerun", _step(on_unknown="rerun", idempotent=True)),
+    ]
+
+
+def _project(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "lifecycle": "auto", "process": list(steps), **more}
+
+
+def _step(name: str = "Install", say: str = "", **more: Any) -> dict[str, Any]:
+    lines = SCRIPT.replace("SAY\n", f"{say}\n" if say else "")
+    return {"name": name, "roles": ["web"], "script": lines, **more}

@@ -1,0 +1,149 @@
+"""Work for the engine while it is under fire: batches, releases, deployments, cancels, answers.
+
+A project gets its next release only when the one before has come to rest, so that none is held
+back in favour of a newer one and every release has to reach the last environment.
+"""
+
+from __future__ import annotations
+
+import random
+
+from battery import scenario
+from battery.command import Command
+from battery.house import House
+
+OPEN = ("queued", "running", "paused")
+
+STATES = "select release_id, project, version, environment, state from deployment order by id"
+RELEASES = "select id, project, version from release"
+ASKED = "select id from step_run where asked_at is not null and answered_at is null"
+RUNNING = "select id from deployment where state in ('queued', 'running') order by id"
+
+
+class Work:
+    """Gives the engine something to do, and knows what it gave."""
+
+    def __init__(self, house: House, dice: random.Random, width: int = 6) -> None:
+        self._house = house
+        self._dice = dice
+        self._width = width
+        self._versions: dict[str, int] = dict.fromkeys(scenario.project_names(), 0)
+        self._answers: dict[int, Command] = {}
+        self._batches: list[str] = []
+        #: Releases that the engine has accepted, or will: (project, version).
+        self.given: dict[tuple[str, str], Command] = {}
+        self.cancels: dict[int, Command] = {}
+        self.cancelled_batches: dict[str, Command] = {}
+
+    def at_rest(self) -> set[tuple[str, str]]:
+        """The releases, of those given, that move no more."""
+        latest: dict[tuple[str, str], dict[str, str]] = {}
+        for _, project, version, environment, state in self._house.database.rows(STATES):
+            latest.setdefault((project, version), {})[environment] = state
+        given_up = self.cancelled_releases()
+        return {
+            given
+            for given in self.given
+            if _rests(latest.get(given, {}), cut_short=given in given_up)
+        }
+
+    def all_done(self) -> bool:
+        """Whether everything that was given has come to rest, and nobody is asked anything."""
+        return (
+            all(command.done for command in self._house.commands)
+            and self.given.keys() <= self.at_rest()
+            and not self._house.database.rows(ASKED)
+        )
+
+    def more(self) -> None:
+        """Gives the next batch if few releases are under way."""
+        resting = self.at_rest()
+        busy = {project for project, version in self.given if (project, version) not in resting}
+        if len(busy) >= self._width:
+            return
+        idle = [project for project in self._versions if project not in busy]
+        self._dice.shuffle(idle)
+        idle.sort(key=lambda project: self._versions[project])
+        self._give(idle[: self._width])
+
+    def _give(self, projects: list[str]) -> None:
+        rows = [(project, self._next(project)) for project in projects]
+        if self._dice.random() < 0.4:
+            alone = rows.pop()
+            words = ("release", "create", *alone)
+            self.given[alone] = self._house.command(*words, accepted=["exists"])
+        if not rows:
+            return
+        name = f"batch-{len(self._batches) + 1}"
+        file = self._house.root / f"{name}.csv"
+        file.write_text("project,version\n" + "".join(f"{p},{v}\n" for p, v in rows))
+        command = self._house.command("batch", "run", str(file), "--name", name)
+        self._batches.append(name)
+        self.given.update(dict.fromkeys(rows, command))
+
+    def _next(self, project: str) -> str:
+        self._versions[project] += 1
+        return f"{self._versions[project]}.0"
+
+    def answer(self) -> None:
+        """Answers every run that asks how it ended."""
+        for (number,) in self._house.database.rows(ASKED):
+            given = self._answers.get(number)
+            if given is None:
+                answer = self._dice.choice(("succeeded", "failed", "rerun"))
+                words = ("deployment", "answer", f"run-{number}", answer)
+                self._answers[number] = self._house.command(*words, accepted=["answered", "asks"])
+
+    def cancel_one(self) -> str | None:
+        """Cancels a deployment that is under way; says which."""
+        open_ = [int(row[0]) for row in self._house.database.rows(RUNNING)]
+        left = [number for number in open_ if number not in self.cancels]
+        if not left:
+            return None
+        number = self._dice.choice(left)
+        self.cancels[number] = self._house.command("deployment", "cancel", f"dep-{number}")
+        return f"dep-{number}"
+
+    def cancel_batch(self) -> str | None:
+        """Cancels the newest batch that the engine has accepted; says which."""
+        for name in reversed(self._batches):
+            done = [c for c in self.given.values() if c.done and name in c.process.words]
+            if done and name not in self.cancelled_batches:
+                self.cancelled_batches[name] = self._house.command("batch", "cancel", name)
+                return name
+        return None
+
+    def deploy_again(self) -> str | None:
+        """Deploys once more, by hand, what has come to its end; says what."""
+        whole = sorted(given for given, command in self.given.items() if command.done)
+        resting = self.at_rest()
+        whole = [
+            (p, v) for p, v in whole if (p, v) in resting and self._versions[p] == int(float(v))
+        ]
+        if not whole:
+            return None
+        project, version = self._dice.choice(whole)
+        words = ("release", "deploy", project, version, "QA")
+        self._house.command(*words, accepted=["cannot", "may not", "not"])
+        return f"{project} {version}"
+
+    def apply_again(self) -> str:
+        """Applies the catalog again, which changes nothing."""
+        self._house.command("apply", str(self._house.catalog))
+        return "catalog"
+
+    def cancelled_releases(self) -> set[tuple[str, str]]:
+        """The releases of batches that were cancelled."""
+        return {
+            given
+            for given, command in self.given.items()
+            if set(command.process.words) & self.cancelled_batches.keys()
+        }
+
+
+def _rests(states: dict[str, str], *, cut_short: bool) -> bool:
+    if not states or any(state in OPEN for state in states.values()):
+        return False
+    if cut_short or any(state != "succeeded" for state in states.values()):
+        return True
+    return states.keys() >= scenario.STAGES.keys()
