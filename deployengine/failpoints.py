@@ -70,10 +70,24 @@ BRANCHES: Mapping[str, str] = {
 
 #: Every protection that can be left out, and what it protects from.
 MUTATIONS: Mapping[str, str] = {
+    "chains-resumed": "a deployment whose next link was lost stands still for ever",
+    "claim-conflict": "a run that Redis let in too early starts before those ahead of it",
+    "gone-freed": "the claims of a run that ended are held for ever if its hand-off was lost",
+    "grants-sent-again": "a granted run whose message was lost waits for ever",
     "machine-lock": "two clashing scripts meet on a machine when the engine lets both start",
+    "missing-entered": "a run that never reached Redis waits for ever",
+    "outlast": "the end of a run is lost when the database is away",
+    "output-owner": "a worker that woke writes into the output that another one goes on with",
+    "output-resumed": "who picks a run up stores lines again that are stored already",
+    "pick-up": "what a lost worker was running never ends",
+    "put-back": "a run that its worker had only claimed fails when the worker is lost",
+    "rebuild": "a Redis that lost everything is taken for one that holds nothing",
     "revoked": "a start that comes late begins a run that another worker has carried out",
+    "self-fence": "a worker that was stopped begins a run that it does not have any more",
     "stale-fence": "a start that comes late runs after the script that was granted after it",
     "start-once": "a script that began is begun again by whoever starts its ticket again",
+    "tidy": "tickets of runs that ended stay on their machines",
+    "unknown": "a script that is gone without an end counts as a success",
 }
 
 

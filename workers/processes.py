@@ -69,6 +69,8 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     """Housekeeping: carries out links and sends again what got lost."""
     name = f"housekeeping-{os.getpid()}@{socket.gethostname()}"
     register_links(services.app, services)
+    for command in (CANCEL_RUNS, PICK_UP):  # they come to every process
+        control_command(name=command)(_not_for_us)
     housekeeping = Rounds(
         "housekeeping",
         services.settings.housekeeping_interval,
@@ -174,6 +176,10 @@ def _cancel_runs(services: Services) -> Any:
     return cancel_runs
 
 
+def _not_for_us(_state: Any, **_arguments: Any) -> dict[str, str]:
+    return {"ok": "no worker"}
+
+
 def _pick_up(look_around: Rounds) -> Any:
     def pick_up(_state: Any) -> dict[str, str]:
         look_around.at_once()
@@ -188,6 +194,6 @@ def _follow_stdin() -> None:
 
 
 def _stop_when_stdin_closes() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not through sys.stdin, whose lock this thread would take to the grave
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -98,6 +98,8 @@ class HandOff:
         with self._database.write("rebuild") as tx:
             generation = tx.counters.draw(GENERATION)
             holding, waiting = standing(tx, self._archive)
+        if failpoints.left_out("rebuild"):
+            holding, waiting = [], []
         grants = self._locks.rebuild(generation, holding, waiting)
         self._generation = generation
         failpoints.hit("branch.rebuild")

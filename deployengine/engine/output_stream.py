@@ -58,7 +58,8 @@ class OutputStream:
         if any(self._unstored) and self._read > self._stored:
             run = self._claimed.run
             with self._database.write("output") as tx:
-                if not tx.claims.owned(run.id, self._claimed.fence):
+                owned = tx.claims.owned(run.id, self._claimed.fence)
+                if not owned and not failpoints.left_out("output-owner"):
                     raise Relinquished("another worker")
                 tx.outputs.append(run.id, self._stored, self._read, self._text())
             self._stored = self._read

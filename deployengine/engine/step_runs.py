@@ -250,7 +250,7 @@ class StepRuns:
         except DeployEngineError as error:
             ticket = runner.attach(run_id(claimed.run.id), self._grace)
             return self._endings.conclude(claimed, _given_up(ticket, error))
-        if status.state is State.ABSENT:
+        if status.state is State.ABSENT and not failpoints.left_out("put-back"):
             return self._put_back(following)
         failpoints.hit("branch.attach")
         log.info("%s is picked up (%s)", label, status.state.value)
@@ -354,6 +354,8 @@ def _outcome(status: Status) -> Outcome:
         if status.exit_code == 0:
             return Outcome(RunState.SUCCEEDED, 0)
         return Outcome(RunState.FAILED, status.exit_code, f"exit code {status.exit_code}")
+    if failpoints.left_out("unknown"):
+        return Outcome(RunState.SUCCEEDED, 0)
     known = status.known or "its ticket is gone from the machine"
     return Outcome(
         RunState.UNKNOWN,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from deployengine import failpoints
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
 from deployengine.persistence.records import RunRecord, run_record
@@ -44,14 +45,10 @@ _RUNNING = (
     .where(_CLASHES, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
     .correlate(step_run)
 )
+_IS_FREE = () if failpoints.left_out("claim-conflict") else (~_EARLIER.exists(), ~_RUNNING.exists())
 _CLAIM = (
     update(step_run)
-    .where(
-        step_run.c.id == bindparam("which"),
-        step_run.c.state == RunState.WAITING,
-        ~_EARLIER.exists(),
-        ~_RUNNING.exists(),
-    )
+    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.WAITING, *_IS_FREE)
     .values(
         state=RunState.RUNNING,
         worker=bindparam("by"),
