@@ -107,8 +107,8 @@ class Services:
 
     @cached_property
     def redis(self) -> Redis:
-        """A client for the locks."""
-        return Redis.from_url(self.redis_url, socket_connect_timeout=5)
+        """A client for the locks; a server that is deaf for longer counts as away."""
+        return Redis.from_url(self.redis_url, socket_timeout=5, socket_connect_timeout=5)
 
     @cached_property
     def app(self) -> Celery:

@@ -128,7 +128,7 @@ def _workers(services: Services) -> Iterator[Finding]:
         running = [run for run in tx.runs.open() if run.state is RunState.RUNNING]
     orphans = [f"{run_id(run.id)} on {run.machine}" for run in running if run.worker not in names]
     if orphans:
-        advice = "see on the machines whether they still run; their worker was killed"
+        advice = "a worker that is there picks them up within a lease or two; start one if none is"
         found = f"runs without a worker: {', '.join(orphans[:5])}"
         yield Finding("runs", fit=False, found=found, advice=advice)
     yield Finding(

@@ -71,14 +71,13 @@ class Claimed:
 class Inherited:
     """A run that was taken over from a worker that was lost.
 
-    ``revoked`` is the fence it ran under, ``floor`` the lowest that anything on its machine runs
-    under now; ``stored`` says where its output in the database ends: in bytes of the ticket's
-    output, and in characters of its own.
+    ``revoked`` are the fences it ran under before; who took it over earlier may have been lost
+    before it told the machine. ``stored`` says where its output in the database ends: in bytes of
+    the ticket's output, and in characters of its own.
     """
 
     claimed: Claimed
-    revoked: int
-    floor: int
+    revoked: tuple[int, ...]
     stored: tuple[int, int]
 
 
@@ -132,11 +131,10 @@ class Claims:
         """The run under this worker and a new fence; ``None`` when somebody was faster."""
         with self._database.write("take-over") as tx:
             run = tx.claims.take_over(orphan, worker, tx.counters.draw(FENCE))
-            if run is None or orphan.fence is None:
+            if run is None:
                 return None
-            floor = tx.claims.oldest_fence(run.machine)
             stored = (0, 0) if failpoints.left_out("output-resumed") else tx.outputs.end(run.id)
-            return Inherited(self._whole(tx, run), orphan.fence, floor, stored)
+            return Inherited(self._whole(tx, run), tuple(run.revoked or ()), stored)
 
     def put_back(self, claimed: Claimed) -> bool:
         """Gives a run whose script never begun, and never will by an old start, to any free slot.

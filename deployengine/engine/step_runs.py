@@ -244,10 +244,14 @@ class StepRuns:
         label = run_label(claimed.deployment, claimed.plan, claimed.run)
         runner = self._runner_of(claimed.machine)
         try:
-            runner.revoke(inherited.revoked, inherited.floor)
+            for fence in inherited.revoked:
+                runner.revoke(fence, 0)
             following = self._following(claimed, wake, inherited.stored)
             status = following.ticket.status()
         except DeployEngineError as error:
+            if isinstance(error, StepError) and claimed.run.cancel_requested_at is None:
+                log.warning("%s cannot be picked up yet: %s", label, error)
+                return None  # on record as this worker's own, it is looked after again
             ticket = runner.attach(run_id(claimed.run.id), self._grace)
             return self._endings.conclude(claimed, _given_up(ticket, error))
         if status.state is State.ABSENT and not failpoints.left_out("put-back"):

@@ -10,7 +10,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     insert,
     literal,
     or_,
@@ -158,18 +157,11 @@ class Claims:
             step_run.c.fence == run.fence,
             ~_WORKER_AT_WORK.exists() | (step_run.c.worker == by),
         )
-        values = {"worker": by, "fence": fence}
+        values = {"worker": by, "fence": fence, "revoked": [*(run.revoked or ()), run.fence]}
         found = self._connection.execute(
             statement.values(**values).returning(*step_run.c)
         ).one_or_none()
         return run_record(found) if found else None
-
-    def oldest_fence(self, machine: str) -> int:
-        """The lowest fence under which something runs on the machine; 0 when nothing does."""
-        query = select(func.min(step_run.c.fence)).where(
-            step_run.c.machine == machine, text("step_run.state = 'running'")
-        )
-        return int(self._connection.execute(query).scalar_one() or 0)
 
     def put_back(self, run_id: int, fence: int) -> bool:
         """Running to waiting, for a run whose script has never begun; whether this call did it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,6 +81,7 @@ class RunRecord:
     lock_mode: str
     ticket: int | None
     fence: int | None
+    revoked: Sequence[int] | None
     worker: str | None
     ready_at: datetime | None
     granted_at: datetime | None

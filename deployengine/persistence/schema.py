@@ -181,6 +181,8 @@ step_run = Table(
     Column("lock_mode", String(16), nullable=False),
     Column("ticket", BigInteger, unique=True),
     Column("fence", BigInteger),
+    # Under which it ran before it was taken over: the machine must refuse each of them.
+    Column("revoked", JSON(none_as_null=True)),
     Column("worker", String(255)),
     Column("ready_at", Instant),
     Column("granted_at", Instant),
