@@ -17,9 +17,10 @@ The way of a start
        script has begun, it attaches.
     2. It makes and fills the ticket's folder, which a second start may do at the same time.
     3. It locks the file of every resource, shared or exclusive, in sorted order, all or none, and
-       never blocks in the kernel: while somebody else has one it looks again every 50 ms, so that
-       the bell or its patience can call it off. Or it ends the older ones (``OnStale.TERMINATE``):
-       every record of a beginning says what its ticket holds, and with which fence.
+       never blocks in the kernel: while somebody else has one it looks again, at first after 2 ms,
+       then every 50 ms, so that the bell or its patience can call it off. Or it ends the older
+       ones (``OnStale.TERMINATE``): every record of a beginning says what its ticket holds, and
+       with which fence.
     4. Under the lock it compares fences. One lower than a file's newest is refused, shared or
        exclusive. An exclusive start writes its own, which no earlier one can pass any more. Shared
        ones write nothing: neighbours that run together may come in any order of their fences.
@@ -34,8 +35,10 @@ Why no late start begins
     state, and *then* looks for the marker. Whichever order the four come in, either the caller sees
     the state, and follows that run, or the wrapper sees the marker. A start that was stopped at any
     point and goes on after hours, when the run was carried out elsewhere and its folder cleaned,
-    finds the marker (or, before the wrapper, no folder). It does not matter that it may make the
-    state file anew.
+    finds the marker, or no folder.
+    A rightful start that meets the record of a revoked one waits until that is decided: once the
+    wrapper has looked for the marker it takes room for the exit status (``exit.new``), or takes its
+    record back.
 
 When a wrapper is killed
     Its locks are free though its script lives. So a lock that was got counts only if no neighbour
@@ -45,7 +48,8 @@ When a wrapper is killed
 What is not done
     The first lock names the machine. With more than six a start locks the machine alone, and that
     exclusively: it has not more descriptors to hand over, as shells know only those up to 9 and use
-    those up to 3. All its fences are compared and written as ever.
+    those up to 3. All its fences are compared and written as ever; only if its wrapper is killed
+    a shared start does not see it.
     A start that was stopped (SIGSTOP) between locking and spawning holds the machine until it goes
     on or is killed; the others wait for it.
     The files of resources are never removed: a fence that was forgotten would be no fence. The

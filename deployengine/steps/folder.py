@@ -79,6 +79,10 @@ class TicketFolder:
             return self._damaged(f"{self._state} is gone, but a script has run in that folder")
         return None
 
+    def vanished(self) -> Begun:
+        """What is left to say of a run that began and has no record any more."""
+        return self._damaged(f"{self._state} was removed after the script began")
+
     def _damaged(self, damage: str) -> Begun:
         return Begun(self.name, 0, None, damage=damage)
 
@@ -125,6 +129,10 @@ class TicketFolder:
     def has_exit(self) -> bool:
         """Whether an end is recorded, legible or not."""
         return os.path.lexists(self.path / "exit")
+
+    def is_under_way(self) -> bool:
+        """Whether the wrapper has gone past where it could take its record back."""
+        return (self.path / "exit.new").exists() or self.has_exit()
 
     def exists(self) -> bool:
         """Whether the folder is there."""

@@ -28,6 +28,10 @@ _HERE = Path(__file__).parent
 _WRAPPER = str(_HERE / "wrapper.sh")
 _TOOLS = str(_HERE / "tools")
 
+#: How long a start waits before it looks at the machine again, to begin with: seconds. A wrapper
+#: ends so shortly after its last record that this is mostly enough.
+_SHORTEST_PAUSE = 0.002
+
 #: The protections that stand in the wrapper.
 _IN_WRAPPER = ("revoked", "start-once")
 
@@ -38,25 +42,33 @@ class LocalWorkTicket(LocalTicket):
     def __init__(self, machine: LocalMachine, work: Work) -> None:
         super().__init__(machine, work.ticket, work.grace)
         self._work = work
+        #: Whether a revoked start of this very ticket is about to take its record back.
+        self._doubt = False
         self._holds = held_by(work.locks)
         self._fences = Fences(machine.tickets)
         self._neighbours = Neighbours(machine, work.ticket)
 
     def start(self, wake: Wake | None = None, patience: timedelta | None = None) -> Started:
+        end = time.monotonic() + (math.inf if patience is None else patience.total_seconds())
         with self._faults():
             self._refuse_revoked()
             if self._has_begun():
                 return _not_first()
             self._folder.make()
             self._fill()
-            held = self._hold(wake, math.inf if patience is None else patience.total_seconds())
-            if isinstance(held, Started):
-                return held
-        with closing(held):
-            failpoints.hit("ticket.start.before")
-            said = self._spawn(held)
-            failpoints.hit("ticket.start.after")
-        return self._came_to(said)
+            while True:
+                held = self._hold(wake, end)
+                if isinstance(held, Started):
+                    return held
+                with closing(held):
+                    failpoints.hit("ticket.start.before")
+                    said = self._spawn(held)
+                    failpoints.hit("ticket.start.after")
+                started = self._came_to(said)
+                if started is Started.FIRST:
+                    return started
+                if self._has_begun():
+                    return _not_first()
 
     def _refuse_revoked(self) -> None:
         if self._fences.revoked(self._work.fence):
@@ -70,7 +82,21 @@ class LocalWorkTicket(LocalTicket):
         )
 
     def _has_begun(self) -> bool:
-        return self._begun() is not None and not failpoints.left_out("start-once")
+        """Whether the script has begun. In doubt no: its wrapper may yet take its record back."""
+        self._doubt = False
+        begun = self._begun()
+        if begun is None or failpoints.left_out("start-once"):
+            return False
+        if begun.leader is None or not self._fences.revoked(begun.fence):
+            return True
+        alive = processes.leads(begun.leader)  # asked first: once it is gone, it decides no more
+        if self._folder.is_under_way():
+            return True
+        if alive:
+            self._doubt = True
+            return False
+        self._record = None
+        return self._begun() is not None
 
     def _fill(self) -> None:
         try:
@@ -81,11 +107,11 @@ class LocalWorkTicket(LocalTicket):
                 "was about to start; nothing ran. See who has the run now"
             ) from error
 
-    def _hold(self, wake: Wake | None, patience: float) -> Held | Started:
+    def _hold(self, wake: Wake | None, end: float) -> Held | Started:
         """The locks of the machine, however long it takes; or why nothing is to be started."""
-        end = time.monotonic() + patience
+        pause = _SHORTEST_PAUSE
         told = False
-        while (held := self._take()) is None:
+        while self._doubt or (held := self._take()) is None:
             if self._has_begun():
                 return _not_first()
             self._refuse_revoked()
@@ -98,7 +124,8 @@ class LocalWorkTicket(LocalTicket):
             left = end - time.monotonic()
             if left <= 0 or (wake and wake.is_set()):
                 return Started.CALLED_OFF
-            processes.until_one_ends(processes.nobody, left, wake, pidfds=False)
+            processes.until_one_ends(processes.nobody, min(left, pause), wake, pidfds=False)
+            pause = min(2 * pause, processes.LOOK_EVERY)
         return held
 
     def _take(self) -> Held | None:
@@ -149,9 +176,10 @@ class LocalWorkTicket(LocalTicket):
     def _came_to(self, said: bytes) -> Started:
         lines = said.decode("utf-8", "replace").splitlines() or [""]
         if lines[-1] == "begun":
+            self._began = True
             return Started.FIRST
         if lines[-1] == "attached":
-            return _not_first()
+            return Started.ATTACHED
         if lines[-1] == "revoked":
             raise self._revoked()
         with self._faults():

@@ -33,6 +33,8 @@ class LocalTicket:
         self._grace = grace.total_seconds()
         self._folder = machine.folder(name)
         self._record: Begun | None = None
+        #: Whether this handle was told that the script began, record or not.
+        self._began = False
 
     def status(self) -> Status:
         with self._faults():
@@ -87,7 +89,7 @@ class LocalTicket:
         with self._faults():
             self._folder.remove()
         failpoints.hit("ticket.clean.after")
-        self._record = None
+        self._record, self._began = None, False
         children.bury()
 
     def _faults(self) -> AbstractContextManager[None]:
@@ -105,6 +107,8 @@ class LocalTicket:
     def _look(self) -> tuple[Status, Find]:
         """The status, and where to find the processes whose end may change it."""
         begun = self._begun()
+        if begun is None and self._began:
+            begun = self._folder.vanished()
         if begun is None:
             return Status(State.ABSENT), nobody
         if begun.damage:

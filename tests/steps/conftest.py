@@ -10,7 +10,9 @@ import pytest
 
 from deployengine.steps.contract import Runner, Started, Status, Ticket, Work, WorkTicket
 from deployengine.steps.local import LocalRunner
-from tests.steps.gates import Gate
+from deployengine.steps.processes import look
+from deployengine.steps.ticket import parse_state
+from tests.steps.gates import Gate, until
 
 PATIENCE = timedelta(seconds=20)
 
@@ -86,3 +88,22 @@ def begin(runner: Runner, work: Work) -> WorkTicket:
 def end(ticket: Ticket) -> Status:
     """The status after the run has ended by itself."""
     return ticket.wait(PATIENCE)
+
+
+def leader_of(ticket: str, workdir: Path) -> int:
+    """The process of a ticket's wrapper, by its record."""
+    begun = parse_state(Path(tickets_of(workdir), ticket, "state").read_bytes())
+    assert begun is not None
+    assert begun.leader is not None
+    return begun.leader.pid
+
+
+def lives(pid: int) -> bool:
+    """Whether a process of whomever can still do something."""
+    process = look(pid)
+    return process is not None and process.alive
+
+
+def until_dead(pid: int) -> None:
+    """Waits for a process of whomever to be gone."""
+    until(lambda: not lives(pid), f"process {pid} does not end")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -32,3 +34,11 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
+
+
+def until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Waits for something that nobody tells; a condition that never comes true fails the test."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        os.sched_yield()

@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +24,8 @@ from deployengine.steps.errors import (
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.processes import look, this_boot
 from deployengine.steps.ticket import parse_state
-from tests.steps.conftest import begin, end, tickets_of
+from tests.steps.conftest import begin, end, leader_of, tickets_of, until_dead
+from tests.steps.disks import fill, small_disk
 from tests.steps.gates import Gate
 
 Fresh = Callable[..., Work]
@@ -40,21 +39,6 @@ def runner(workdir: Path) -> LocalRunner:
 
 def folder_of(work: Work, workdir: Path) -> Path:
     return Path(tickets_of(workdir), work.ticket)
-
-
-def leader_of(work: Work, workdir: Path) -> int:
-    begun = parse_state((folder_of(work, workdir) / "state").read_bytes())
-    assert begun is not None
-    assert begun.leader is not None
-    return begun.leader.pid
-
-
-def until_dead(pid: int) -> None:
-    """Waits for a process of whomever to be gone."""
-    deadline = time.monotonic() + 10
-    while (process := look(pid)) is not None and process.alive:
-        assert time.monotonic() < deadline, f"process {pid} does not end"
-        os.sched_yield()
 
 
 WORKER = """
@@ -173,7 +157,7 @@ def test_a_script_inherits_no_open_file_of_the_engine(runner: LocalRunner, fresh
 def test_no_zombies_are_left(runner: LocalRunner, fresh: Fresh, workdir: Path) -> None:
     work = fresh("exit 0")
     end(begin(runner, work))
-    leader = leader_of(work, workdir)
+    leader = leader_of(work.ticket, workdir)
     until_dead(leader)
     children.bury()
     process = look(leader)
@@ -222,8 +206,8 @@ def test_a_script_without_its_wrapper_counts_as_running_until_it_ends(
     work = fresh("echo > ready; read x < go; exit 0")
     ticket = begin(runner, work)
     ready.hear()
-    os.kill(leader_of(work, workdir), signal.SIGKILL)
-    until_dead(leader_of(work, workdir))
+    os.kill(leader_of(work.ticket, workdir), signal.SIGKILL)
+    until_dead(leader_of(work.ticket, workdir))
     assert ticket.status() == Status(State.RUNNING)
     go.let()
     assert end(ticket) == UNKNOWN
@@ -235,7 +219,7 @@ def test_begun_with_all_processes_gone_and_no_end_is_unknown_and_not_started_aga
     work = fresh("echo > ready; echo once >> journal; read x < go; exit 0")
     ticket = begin(runner, work)
     ready.hear()
-    os.killpg(leader_of(work, workdir), signal.SIGKILL)
+    os.killpg(leader_of(work.ticket, workdir), signal.SIGKILL)
     assert end(ticket) == UNKNOWN
     assert runner.ticket(work).start() is Started.ATTACHED
     ticket.cancel()
@@ -307,28 +291,6 @@ def test_a_work_folder_that_cannot_be_is_named_with_what_to_do(
 def test_a_work_folder_must_be_absolute() -> None:
     with pytest.raises(WorkdirUnusable, match="machines/qa"):
         LocalRunner("machines/qa", "/tickets")
-
-
-@contextmanager
-def small_disk(at: Path) -> Iterator[Path]:
-    at.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(at)]
-    try:
-        made = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        made = False
-    if not made:
-        pytest.skip("no right to mount a small disk here")
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", str(at)], check=True)
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
 
 
 def test_a_script_that_fills_the_disk_has_its_end_recorded(tmp_path: Path, fresh: Fresh) -> None:

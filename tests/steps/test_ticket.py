@@ -9,7 +9,10 @@ import pytest
 from deployengine.steps.contract import Lock
 from deployengine.steps.ticket import Begun, Leader, interpreter, parse_outputs, parse_state
 
-STATE = b"ticket t\nfence 7\nholds 2.5 exclusive:a%2Fb shared:\nboot b-1\nstat 12 (a ) b (sh) R 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 345 6\nend\n"
+STATE = (
+    b"ticket t\nfence 7\nholds 2.5 exclusive:a%2Fb shared:\nboot b-1\n"
+    b"stat 12 (a ) b (sh) R 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 345 6\nend\n"
+)
 
 
 @pytest.mark.parametrize(
