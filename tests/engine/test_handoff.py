@@ -123,7 +123,7 @@ def test_each_grant_is_dispatched_once_even_when_the_locks_had_to_be_loaded_firs
 
 def test_a_process_that_slept_through_a_rebuild_learns_of_it_and_goes_on(house: House) -> None:
     fill(house)
-    other = House(house.settings.home, house.redis, master_key=house.settings.master_key)
+    other = house.neighbour()
     other.handoff.rebuild()
     generation = house.locks.generation()
     house.apply(catalog(project("six", "true\n")))

@@ -13,7 +13,6 @@ from deployengine.engine.batches import Row
 from deployengine.engine.patience import looks
 from deployengine.engine.progress import ProgressView
 from deployengine.engine.releases import Wanted
-from deployengine.engine.roll import MISSED_BEATS, Roll
 from tests.acceptance.catalogs import catalog, machine, project, three_stages
 from tests.support.fakes import House
 
@@ -156,28 +155,36 @@ def test_progress_expects_no_environment_that_nothing_goes_to_by_itself(house: H
 
 
 def test_the_task_cap_is_that_of_all_workers_that_are_heard_of(house: House) -> None:
-    roll = Roll(house.database, house.clock, interval=5)
-    assert roll.task_cap() == 0
-    roll.beat("a", 3)
-    roll.beat("b", 4)
-    assert roll.task_cap() == 7
-    house.clock.advance(5 * MISSED_BEATS)
-    roll.beat("b", 4)
-    house.clock.advance(1)
-    assert [worker.name for worker in roll.present()] == ["b"]
-    roll.leave("b")
-    assert roll.present() == []
+    with house.neighbour(task_cap=3) as a, house.neighbour(task_cap=4) as b:
+        assert house.roll.task_cap() == 0
+        a.lease.beat()
+        b.lease.beat()
+        assert house.roll.task_cap() == 7
+        house.clock.advance(house.settings.lease)
+        b.lease.beat()
+        house.clock.advance(1)
+        assert [worker.name for worker in house.roll.present()] == [b.lease.name]
+        b.lease.leave()
+        assert house.roll.present() == []
+
+
+def test_a_worker_that_was_declared_lost_counts_no_more(house: House) -> None:
+    house.lease.beat()
+    with house.database.write() as tx:
+        assert tx.workers.lose(house.lease.name, 0, house.clock.now())
+    assert house.roll.task_cap() == 0
 
 
 def test_the_task_cap_of_the_past_is_the_most_there_was_at_once(house: House) -> None:
-    roll = Roll(house.database, house.clock, interval=5)
-    begin = house.clock.now()
-    roll.beat("a", 3)
-    house.clock.advance(10)
-    roll.leave("a")
+    roll, begin = house.roll, house.clock.now()
+    with house.neighbour(task_cap=3) as a:
+        a.lease.beat()
+        house.clock.advance(10)
+        a.lease.leave()
     house.clock.advance(1)
-    roll.beat("b", 4)
-    roll.beat("c", 1)
+    with house.neighbour(task_cap=4) as b, house.neighbour(task_cap=1) as c:
+        b.lease.beat()
+        c.lease.beat()
     middle = house.clock.now()
     assert roll.task_cap_during(begin, middle) == 5
     assert roll.task_cap_during(begin, begin) == 3

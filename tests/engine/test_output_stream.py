@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from deployengine.engine.claims import Claimed
 from deployengine.engine.output_stream import PIECE, TURN, OutputStream
 from deployengine.steps.contract import State, Status
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
+from tests.acceptance.catalogs import catalog, project
 from tests.support.fakes import House
 
 
@@ -37,8 +39,20 @@ class Printed:
     def clean(self) -> None: ...
 
 
+def claimed(house: House) -> Claimed:
+    """A run that this process has claimed."""
+    house.apply(catalog(project("app", "true\n")))
+    house.create("app")
+    house.deliver_chains()
+    (run,) = house.dispatcher.take_runs()
+    house.lease.beat()
+    found = house.step_runs.claims.claim(run.run_id, run.granted_at, house.lease.name)
+    assert found is not None
+    return found
+
+
 def kept(house: House, ticket: Printed, limit: int, *secrets: str) -> str:
-    stream = OutputStream(house.database, 1, ticket, Masker(secrets), limit)
+    stream = OutputStream(house.database, claimed(house), ticket, Masker(secrets), limit=limit)
     stream.finish()
     rest = stream.rest
     return rest[2] if rest else ""
@@ -62,9 +76,10 @@ def test_a_secret_that_the_limit_cuts_is_not_shown_in_part(house: House) -> None
 
 def test_one_look_reads_so_much_at_most_that_time_out_and_cancel_are_heard(house: House) -> None:
     ticket = Printed(b"x" * (3 * TURN))
-    OutputStream(house.database, 1, ticket, Masker(())).finish()
+    run = claimed(house)
+    OutputStream(house.database, run, ticket, Masker(())).finish()
     whole = ticket.looks
     ticket.looks = 0
-    stream = OutputStream(house.database, 1, ticket, Masker(()))
+    stream = OutputStream(house.database, run, ticket, Masker(()))
     stream._read_on(TURN)
     assert ticket.looks * 2 < whole

@@ -12,9 +12,10 @@ from deployengine.domain.deployment import RunState
 from deployengine.engine.ports import GrantedRun
 from deployengine.engine.step_runs import Outcome
 from deployengine.persistence.records import RunRecord
+from deployengine.steps.local import LocalRunner
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.steps.gates import Gate
-from tests.support.fakes import WORKER, House
+from tests.support.fakes import House
 
 #: The script tells that it has begun, then waits to be let go on.
 HELD = "echo begun\necho > ../../../ready\nread -r _ < ../../../go\n"
@@ -47,7 +48,7 @@ def under_way(house: House, run: GrantedRun) -> Iterator[Future[Outcome | None]]
 
 def tickets_left(house: House) -> list[str]:
     folder = house.settings.home / "tickets" / "qa-1"
-    return [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    return LocalRunner(str(house.workdir("qa-1")), str(folder)).tickets()
 
 
 def test_a_script_that_ends_well_is_a_success_on_record(house: House) -> None:
@@ -55,7 +56,7 @@ def test_a_script_that_ends_well_is_a_success_on_record(house: House) -> None:
     assert house.execute(run) == Outcome(RunState.SUCCEEDED, 0)
     found = stored(house, run)
     assert (found.state, found.exit_code, found.message) == (RunState.SUCCEEDED, 0, None)
-    assert (found.worker, found.fence, found.granted_at) == (WORKER, 1, run.granted_at)
+    assert (found.worker, found.fence, found.granted_at) == (house.lease.name, 1, run.granted_at)
     assert (found.started_at, found.finished_at) == (house.clock.now(), house.clock.now())
     assert output(house, run) == "hello\n"
     assert tickets_left(house) == []
@@ -85,9 +86,8 @@ def test_a_second_execute_while_the_first_runs_starts_nothing(
     run = granted(house, HELD)
     with under_way(house, run) as first:
         ready.hear()
-        other = House(house.settings.home, house.redis, master_key=house.settings.master_key)
-        assert other.execute(run) is None
-        other.close()
+        with house.neighbour() as other:
+            assert other.execute(run) is None
         go.let()
         assert first.result(20) == Outcome(RunState.SUCCEEDED, 0)
 

@@ -48,7 +48,7 @@ def test_without_a_worker_it_is_told_that_none_runs(three: House) -> None:
 
 
 def test_a_run_that_is_granted_waits_for_a_slot(three: House) -> None:
-    three.roll.beat("worker", 4)
+    three.lease.beat()
     wait = only(three.waits.why("run-1"))
     assert (wait.reason, wait.waits_for) == (Reason.TASK_CAP, "a free slot (task cap)")
 

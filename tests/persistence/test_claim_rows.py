@@ -11,7 +11,7 @@ from deployengine.domain.deployment import RunState
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE, TICKET
 from deployengine.persistence.records import RunRecord
-from tests.persistence.conftest import NOW, add_deployment, add_release, at_once
+from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, later
 
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
 
@@ -124,3 +124,142 @@ def test_of_clashing_runs_that_are_claimed_at_once_only_the_first_in_line_runs(
 
     claimed = [number for number in at_once(len(runs), claim_one) if number is not None]
     assert claimed == [runs[0].id]
+
+
+# ---- taking over ----
+
+
+def running(tx: Transaction, worker: str = "worker-1", project: str = "app") -> RunRecord:
+    """A run that this worker carries out."""
+    run = ready(tx, project)
+    claimed = tx.claims.claim(run.id, worker, tx.counters.draw(FENCE), NOW, later(1))
+    assert claimed is not None
+    return claimed
+
+
+def gone(tx: Transaction, how: str, worker: str = "worker-1") -> None:
+    """The worker is there no more, or never was."""
+    if how == "unknown":
+        return
+    tx.workers.enter(worker, 1, NOW)
+    if how == "left":
+        tx.workers.leave(worker, NOW)
+    if how == "lost":
+        assert tx.workers.lose(worker, 0, NOW)
+
+
+@pytest.mark.parametrize("how", ["left", "lost", "unknown"])
+def test_a_run_whose_worker_is_gone_goes_to_another_one_under_a_new_fence(
+    database: Database, how: str
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        gone(tx, how)
+        assert tx.claims.orphans("worker-2") == [run]
+        taken = tx.claims.take_over(run, "worker-2", tx.counters.draw(FENCE))
+        assert taken is not None
+        assert (taken.worker, taken.fence) == ("worker-2", (run.fence or 0) + 1)
+        assert (taken.state, taken.ticket, taken.granted_at, taken.started_at) == (
+            *(RunState.RUNNING, run.ticket, run.granted_at, run.started_at),
+        )
+
+
+def test_a_run_whose_worker_is_at_work_is_no_orphan_and_is_not_taken_over(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        gone(tx, "not at all")
+        assert tx.claims.orphans("worker-2") == []
+        assert tx.claims.take_over(run, "worker-2", 9) is None
+        assert tx.runs.get(run.id) == run
+
+
+@pytest.mark.parametrize("state", [s for s in RunState if s is not RunState.RUNNING])
+def test_what_does_not_run_is_no_orphan(database: Database, state: RunState) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        tx.runs.end(run.id, state, NOW)
+        assert tx.claims.orphans("worker-2") == []
+        assert tx.claims.take_over(run, "worker-2", 9) is None
+
+
+def test_of_many_that_take_a_run_over_at_once_one_has_it(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        gone(tx, "lost")
+        for number in range(8):
+            tx.workers.enter(f"other-{number}", 1, NOW)
+    takers = [f"other-{number}" for number in range(8)]
+
+    def take() -> RunRecord | None:
+        by = takers.pop()
+        with database.write() as tx:
+            return tx.claims.take_over(run, by, tx.counters.draw(FENCE))
+
+    (taken,) = [found for found in at_once(8, take) if found is not None]
+    with database.read() as tx:
+        assert tx.runs.get(run.id) == taken
+
+
+def test_a_run_is_owned_under_its_fence_alone_and_only_while_it_runs(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        fence = run.fence or 0
+        assert tx.claims.owned(run.id, fence)
+        assert not tx.claims.owned(run.id, fence + 1)
+        gone(tx, "lost")
+        assert tx.claims.take_over(run, "worker-2", fence + 1)
+        assert not tx.claims.owned(run.id, fence)
+        assert tx.claims.owned(run.id, fence + 1)
+        tx.runs.end(run.id, RunState.SUCCEEDED, NOW, 0)
+        assert not tx.claims.owned(run.id, fence + 1)
+
+
+def test_every_fence_that_a_run_ever_had_is_kept_with_it(database: Database) -> None:
+    with database.write() as tx:
+        run: RunRecord | None = running(tx)
+        for number in range(2, 5):
+            assert run is not None
+            run = tx.claims.take_over(run, f"unknown-{number}", number)
+        assert run is not None
+        assert (run.fence, run.revoked) == (4, [1, 2, 3])
+        assert tx.claims.put_back(run.id, 4)
+        again = tx.claims.claim(run.id, "worker-1", 5, NOW, NOW)
+        assert again is not None
+        assert again.revoked == [1, 2, 3]
+
+
+def test_a_worker_takes_over_what_is_on_record_as_its_own(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        gone(tx, "not at all")
+        assert tx.claims.orphans("worker-1") == [run]
+        taken = tx.claims.take_over(run, "worker-1", 9)
+        assert taken is not None
+        assert (taken.worker, taken.fence, taken.revoked) == ("worker-1", 9, [run.fence])
+
+
+def test_a_run_that_is_put_back_waits_with_its_ticket_and_may_be_claimed_again(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        assert not tx.claims.put_back(run.id, (run.fence or 0) + 1)
+        assert tx.claims.put_back(run.id, run.fence or 0)
+        assert not tx.claims.put_back(run.id, run.fence or 0)
+        back = tx.runs.get(run.id)
+        assert back is not None
+        assert (back.state, back.ticket, back.ready_at) == (RunState.WAITING, run.ticket, NOW)
+        assert (back.worker, back.fence, back.started_at) == (None, None, None)
+        assert claim(tx, back)
+
+
+def test_a_run_that_is_to_be_cancelled_is_not_put_back(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        tx.runs.request_cancel(run.deployment_id, NOW)
+        assert not tx.claims.put_back(run.id, run.fence or 0)
+        found = tx.runs.get(run.id)
+        assert found is not None
+        assert (found.state, found.fence) == (RunState.RUNNING, run.fence)

@@ -7,7 +7,15 @@ import pytest
 from deployengine.domain.deployment import RunState
 from deployengine.domain.release import Snapshot
 from deployengine.persistence import Conflict, Database, Transaction
-from tests.persistence.conftest import DIGEST, NOW, add_deployment, add_release, add_step, later
+from tests.persistence.conftest import (
+    DIGEST,
+    NOW,
+    add_deployment,
+    add_release,
+    add_step,
+    at_once,
+    later,
+)
 
 # ---- releases ----
 
@@ -138,6 +146,17 @@ def test_what_is_stored_again_takes_the_place_of_what_was_stored_there(
         assert tx.outputs.pieces(run) == [(6, "first\n"), (12, "second")]
 
 
+def test_the_stored_output_ends_at_its_last_byte_and_its_last_character(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = a_run(tx)
+        assert tx.outputs.end(run) == (0, 0)
+        tx.outputs.append(run, 0, 4, "äö")
+        tx.outputs.append(run, 4, 9, "\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}")
+        assert tx.outputs.end(run) == (9, 4)
+
+
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("text", ["a\nb\nc\nd\n", "a\nb\nc\nd", "a\n\n\nd\n", "only", ""])
 @pytest.mark.parametrize("lines", [1, 2, 4, 9])
@@ -155,26 +174,28 @@ def test_the_tail_is_that_of_the_whole_text_however_it_was_cut(
 # ---- workers ----
 
 
-def test_a_worker_that_beats_is_present_until_it_leaves_or_falls_silent(
+def test_a_worker_is_at_work_until_it_leaves_or_is_lost_and_its_signs_of_life_are_counted(
     database: Database,
 ) -> None:
     with database.write() as tx:
-        tx.workers.beat("b", 5, later(0))
-        tx.workers.beat("a", 3, later(0))
-        tx.workers.beat("a", 4, later(9))
-        (a,) = tx.workers.present(later(9))
+        tx.workers.enter("b", 5, later(0))
+        tx.workers.enter("a", 4, later(0))
+        assert tx.workers.beat("a", later(9))
+        a, b = tx.workers.at_work()
         assert (a.name, a.task_cap, a.started_at, a.seen_at) == ("a", 4, later(0), later(9))
-        assert [w.name for w in tx.workers.present(later(0))] == ["a", "b"]
+        assert (a.beat, b.beat) == (1, 0)
         tx.workers.leave("a", later(10))
         tx.workers.leave("a", later(11))
-        assert [w.name for w in tx.workers.present(later(0))] == ["b"]
+        assert [w.name for w in tx.workers.at_work()] == ["b"]
+        assert tx.workers.lose("b", 0, later(12))
+        assert tx.workers.at_work() == []
 
 
 def test_a_worker_is_remembered_with_its_time_until_it_is_forgotten(database: Database) -> None:
     with database.write() as tx:
-        tx.workers.beat("a", 3, later(0))
+        tx.workers.enter("a", 3, later(0))
         tx.workers.leave("a", later(10))
-        tx.workers.beat("b", 5, later(20))
+        tx.workers.enter("b", 5, later(20))
         (a,) = tx.workers.during(later(10), later(19))
         assert (a.name, a.left_at, a.seen_at) == ("a", later(10), later(10))
         assert tx.workers.during(later(11), later(19)) == []
@@ -183,13 +204,43 @@ def test_a_worker_is_remembered_with_its_time_until_it_is_forgotten(database: Da
         assert [w.name for w in tx.workers.during(later(0), later(99))] == ["b"]
 
 
-def test_a_worker_that_bears_the_name_of_one_that_left_begins_anew(database: Database) -> None:
+@pytest.mark.parametrize("how", ["left", "lost", "never entered"])
+def test_a_worker_that_is_gone_gives_no_sign_of_life_under_its_name(
+    database: Database, how: str
+) -> None:
     with database.write() as tx:
-        tx.workers.beat("a", 3, later(0))
-        tx.workers.leave("a", later(10))
-        tx.workers.beat("a", 7, later(20))
-        (a,) = tx.workers.present(later(0))
-        assert (a.started_at, a.left_at, a.task_cap) == (later(20), None, 7)
+        if how != "never entered":
+            tx.workers.enter("a", 3, later(0))
+        if how == "left":
+            tx.workers.leave("a", later(10))
+        if how == "lost":
+            assert tx.workers.lose("a", 0, later(10))
+        assert not tx.workers.beat("a", later(20))
+        assert tx.workers.at_work() == []
+        assert not tx.workers.lose("a", 0, later(30))
+
+
+def test_a_worker_whose_count_has_moved_is_not_declared_lost(database: Database) -> None:
+    with database.write() as tx:
+        tx.workers.enter("a", 3, later(0))
+        assert tx.workers.beat("a", later(1))
+        assert not tx.workers.lose("a", 0, later(2))
+        (a,) = tx.workers.at_work()
+        assert (a.beat, a.lost_at) == (1, None)
+        assert tx.workers.lose("a", 1, later(2))
+        (a,) = tx.workers.during(later(0), later(9))
+        assert (a.lost_at, a.seen_at) == (later(2), later(1))
+
+
+def test_of_many_that_declare_a_worker_lost_at_once_one_has_done_it(database: Database) -> None:
+    with database.write() as tx:
+        tx.workers.enter("a", 3, later(0))
+
+    def lose() -> bool:
+        with database.write() as tx:
+            return tx.workers.lose("a", 0, later(9))
+
+    assert sorted(at_once(4, lose)) == [False, False, False, True]
 
 
 # ---- summaries ----

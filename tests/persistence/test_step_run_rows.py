@@ -28,7 +28,8 @@ def run_in(database: Database, state: RunState) -> RunRecord:
     with database.write() as tx:
         deployment = add_step(tx)
     with database.engine.begin() as connection:
-        connection.execute(update(step_run).values(state=state))
+        fence = 7 if state is RunState.RUNNING else None
+        connection.execute(update(step_run).values(state=state, fence=fence))
     with database.read() as tx:
         (run,) = tx.runs.of_deployment(deployment)
     return run
@@ -68,6 +69,20 @@ def test_only_a_running_run_ends(database: Database, state: RunState) -> None:
         return
     assert (found.state, found.exit_code, found.message) == (RunState.FAILED, 7, "exit code 7")
     assert (found.finished_at, found.outputs) == (later(3), {"Url": "x"})
+
+
+@pytest.mark.parametrize("state", STORED)
+def test_a_running_run_ends_under_its_own_fence_and_no_other(
+    database: Database, state: RunState
+) -> None:
+    run = run_in(database, state)
+    with database.write() as tx:
+        assert not tx.runs.end(run.id, RunState.SUCCEEDED, later(3), 0, fence=6)
+        assert not tx.runs.end(run.id, RunState.SUCCEEDED, later(3), 0, fence=8)
+    assert again(database, run) == run
+    with database.write() as tx:
+        ended = tx.runs.end(run.id, RunState.SUCCEEDED, later(3), 0, fence=7)
+    assert ended is (state is RunState.RUNNING)
 
 
 @pytest.mark.parametrize("state", STORED)

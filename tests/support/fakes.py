@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +17,21 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from redis import Redis
+from sqlalchemy import Connection
 
 from deployengine.catalog import load
+from deployengine.domain.errors import Unreachable
 from deployengine.engine.ports import Backlog, GrantedRun, Link, LinkKind
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.releases import Wanted
 from deployengine.engine.step_runs import Outcome
+from deployengine.locks import Beats
+from deployengine.persistence import Database, Transaction
 from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import DeploymentRecord
-from deployengine.services import Services
+from deployengine.services import LOCKS_PREFIX, Services
 from deployengine.settings import Settings
+
 
 class FakeClock:
     """A clock that a test moves. It begins with the real time, since Redis has its own."""
@@ -104,27 +110,86 @@ class RecordingDispatcher:
         return taken
 
 
+class FragileDatabase(Database):
+    """The real database, from which a test may cut one process off."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        #: Nothing can be asked.
+        self.away = False
+        #: Names of writes that are committed, each once, with their answer lost.
+        self.unanswered: list[str] = []
+
+    @contextmanager
+    def connected(self, begin: str = "BEGIN") -> Iterator[Connection]:
+        """A connection, unless the database is away."""
+        if self.away:
+            raise Unreachable("the database", self.url, "the test has cut it off")
+        with super().connected(begin) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, name: str | None = None) -> Iterator[Transaction]:
+        """A transaction; its answer may get lost once it is committed."""
+        with super().write(name) as tx:
+            yield tx
+        if name in self.unanswered:
+            self.unanswered.remove(name)
+            raise Unreachable("the database", self.url, "the test has lost its answer")
+
+
+@contextmanager
+def away(redis: Redis) -> Iterator[None]:
+    """Lets nobody reach the Redis within this process."""
+    server = redis.connection_pool.connection_kwargs["server"]
+    server.connected = False
+    try:
+        yield
+    finally:
+        server.connected = True
+
+
 class House(Services):
-    """The engine as ``services`` joins it, over a SQLite file, with the fakes at its seams."""
+    """The engine as ``services`` joins it, over a SQLite file, with the fakes at its seams.
+
+    Several over one home and one clock are the several processes of one engine.
+    """
 
     clock: FakeClock
 
-    def __init__(self, home: Path, redis: Redis, **settings: Any) -> None:
+    def __init__(
+        self, home: Path, redis: Redis, clock: FakeClock | None = None, **settings: Any
+    ) -> None:
         chosen = {
             "master_key": Fernet.generate_key().decode(),
             "output_interval": 0.02,
             "cancel_grace": 5.0,
             **settings,
         }
-        super().__init__(Settings(home=home, **chosen), FakeClock())
+        super().__init__(Settings(home=home, **chosen), clock or FakeClock())
         self._redis = redis
         home.mkdir(parents=True, exist_ok=True)
         prepare(self.database)
+
+    def neighbour(self, **settings: Any) -> House:
+        """Another process of the same engine; the caller closes it."""
+        key = self.settings.master_key
+        return House(self.settings.home, self.redis, self.clock, master_key=key, **settings)
 
     @property
     def redis(self) -> Redis:
         """The Redis it was given, which is not its own to close."""
         return self._redis
+
+    @cached_property
+    def database(self) -> FragileDatabase:
+        """The SQLite file in the home."""
+        return FragileDatabase(self.settings.database_url)
+
+    @cached_property
+    def beats(self) -> Beats:
+        """Signs of life in the same Redis."""
+        return Beats(self.redis, LOCKS_PREFIX)
 
     @cached_property
     def dispatcher(self) -> RecordingDispatcher:  # type: ignore[override]  # the port is what counts
