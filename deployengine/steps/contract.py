@@ -162,7 +162,11 @@ class Ticket(Protocol):
         """
 
     def clean(self) -> None:
-        """Removes every trace of the ticket; raises :class:`StillRunning` while it runs."""
+        """Removes every trace of the ticket; raises :class:`StillRunning` while it runs.
+
+        Revoke the fence of whoever might yet start it before: a start that comes in between the
+        look and the removal finds its script gone. What was removed half-way is removed wholly.
+        """
 
 
 class WorkTicket(Ticket, Protocol):
