@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from deployengine.engine.waits import Reason
 from deployengine.persistence.counters import FENCE
 from deployengine.persistence.records import RunRecord
 from tests.acceptance.catalogs import catalog, machine, project, step
+from tests.steps.gates import Gate
 from tests.support.fakes import House
 
 #: Seconds after which whatever was sent must have come or be lost.
@@ -30,6 +32,12 @@ TWO = [machine("qa-[1:2]", "QA")]
 def asking(script: str = "true\n", name: str = "a", **more: Any) -> dict[str, Any]:
     """A step whose runs ask when their end is unknown."""
     return step(script, name, on_unknown="ask", **more)
+
+
+def gone(*attempts: int) -> str:
+    """A script that is gone without a word in these attempts."""
+    lost = "".join(f"[ $DEPLOYENGINE_ATTEMPT = {n} ] && kill -9 0\n" for n in attempts)
+    return f"{lost}echo $DEPLOYENGINE_ATTEMPT >> done\n"
 
 
 def begin(house: House, number: int) -> RunRecord:
@@ -104,9 +112,9 @@ def test_another_deployment_uses_the_machine_meanwhile(house: House, paused: int
 def test_nothing_that_comes_late_or_is_swept_moves_a_paused_deployment(
     house: House, paused: int
 ) -> None:
-    house.clock.advance(LONG)
-    for _ in range(2):
+    for _ in range(3):
         house.recovery.sweep()
+        house.clock.advance(LONG)
     assert house.dispatcher.quiet
     house.carry_on(paused)
     house.deliver_all()
@@ -269,8 +277,9 @@ def test_other_runs_of_the_step_go_on_and_a_failure_there_waits_for_the_answer(
     lose(house, 1)
     house.dispatcher.granted[:] = [r for r in house.dispatcher.granted if r.run_id == 2]
     house.deliver_all()
-    house.clock.advance(LONG)
-    house.recovery.sweep()
+    for _ in range(3):
+        house.recovery.sweep()
+        house.clock.advance(LONG)
     house.deliver_all()
     assert state(house, number) == "paused"
     assert house.states(number) == ["unknown", "failed", "pending", "pending"]
@@ -301,7 +310,9 @@ def test_what_an_answer_sends_and_is_lost_is_found_by_housekeeping(
     answer(house, 1, how)
     house.dispatcher.lose()
     house.redis.flushall()
-    house.clock.advance(LONG)
+    for _ in range(2):  # what is seen to stand still twice is sent again
+        house.recovery.sweep()
+        house.clock.advance(LONG)
     house.recovery.sweep()
     house.deliver_all()
     assert state(house, paused) == ("failed" if how is Answer.FAILED else "succeeded")
@@ -402,3 +413,64 @@ def test_a_cancelled_deployment_with_a_question_waits_for_the_scripts_that_still
     house.deliver_all()
     assert state(house, number) == "cancelled"
     assert house.held() == {}
+
+
+# ---- by scripts that are gone ----
+
+
+def test_a_script_that_is_gone_asks_and_runs_once_more_when_a_person_says_so(house: House) -> None:
+    house.apply(catalog(project("app", process=[asking(gone(1)), step("true\n", "b")])))
+    number = house.create("app").id
+    house.deliver_all()
+    assert (state(house, number), house.states(number)) == ("paused", ["unknown", "pending"])
+    answer(house, 1, Answer.RERUN)
+    house.deliver_all()
+    assert house.states(number) == ["unknown", "succeeded", "succeeded"]
+    assert state(house, number) == "succeeded"
+    assert (house.workdir("qa-1") / "done").read_text() == "2\n"
+
+
+def test_with_rerun_it_runs_again_by_itself_and_uses_no_retry_up(house: House) -> None:
+    script = gone(1, 2) + "[ $DEPLOYENGINE_ATTEMPT = 4 ]\n"
+    policy: dict[str, Any] = {"idempotent": True, "on_unknown": "rerun", "retries": 1}
+    house.apply(catalog(project("app", process=[step(script, **policy)])))
+    number = house.create("app").id
+    house.deliver_all()
+    assert house.states(number) == ["unknown", "unknown", "failed", "succeeded"]
+    assert state(house, number) == "succeeded"
+    assert house.held() == {}
+
+
+def test_what_is_gone_each_time_is_run_again_three_times_and_then_fails(house: House) -> None:
+    policy: dict[str, Any] = {"idempotent": True, "on_unknown": "rerun", "retries": 5}
+    house.apply(catalog(project("app", process=[step(gone(*range(1, 9)), **policy)])))
+    number = house.create("app").id
+    house.deliver_all()
+    assert house.states(number) == ["unknown"] * 4
+    deployment = house.detail(number).deployment
+    assert (deployment.state, deployment.message) == (
+        "failed",
+        "nobody knows how a step ended on qa-1",
+    )
+    assert house.held() == {}
+
+
+def test_a_script_that_is_gone_while_its_deployment_is_cancelled_asks_nobody(
+    house: House, ready: Gate, go: Gate
+) -> None:
+    script = "echo > ../../../ready\nread -r _ < ../../../go\nkill -9 0\n"
+    house.apply(catalog(project("app", process=[asking(script)])))
+    number = house.create("app").id
+    house.deliver_chains()
+    (run,) = house.dispatcher.take_runs()
+    with ThreadPoolExecutor(1) as pool:
+        carried_out = pool.submit(house.execute, run)
+        ready.hear()
+        house.deployments.cancel(number)  # which the worker does not hear
+        go.let()
+        outcome = carried_out.result(30)
+    assert outcome is not None
+    assert outcome.state is RunState.UNKNOWN
+    house.deliver_chains()
+    assert (state(house, number), house.states(number)) == ("cancelled", ["unknown"])
+    assert not house.queries.run(1).asks
