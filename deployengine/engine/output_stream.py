@@ -49,6 +49,11 @@ class OutputStream:
         self._left_out = 0
         self._unstored: list[str] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether the script has been seen to print anything, here or by another worker."""
+        return max(self._read, self._stored) > 0
+
     def save(self) -> None:
         """Stores what the script has printed since the last time.
 

@@ -245,7 +245,7 @@ class StepRuns:
         runner = self._runner_of(claimed.machine)
         try:
             for fence in inherited.revoked:
-                runner.revoke(fence, 0)
+                runner.revoke(fence)
             following = self._following(claimed, wake, inherited.stored)
             status = following.ticket.status()
         except DeployEngineError as error:
@@ -254,7 +254,7 @@ class StepRuns:
                 return None  # on record as this worker's own, it is looked after again
             ticket = runner.attach(run_id(claimed.run.id), self._grace)
             return self._endings.conclude(claimed, _given_up(ticket, error))
-        if status.state is State.ABSENT and not failpoints.left_out("put-back"):
+        if status.state is State.ABSENT and not any(inherited.stored):
             return self._put_back(following)
         failpoints.hit("branch.attach")
         log.info("%s is picked up (%s)", label, status.state.value)
@@ -267,7 +267,10 @@ class StepRuns:
         return self._follow(following)
 
     def _put_back(self, following: _Following) -> Outcome | None:
+        """Gives a run that no start will begin any more to a slot that begins it."""
         claimed = following.claimed
+        if failpoints.left_out("put-back"):
+            return self._conclude(following, Outcome(RunState.FAILED, None, "never begun"), {})
         number, granted_at = claimed.run.id, claimed.run.granted_at
         if outlast(lambda: self.claims.put_back(claimed), f"{run_id(number)}'s return"):
             failpoints.hit("branch.put-back")
@@ -283,11 +286,13 @@ class StepRuns:
 
     # ---- following ----
 
-    def _follow(self, following: _Following) -> Outcome:
+    def _follow(self, following: _Following) -> Outcome | None:
         outputs: Outputs = {}
         ticket = following.ticket
         try:
             outcome = self._await_end(following)
+            if outcome is None:
+                return self._put_back(following)
             following.stream.finish()
             outputs = outputs_to_store(ticket.outputs(), following.secrets, self._seal)
         except (Relinquished, _LetGo):
@@ -309,7 +314,11 @@ class StepRuns:
             log.warning("the ticket is removed later: %s", error)
         return outcome
 
-    def _await_end(self, following: _Following) -> Outcome:
+    def _await_end(self, following: _Following) -> Outcome | None:
+        """How the script ended; ``None`` when it turned out that it never began.
+
+        The wrapper of a start that was revoked makes its record, sees that, and takes it back.
+        """
         claimed, ticket, wake = following.claimed, following.ticket, following.wake
         while True:
             left = self._left(following.deadline)
@@ -320,6 +329,8 @@ class StepRuns:
             pause = self._output_interval if left is None else min(self._output_interval, left)
             status = ticket.wait(pause, wake)
             self._check_let_go()
+            if status.state is State.ABSENT and claimed.run.revoked and not following.stream.any:
+                return None
             if status.state is not State.RUNNING:
                 return _outcome(status)
             if wake.is_set():

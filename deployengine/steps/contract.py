@@ -190,13 +190,12 @@ class Runner(Protocol):
     def attach(self, ticket: str, grace: timedelta = GRACE) -> Ticket:
         """The run of this name, begun by whomever."""
 
-    def revoke(self, fence: int, floor: int) -> None:
+    def revoke(self, fence: int) -> None:
         """When it returns, no start with this fence begins a script any more.
 
         Whoever made that start, and however late it comes. Look at the ticket afterwards: what is
         ABSENT then stays so until a start with another fence; what is RUNNING may yet turn out
-        ABSENT, if it was just about to begin. Repeating it changes nothing. Fences below ``floor``
-        are forgotten: nobody holds one of them any more.
+        ABSENT, if it was just about to begin. Repeating it changes nothing.
         """
 
     def tickets(self) -> list[str]:

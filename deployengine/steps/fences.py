@@ -53,7 +53,9 @@ What is not done
     A start that was stopped (SIGSTOP) between locking and spawning holds the machine until it goes
     on or is killed; the others wait for it.
     The files of resources are never removed: a fence that was forgotten would be no fence. The
-    markers go when nobody holds a fence so old any more (the ``floor`` of ``revoke``).
+    markers go with the next exclusive start on the machine that has a higher fence: from then on
+    the file of the machine refuses what they refused. Where all share the machine they stay, a few
+    bytes for each run that was ever taken over.
 """
 
 from __future__ import annotations
@@ -136,13 +138,22 @@ class Fences:
     def __init__(self, tickets: Path) -> None:
         self._folder = tickets / FOLDER
 
-    def revoke(self, fence: int, floor: int) -> None:
-        """Makes the marker of a fence, and forgets those below the floor."""
+    def revoke(self, fence: int) -> None:
+        """Makes the marker of a fence."""
         self._folder.mkdir(0o700, parents=True, exist_ok=True)
         os.close(os.open(self._marker(fence), os.O_WRONLY | os.O_CREAT, 0o600))
+
+    def sign(self, held: Held, work: Work) -> None:
+        """Makes the fence of a work the newest of what it holds exclusively.
+
+        Where that is the machine itself, the markers of older fences have become needless.
+        """
+        held.sign(work)
+        if not (work.locks and work.locks[0].exclusive):
+            return
         for entry in os.listdir(self._folder):  # noqa: PTH208
             match = _MARKER.fullmatch(entry)
-            if match and int(match[1]) < floor and int(match[1]) != fence:
+            if match and int(match[1]) < work.fence:
                 (self._folder / entry).unlink(missing_ok=True)
 
     def revoked(self, fence: int) -> bool:

@@ -53,12 +53,12 @@ class LocalRunner:
         """The run of this name, begun by whomever."""
         return LocalTicket(self._machine, ticket, grace)
 
-    def revoke(self, fence: int, floor: int) -> None:
+    def revoke(self, fence: int) -> None:
         """When it returns, no start with this fence begins a script any more."""
         machine = self._machine
         failpoints.hit("ticket.revoke.before")
         with faults(f"fence {fence}", machine.workdir, machine.tickets):
-            Fences(machine.tickets).revoke(fence, floor)
+            Fences(machine.tickets).revoke(fence)
         failpoints.hit("ticket.revoke.after")
 
     def tickets(self) -> list[str]:

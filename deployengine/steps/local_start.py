@@ -136,7 +136,7 @@ class LocalWorkTicket(LocalTicket):
             if self._held_without_lock(held):
                 held.close()
                 return None
-            held.sign(self._work)
+            self._fences.sign(held, self._work)
         except BaseException:
             held.close()
             raise

@@ -40,7 +40,7 @@ def _late(runner: LocalRunner, workdir: Path) -> bool:
 
 
 def _revoked(runner: LocalRunner, workdir: Path) -> bool:
-    runner.revoke(1, floor=0)
+    runner.revoke(1)
     try:
         return runner.ticket(Work("late", 1, "exit 0")).start() is Started.FIRST
     except StaleFence:

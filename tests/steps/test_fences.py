@@ -286,8 +286,8 @@ def test_a_damaged_fence_is_told_and_nothing_starts(
 def test_a_revoked_start_begins_nothing_and_leaves_no_folder(
     runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
-    runner.revoke(4, floor=0)
-    runner.revoke(4, floor=0)
+    runner.revoke(4)
+    runner.revoke(4)
     with pytest.raises(StaleFence, match="fence 4 was revoked"):
         runner.ticket(fresh("exit 0", fence=4)).start()
     assert runner.tickets() == []
@@ -296,17 +296,27 @@ def test_a_revoked_start_begins_nothing_and_leaves_no_folder(
 
 def test_revoking_what_has_begun_lets_it_run_on(runner: Runner, fresh: Fresh, go: Gate) -> None:
     ticket = begin(runner, fresh("read x < go", fence=4))
-    runner.revoke(4, floor=0)
+    runner.revoke(4)
     assert ticket.status() == Status(State.RUNNING)
     go.let()
     assert end(ticket) == Status(State.EXITED, 0)
 
 
-def test_fences_below_the_floor_are_forgotten(runner: Runner, workdir: Path) -> None:
+def test_markers_go_with_the_next_exclusive_start_on_the_machine(
+    runner: Runner, workdir: Path, fresh: Fresh
+) -> None:
     for fence in (1, 2, 10):
-        runner.revoke(fence, floor=0)
-    runner.revoke(11, floor=10)
-    assert {path.name for path in fences_of(workdir).iterdir()} == {"revoked-10", "revoked-11"}
+        runner.revoke(fence)
+    end(begin(runner, fresh("true", fence=7, locks=locks_of("shared:machine,exclusive:web"))))
+    assert markers(workdir) == {"revoked-1", "revoked-2", "revoked-10"}
+    end(begin(runner, fresh("true", fence=8, locks=locks_of("exclusive:machine"))))
+    assert markers(workdir) == {"revoked-10"}
+    with pytest.raises(StaleFence):
+        runner.ticket(fresh("true", fence=2, locks=locks_of("shared:machine"))).start()
+
+
+def markers(workdir: Path) -> set[str]:
+    return {path.name for path in fences_of(workdir).glob("revoked-*")}
 
 
 LATE = [("", False), ("shared:web", False), ("exclusive:web", True)]
@@ -321,7 +331,7 @@ def test_a_start_that_was_stopped_before_its_spawn_begins_nothing_when_its_run_i
     script = "echo ran >> journal"
     late = Starter(workdir, "run", 1, locks, script, armed="ticket.start.before=stop")
     late.until_stopped()
-    runner.revoke(1, floor=0)
+    runner.revoke(1)
     ticket = runner.ticket(fresh(script, ticket="run", fence=2, locks=locks_of(locks)))
     assert ticket.status() == Status(State.ABSENT)
     with ThreadPoolExecutor(1) as threads:
@@ -346,7 +356,7 @@ def test_a_revoked_start_takes_its_record_back_before_the_rightful_one(
     runner = IMPLEMENTATIONS["local"](workdir)
     late = Starter(workdir, "run", 1, "", "echo late", armed="ticket.start.before=stop")
     late.until_stopped()
-    runner.revoke(1, floor=0)
+    runner.revoke(1)
     late.go_on()
     assert late.came_to().startswith("StaleFence")
     ticket = runner.ticket(fresh("echo rightful", ticket="run", fence=2))
@@ -363,7 +373,7 @@ def test_a_record_that_is_taken_back_leads_to_absent_for_whoever_saw_it(workdir:
     until(lambda: follower.status() == Status(State.RUNNING), "nothing began")
     wrapper = leader_of("run", workdir)
     until(lambda: (process := look(wrapper)) is not None and process.state == "T", "it runs on")
-    runner.revoke(1, floor=0)
+    runner.revoke(1)
     os.kill(wrapper, signal.SIGCONT)
     assert follower.wait(PATIENCE) == Status(State.ABSENT)
     assert late.came_to().startswith("StaleFence")
@@ -380,7 +390,7 @@ def test_a_rightful_start_waits_until_a_revoked_one_has_taken_its_record_back(
     until(lambda: runner.attach("run").status().state is State.RUNNING, "nothing began")
     wrapper = leader_of("run", workdir)
     until(lambda: (process := look(wrapper)) is not None and process.state == "T", "it runs on")
-    runner.revoke(1, floor=0)
+    runner.revoke(1)
     ticket = runner.ticket(fresh("echo rightful", ticket="run", fence=2))
     assert ticket.start(patience=SHORT) is Started.CALLED_OFF
     with ThreadPoolExecutor(1) as threads:

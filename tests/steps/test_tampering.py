@@ -245,6 +245,6 @@ def test_on_a_read_only_disk_nothing_starts_or_is_revoked_and_tickets_can_be_rea
         with pytest.raises(WorkdirUnusable, match=f"folder of tickets {tickets} can't be used"):
             runner.ticket(fresh("exit 0")).start()
         with pytest.raises(WorkdirUnusable, match="fence 7"):
-            runner.revoke(7, floor=0)
+            runner.revoke(7)
         assert (done.status(), done.output(0)) == (Status(State.EXITED, 0), b"hello\n")
         assert runner.tickets() == ["run-1"]
