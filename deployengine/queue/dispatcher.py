@@ -9,6 +9,7 @@ from celery import Celery, chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import RedisError
 
 from deployengine import failpoints
 from deployengine.domain.errors import Unreachable
@@ -111,7 +112,7 @@ def _publishing(door: str) -> Iterator[None]:
     failpoints.hit(f"publish.{door}.before")
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
         raise Unreachable(
             "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
         ) from error

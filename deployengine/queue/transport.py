@@ -13,10 +13,20 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+
+
+class NoBooks(redis.QoS):
+    """Nothing is kept until it is acknowledged, so nothing is looked for that was not."""
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Does nothing; kombu's own takes a lock in Redis each time it comes up."""
 
 
 class HintChannel(redis.Channel):
     """A channel without acknowledgements and with one client for all its calls."""
+
+    QoS = NoBooks
 
     _shared: Any = None
 
@@ -46,3 +56,5 @@ class HintTransport(redis.Transport):
     """Redis for hints; a message in flight at a clean stop is put back into its queue."""
 
     Channel = HintChannel
+    #: A server that is full, or has just become a replica, is away for a while, as one that is down.
+    connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError, ReadOnlyError)
