@@ -85,7 +85,7 @@ class Lease:
         with self._lock:
             begun = self._clock.monotonic()
             troubles = [t for t in (self._to_database(), self._to_witness()) if t is not None]
-            if len(troubles) == 2:
+            if len(troubles) == 2 or not self._name:  # without a name nobody has heard of it
                 raise troubles[0]
             self._good_since = begun
         for trouble in troubles:

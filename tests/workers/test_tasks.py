@@ -16,6 +16,7 @@ from celery.worker import state as worker_state
 from redis import Redis
 
 from deployengine.domain.deployment import RunState
+from deployengine.domain.errors import Unreachable
 from deployengine.embedded.broker_url import broker_url
 from deployengine.engine.ports import GrantedRun, Link, LinkKind
 from deployengine.engine.step_runs import Outcome
@@ -42,6 +43,7 @@ class Engine:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.goes_on = True
+        self.out_of_reach = False
         self.outcome: Outcome | None = Outcome(RunState.SUCCEEDED, 0)
 
     @property
@@ -70,8 +72,10 @@ class Engine:
     def runs(self, granted: Sequence[GrantedRun]) -> None:
         self.calls.append(("runs", [(run.run_id, run.granted_at) for run in granted]))
 
-    def execute(self, number: int, granted_at: datetime, worker: str) -> Outcome | None:
-        self.calls.append(("execute", number, granted_at, worker))
+    def execute(self, number: int, granted_at: datetime) -> Outcome | None:
+        self.calls.append(("execute", number, granted_at))
+        if self.out_of_reach:
+            raise Unreachable("the database", "somewhere")
         return self.outcome
 
 
@@ -92,7 +96,7 @@ def closing() -> Iterator[None]:
 def app(redis_server: RedisServer, redis_client: Redis, engine: Engine) -> Iterator[Celery]:
     app = make_app(broker_url(redis_server.url))
     register_links(app, engine)  # type: ignore[arg-type]
-    register_runs(app, engine, "worker-1@here")  # type: ignore[arg-type]
+    register_runs(app, engine)  # type: ignore[arg-type]
     yield app
     app.close()
 
@@ -143,13 +147,23 @@ def test_the_chain_goes_on_exactly_when_the_engine_says_so(
 
 def test_a_run_is_carried_out_with_the_instant_of_its_grant(app: Celery, engine: Engine) -> None:
     told = trace(app, RUN, 7, GRANTED.timestamp())
-    assert engine.calls == [("execute", 7, GRANTED, "worker-1@here")]
+    assert engine.calls == [("execute", 7, GRANTED)]
     assert told.retval == "succeeded"
 
 
 def test_a_run_that_came_twice_is_no_failure(app: Celery, engine: Engine) -> None:
     engine.outcome = None
     assert trace(app, RUN, 7, 0.0).retval == "not waiting any more"
+
+
+def test_a_run_that_cannot_be_claimed_now_is_no_fault_of_the_program(
+    app: Celery, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.out_of_reach = True
+    told = trace(app, RUN, 7, 0.0)
+    assert told.info.state == "FAILURE"
+    assert isinstance(told.info.retval, Unreachable)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_run_that_comes_in_while_its_worker_closes_is_handed_to_another(
@@ -174,7 +188,7 @@ def test_a_worker_of_runs_knows_no_links_and_one_of_links_no_runs(
 ) -> None:
     url = broker_url(redis_server.url)
     runs, links = make_app(url), make_app(url)
-    register_runs(runs, engine, "worker-1")  # type: ignore[arg-type]
+    register_runs(runs, engine)  # type: ignore[arg-type]
     register_links(links, engine)  # type: ignore[arg-type]
     own = {BEGIN, STEP, FINISH, RUN}
     assert own & set(runs.tasks) == {RUN}
