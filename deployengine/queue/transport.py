@@ -56,5 +56,5 @@ class HintTransport(redis.Transport):
     """Redis for hints; a message in flight at a clean stop is put back into its queue."""
 
     Channel = HintChannel
-    #: A server that is full, or has just become a replica, is away for a while like one that is down.
+    #: A server that is full, or has just become a replica, counts as away for a while.
     connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError, ReadOnlyError)
