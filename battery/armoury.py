@@ -18,13 +18,38 @@ COMMANDS = (
     *("sql.apply", "sql.batch", "sql.release", "sql.deploy", "sql.cancel", "sql.cancel-batch"),
     "sql.answer",
 )
-#: How many points one process is armed with.
-ARMS = 3
+#: Doors that a script's wrapper passes; it is the wrapper that dies there, not the worker.
+WRAPPER = ("ticket.state", "ticket.exit")
 #: Of the processes that are started, so many are armed.
-SHARE = 0.85
+SHARE, SECOND_SHARE = 0.95, 0.3
+#: A point that was passed so often is common: it kills at a passing that is drawn.
+COMMON = 15
 
-#: Doors at which a process is stopped for leases, so that it wakes where it is no longer wanted.
-STOPS = ("ticket.start.before", "sql.claim.after", "sql.end.before", "ticket.start.after")
+#: Doors at which somebody is stopped, so that he wakes where he is no longer wanted, and for how
+#: many leases. Each gets its turn before others are drawn.
+STOPS = (
+    ("ticket.start.before", 3.0),
+    ("sql.claim.after", 3.0),
+    ("ticket.exit.after", 1.2),
+    ("sql.end.before", 3.0),
+    ("sql.output.before", 3.0),
+    ("ticket.start.after", 3.0),
+    ("ticket.state.before", 1.2),
+    ("lua.release.before", 1.2),
+    ("sql.claim.before", 1.2),
+    ("sql.end.after", 0.5),
+)
+#: Doors of the database that fail, as if the connection were gone before or after the commit.
+FAILING = tuple(
+    f"sql.{name}.{side}"
+    for name in ("claim", "end", "open", "finish", "begin", "output", "beat", "take-over")
+    for side in ("before", "after")
+)
+
+
+def of_wrapper(name: str) -> bool:
+    """Whether it is a script's wrapper that passes this point."""
+    return name.rpartition(".")[0] in WRAPPER
 
 
 class Armoury:
@@ -40,11 +65,11 @@ class Armoury:
         self.passing.update(start_at or {})
         self._left = list(failpoints.POINTS)
         dice.shuffle(self._left)
+        self._stops = list(STOPS)
         #: Until then processes are armed; the end of a round is quiet.
         self.open = True
-        self.kills = True
-        self.stops = True
-        self.fails = True
+        #: How long each who is stopped at a point sleeps, in leases.
+        self.leases: dict[str, float] = dict(STOPS)
 
     def killed(self, names: Iterator[str]) -> None:
         """Takes points off the list at which somebody was killed."""
@@ -62,41 +87,44 @@ class Armoury:
             return ()
         if process.startswith("command"):
             return self._for_command()
-        if self._dice.random() > SHARE:
+        roll = self._dice.random()
+        # The second of each kind is mostly left alone, so that the work goes on meanwhile.
+        if roll > (SHARE if process.endswith("-1") else SECOND_SHARE):
             return ()
-        choices = self._kills(process) if self.kills else []
-        if process.startswith("worker") and self.stops and self._dice.random() < 0.25:
-            choices = [f"{self._dice.choice(STOPS)}=stop@{self._dice.randint(1, 4)}", *choices[:1]]
-        if self.fails and self._dice.random() < 0.2:
-            side = self._dice.choice(("before", "after"))
-            door = self._dice.choice(
-                ("sql.claim", "sql.end", "sql.open", "sql.finish", "sql.begin")
-            )
-            choices = [f"{door}.{side}=fail@{self._dice.randint(1, 3)}", *choices[:1]]
-        if not choices and self.kills:
-            choices = [f"any=kill@{self._dice.randint(20, 400)}"]
-        return list({c.partition("=")[0]: c for c in choices}.values())
+        if process.startswith("worker") and roll < (0.35 if self._stops else 0.15):
+            return self._stop()
+        if roll < 0.5:
+            failing = f"{self._dice.choice(FAILING)}=fail@{self._dice.randint(1, 3)}"
+            name = failing.partition("=")[0]
+            return [failing, *(k for k in self._kills(process) if not k.startswith(f"{name}="))]
+        return self._kills(process) or [f"any=kill@{self._dice.randint(20, 400)}"]
+
+    def _stop(self) -> Sequence[str]:
+        name, leases = self._stops.pop(0) if self._stops else self._dice.choice(STOPS)
+        self.leases[name] = leases
+        return [f"{name}=stop@{self._dice.randint(1, 3)}"]
 
     def _kills(self, process: str) -> list[str]:
+        """All that is left and fits: a process dies at the first of them that it passes."""
         kind = process.partition("-")[0]
-        seen = {other: names for other, names in self._passed().items() if other != "command"}
-        everybody = set().union(*seen.values()) if seen else set()
-        own = seen.get(kind, set())
+        passed = self._passed()
+        own = passed.pop(kind, Counter())
+        others = set().union(*(names for other, names in passed.items() if other != "command"))
         fit = [
             name
             for name in self._left
-            if name in own or (name not in everybody and name.rpartition(".")[0] not in COMMANDS)
+            if name in own or (name not in others and name.rpartition(".")[0] not in COMMANDS)
         ]
-        # What was seen first: those die soon; of the others one comes along.
-        known = [name for name in fit if name in own][: ARMS - 1]
-        rare = [name for name in fit if name not in own]
-        self._dice.shuffle(rare)
-        chosen = [*known, *rare[: max(ARMS - len(known), 1) + 2]]
-        return [f"{name}=kill@{self.passing[name]}" for name in chosen]
+        return [f"{name}=kill@{self._passing(name, own[name])}" for name in fit]
+
+    def _passing(self, name: str, passed: int) -> int:
+        if self.passing[name] > 1 or passed < COMMON or of_wrapper(name):
+            return self.passing[name]
+        return self._dice.randint(1, 4)
 
     def _for_command(self) -> Sequence[str]:
         """All that is left: a command passes few doors, and dies at the first of them."""
-        if not self.kills or self._dice.random() > SHARE:
+        if self._dice.random() > SHARE:
             return ()
         mine = [
             name
@@ -105,11 +133,11 @@ class Armoury:
         ]
         return [f"{name}=kill" for name in mine]
 
-    def _passed(self) -> dict[str, set[str]]:
-        passed: dict[str, set[str]] = {}
+    def _passed(self) -> dict[str, Counter[str]]:
+        passed: dict[str, Counter[str]] = {}
         for path in self._traces.glob("*"):
             kind = path.name.partition("-")[0]
-            passed.setdefault(kind, set()).update(path.read_text().split("\n"))
+            passed.setdefault(kind, Counter()).update(path.read_text().splitlines())
         return passed
 
 

@@ -21,9 +21,10 @@ from pathlib import Path
 import psutil
 
 from battery import scenario
+from battery.armoury import of_wrapper
 from battery.command import Command
 from battery.database import Database, postgres, sqlite
-from battery.ledger import Ledger
+from battery.ledger import Injected, Ledger
 from battery.process import ROOT, Process
 from battery.redis_server import RedisServer
 from benchmarks.system import Broken
@@ -70,9 +71,7 @@ class House:
         #: What the next who is started in this place gets into its environment.
         self.next_environ: dict[str, Mapping[str, str]] = {}
         self.arm: Arm = lambda _name: ()
-        self.on_stop: Callable[[Process, str], None] = lambda process, _: process.send(
-            signal.SIGCONT
-        )
+        self.on_stop: Callable[[Process, Injected], None] = lambda process, _: self.wake(process)
         self.commands: list[Command] = []
         self._environ = self._environment(mutations)
         words = {name: ["workers", "control"] for name in HOUSEKEEPING} | {
@@ -153,16 +152,19 @@ class House:
 
     def _hear(self, process: Process) -> None:
         for action, name in process.sprung():
+            whose = "a wrapper" if of_wrapper(name) else "a process"
             if action == "kill":
-                process.expected = f"killed at {name}"
-                self.ledger.note("kill -9 at a failpoint", process.name, name)
+                self.ledger.note(f"kill -9 of {whose} at a failpoint", process.name, name)
                 self.ledger.killed_at[name] += 1
+                if not of_wrapper(name):
+                    process.expected = f"killed at {name}"
             elif action == "stop":
-                self.ledger.note("SIGSTOP at a failpoint", process.name, name)
-                process.stopped = True
-                self.on_stop(process, name)
+                noted = self.ledger.note(f"SIGSTOP of {whose} at a failpoint", process.name, name)
+                process.stopped = not of_wrapper(name)
+                self.on_stop(process, noted)
             else:
-                self.ledger.note("failure at a failpoint", process.name, name)
+                self.ledger.note("database failure at a failpoint", process.name, name)
+                self.deaf_until = time.monotonic() + 5
 
     def _bury(self, process: Process) -> None:
         self._hear(process)
@@ -175,6 +177,17 @@ class House:
             else:
                 self.ledger.surprises.append(f"{process.name} ended with {code}; see its log")
         process.child, process.not_before = None, time.monotonic() + pause
+
+    def wake(self, process: Process) -> None:
+        """SIGCONT for a process, or for the wrappers that were stopped at their failpoints."""
+        if process.stopped:
+            process.send(signal.SIGCONT)
+            return
+        for pid, words in self.living().items():
+            with suppress(psutil.Error, ProcessLookupError):
+                stopped = psutil.Process(pid).status() == psutil.STATUS_STOPPED
+                if stopped and "wrapper.sh" in words:
+                    os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Ends all with SIGTERM: workers first, then housekeeping."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Process:
     expected: str | None = None
     #: When it may be started again (monotonic).
     not_before: float = 0.0
+    started_at: float = 0.0
     _read: int = field(default=0, repr=False)
 
     @property
@@ -58,6 +60,7 @@ class Process:
     def start(self, armed: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
         """Fills the place; ``armed`` in the form of ``DEPLOYENGINE_FAILPOINTS``."""
         self.starts += 1
+        self.started_at = time.monotonic()
         self.armed, self.stopped, self.expected, self._read = tuple(armed), False, None, 0
         for path in (self.log, self.trace):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from battery import leftovers
 from battery.armoury import Armoury, traced
@@ -25,14 +21,15 @@ from battery.judge import judge
 from battery.ledger import Injected
 from battery.process import Process
 from battery.schedule import Planned
+from battery.watcher import Watcher
 from battery.work import Work
 from benchmarks.violation import Violation
-from deployengine.embedded.broker_url import broker_url
-from deployengine.queue.app import make_app
 from tests.support.postgres import PostgresServer
 
 #: Seconds in which everything must have come to rest when nothing is injected any more.
 END_WITHIN = 60.0
+#: Seconds after which somebody is killed who has not come to the failpoints he is armed with.
+RENEW_AFTER = 5.0
 #: Seconds between two looks.
 TICK = 0.05
 
@@ -112,23 +109,35 @@ class Round:
             random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
         )
         self._armoury.killed(iter(plan.killed_before))
-        self._dice = random.Random(f"{plan.seed} stops")
         self._wakes: list[tuple[float, Process, Injected]] = []
         self._begun = time.monotonic()
         self._beat = 0.0
-        self._asked = 0.0
-        self._app = make_app(broker_url(built.redis.url))
+        self._watcher = Watcher(built.redis.url)
         built.on_stop = self._stopped
 
     def play(self) -> Outcome:
         """Fire, then the end."""
         if self._plan.failpoints:
             self._house.arm = self._armoury.arms
+        self._watcher.start()
         while self._under_fire():
             self._work.more()
             self._injector.tend()
+            self._renew()
             self._tick("fire")
         return self._end()
+
+    def _renew(self) -> None:
+        """Kills those who were armed with what they do not pass, so that they are armed anew."""
+        if not (self._plan.failpoints and self._armoury.left):
+            return
+        for process in self._house.processes.values():
+            idle = process.alive and process.armed and not process.stopped and not process.expected
+            if idle and time.monotonic() - process.started_at > RENEW_AFTER:
+                whom = "a worker" if process.name.startswith("worker") else "housekeeping"
+                kind = f"kill -9 of {whom}"
+                self._house.ledger.note(kind, process.name)
+                process.send(signal.SIGKILL, kind)
 
     def _under_fire(self) -> bool:
         for_so_long = time.monotonic() - self._begun
@@ -141,6 +150,7 @@ class Round:
         return not self._injector.done or armed
 
     def _end(self) -> Outcome:
+        self._watcher.stop()
         self._armoury.open = False
         self._injector.end()
         for process in self._house.processes.values():
@@ -196,28 +206,20 @@ class Round:
         self._house.tend()
         self._work.answer()
         self._wake(time.monotonic())
-        self._watch()
         self._tell(phase)
         time.sleep(TICK)
 
-    def _stopped(self, process: Process, _name: str) -> None:
-        noted = self._house.ledger.faults[-1]
-        pause = self._dice.choice((0.5, 1.2, 3.0)) * self._plan.lease
+    def _stopped(self, process: Process, noted: Injected) -> None:
+        pause = self._armoury.leases.get(noted.detail, 1.2) * self._plan.lease
         self._wakes.append((time.monotonic() + pause, process, noted))
 
     def _wake(self, now: float) -> None:
         for wake in list(self._wakes):
-            if now >= wake[0]:
-                wake[1].send(signal.SIGCONT)
-                wake[2].lifted = time.time()
+            until, process, noted = wake
+            if now >= until:
+                self._house.wake(process)
+                noted.lifted = time.time()
                 self._wakes.remove(wake)
-
-    def _watch(self) -> None:
-        """Asks for events now and then, as Flower does, so that their doors are passed, too."""
-        if time.monotonic() - self._asked > 1.0:
-            self._asked = time.monotonic()
-            with suppress(OperationalError, RedisError):
-                self._app.control.enable_events()
 
     def _tell(self, phase: str) -> None:
         if not sys.stderr.isatty() or time.monotonic() - self._beat < 0.5:

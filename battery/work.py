@@ -17,7 +17,10 @@ OPEN = ("queued", "running", "paused")
 STATES = "select release_id, project, version, environment, state from deployment order by id"
 RELEASES = "select id, project, version from release"
 ASKED = "select id from step_run where asked_at is not null and answered_at is null"
-RUNNING = "select id from deployment where state in ('queued', 'running') order by id"
+RUNNING = """
+select d.id, (select count(*) from step_run r where r.deployment_id = d.id and r.state = 'running')
+from deployment d where d.state in ('queued', 'running') order by d.id
+"""
 
 
 class Work:
@@ -96,11 +99,14 @@ class Work:
 
     def cancel_one(self) -> str | None:
         """Cancels a deployment that is under way; says which."""
-        open_ = [int(row[0]) for row in self._house.database.rows(RUNNING)]
-        left = [number for number in open_ if number not in self.cancels]
+        found = self._house.database.rows(RUNNING)
+        left = [(number, runs) for number, runs in found if number not in self.cancels]
         if not left:
             return None
-        number = self._dice.choice(left)
+        # Mostly one whose scripts run: there is more to be ended.
+        busy = [number for number, runs in left if runs]
+        with_scripts = bool(busy) and self._dice.random() < 0.8
+        number = self._dice.choice(busy if with_scripts else [number for number, _ in left])
         self.cancels[number] = self._house.command("deployment", "cancel", f"dep-{number}")
         return f"dep-{number}"
 

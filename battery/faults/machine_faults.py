@@ -18,6 +18,10 @@ import psutil
 from battery.faults.fault import NotNow, NotPossible, Stage
 from battery.scenario import SMALL_DISK, SMALL_TICKETS
 
+RUNNING = """
+select r.id from step_run r join deployment d on d.id = r.deployment_id
+where r.state = 'running' and d.project = '{}'
+"""
 _FOLDER = re.compile(r"/tickets/([^/]+)/(run-\d+)")
 
 
@@ -69,15 +73,17 @@ class WrapperAndScriptKilled:
 
     kind: ClassVar[str] = "wrapper and script killed"
     dice: random.Random
+    #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
+    project: str
     seconds: float = 0.0
     touches: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
-        return cls(random.Random(dice.random()))
+        return cls(random.Random(dice.random()), dice.choice(("ask", "rerun", "long-1")))
 
     def inject(self, stage: Stage) -> str:
-        machine, ticket, wrapper = _chosen(stage.house.home, self.dice)
+        machine, ticket, wrapper = _chosen(stage, self.dice, self.project)
         os.killpg(wrapper.pid, signal.SIGSTOP)
         journal = stage.house.home / "machines" / machine / "journal"
         lines = journal.read_text().splitlines() if journal.exists() else []
@@ -102,15 +108,17 @@ class WrapperKilled:
 
     kind: ClassVar[str] = "wrapper killed"
     dice: random.Random
+    #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
+    project: str
     seconds: float = 0.0
     touches: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
-        return cls(random.Random(dice.random()))
+        return cls(random.Random(dice.random()), dice.choice(("ask", "rerun", "long-1")))
 
     def inject(self, stage: Stage) -> str:
-        _, ticket, wrapper = _chosen(stage.house.home, self.dice)
+        _, ticket, wrapper = _chosen(stage, self.dice, self.project)
         with suppress(psutil.NoSuchProcess):
             wrapper.kill()
         return ticket
@@ -119,13 +127,15 @@ class WrapperKilled:
         pass
 
 
-def _chosen(home: Path, dice: random.Random) -> tuple[str, str, psutil.Process]:
-    """A wrapper whose script runs; NotNow if there is none within a second."""
+def _chosen(stage: Stage, dice: random.Random, project: str) -> tuple[str, str, psutil.Process]:
+    """A wrapper whose script runs, of that project if there is one; NotNow if none runs at all."""
+    of_project = {f"run-{row[0]}" for row in stage.house.database.rows(RUNNING.format(project))}
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
-        found = sorted(_wrappers(home), key=lambda each: each[1])
-        if found:
-            return dice.choice(found)
+        found = sorted(_wrappers(stage.house.home), key=lambda each: each[1])
+        wanted = [each for each in found if each[1] in of_project]
+        if wanted or found:
+            return dice.choice(wanted or found)
         time.sleep(0.02)
     raise NotNow
 
