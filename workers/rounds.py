@@ -15,6 +15,8 @@ log = logging.getLogger("deployengine.rounds")
 
 #: Seconds until a round that failed is tried again, unless it would come sooner.
 AFTER_TROUBLE = 1.0
+#: Seconds that the end of a process waits for a round; one that hangs ends with the process.
+LAST_ROUND = 5.0
 
 
 class Rounds(threading.Thread):
@@ -55,11 +57,11 @@ class Rounds(threading.Thread):
         self._bell.set()
 
     def stop(self) -> None:
-        """Ends it after the round that is under way, and waits for that."""
+        """Ends it after the round that is under way, and waits for that, though not for long."""
         self._stopped = True
         self._bell.set()
         if self.is_alive():
-            self.join()
+            self.join(LAST_ROUND)
 
     def _go(self) -> bool:
         try:

@@ -58,6 +58,7 @@ class Lease:
         self._name = ""
         self._beats = 0
         self._good_since: float | None = None
+        self._left = False
 
     @property
     def name(self) -> str:
@@ -82,6 +83,8 @@ class Lease:
         under the old one belongs to whoever takes it over. Raises ``Unreachable`` when neither
         witness can be reached.
         """
+        if self._left:
+            return
         with self._lock:
             begun = self._clock.monotonic()
             troubles = [t for t in (self._to_database(), self._to_witness()) if t is not None]
@@ -92,7 +95,11 @@ class Lease:
             log.warning("one witness did not hear %s: %s", self._name, trouble)
 
     def leave(self) -> None:
-        """Says that the worker has stopped: what it still runs may be taken over at once."""
+        """Says that the worker has stopped: what it still runs may be taken over at once.
+
+        It gives no sign of life any more.
+        """
+        self._left = True
         with self._database.write("leave") as tx:
             tx.workers.leave(self._name, self._clock.now())
         try:
@@ -105,7 +112,7 @@ class Lease:
         try:
             with self._database.write("beat") as tx:
                 now = self._clock.now()
-                if not name or not tx.workers.beat(name, now):
+                if (not name or not tx.workers.beat(name, now)) and not self._left:
                     name = f"{self._host_name}-{secrets.token_hex(3)}"
                     tx.workers.enter(name, self._task_cap, now)
                     tx.workers.forget(now - REMEMBERED)
