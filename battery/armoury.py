@@ -18,6 +18,11 @@ COMMANDS = (
     *("sql.apply", "sql.batch", "sql.release", "sql.deploy", "sql.cancel", "sql.cancel-batch"),
     "sql.answer",
 )
+#: Doors that are passed only when something has gone wrong.
+RARE = (
+    *(*COMMANDS, "sql.leave", "sql.lost", "sql.put-back", "sql.take-over", "sql.rebuild"),
+    *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
+)
 #: Doors that a script's wrapper passes; it is the wrapper that dies there, not the worker.
 WRAPPER = ("ticket.state", "ticket.exit")
 #: Of the processes that are started, so many are armed.
@@ -89,7 +94,8 @@ class Armoury:
             return self._for_command()
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
-        if roll > (SHARE if process.endswith("-1") else SECOND_SHARE):
+        first = process.endswith("-1") or not self._natural()
+        if roll > (SHARE if first else SECOND_SHARE):
             return ()
         if process.startswith("worker") and roll < (0.35 if self._stops else 0.15):
             return self._stop()
@@ -98,6 +104,10 @@ class Armoury:
             name = failing.partition("=")[0]
             return [failing, *(k for k in self._kills(process) if not k.startswith(f"{name}="))]
         return self._kills(process) or [f"any=kill@{self._dice.randint(20, 400)}"]
+
+    def _natural(self) -> bool:
+        """Whether there are points left that are passed without anybody's doing."""
+        return any(name.rpartition(".")[0] not in RARE for name in self._left)
 
     def _stop(self) -> Sequence[str]:
         name, leases = self._stops.pop(0) if self._stops else self._dice.choice(STOPS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from battery import scenario
+from battery.armoury import of_wrapper
 from battery.database import Database
 from battery.ledger import Ledger
 from benchmarks.evidence import Evidence, Line, gather
@@ -73,6 +74,8 @@ class Case:
     given: frozenset[tuple[str, str]]
     cancelled: frozenset[int]
     given_up: frozenset[tuple[str, str]]
+    #: How many wrappers died at failpoints; their traces do not tell of which tickets.
+    wrappers_lost: int
 
 
 def gathered(
@@ -127,7 +130,16 @@ def gathered(
         given,
         cancelled,
         given_up,
+        _wrappers_lost(home),
     )
+
+
+def _wrappers_lost(home: Path) -> int:
+    lines = (line for path in home.glob("traces/*") for line in path.read_text().splitlines())
+    kills = (
+        name for action, _, name in (line.partition(" ") for line in lines) if action == "kill"
+    )
+    return sum(1 for name in kills if of_wrapper(name))
 
 
 def _claims(number: int, plan: Mapping[str, Any]) -> dict[tuple[int, int, str], Any]:

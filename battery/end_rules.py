@@ -87,8 +87,7 @@ def codes(case: Case) -> Iterator[Violation]:
         if run.state == "succeeded" and end != "end" and not answered:
             message = f"{run.name} succeeded, its journal's last word is {end}"
             yield Violation("false success", message, run.machine)
-        nameless = any(case.ledger.of("kill -9 of a wrapper at a failpoint"))
-        if answered and run.name not in _killed(case) and not nameless:
+        if answered and run.name not in _killed(case) and not case.wrappers_lost:
             message = f"{run.name} succeeded without an exit code"
             yield Violation("false success", message, run.machine)
 
@@ -97,7 +96,7 @@ def unexplained(case: Case) -> Iterator[Violation]:
     """A deployment or run that ended badly though nothing that was done to it explains that."""
     bad: defaultdict[int, list[Run]] = defaultdict(list)
     # A wrapper that died at a failpoint is not known by the ticket of its run, only by number.
-    nameless = sum(1 for _ in case.ledger.of("kill -9 of a wrapper at a failpoint"))
+    nameless = case.wrappers_lost
     for run in case.runs:
         if run.state in ("failed", "unknown", "cancelled"):
             bad[run.deployment].append(run)

@@ -71,7 +71,9 @@ class House:
         #: What the next who is started in this place gets into its environment.
         self.next_environ: dict[str, Mapping[str, str]] = {}
         self.arm: Arm = lambda _name: ()
-        self.on_stop: Callable[[Process, Injected], None] = lambda process, _: self.wake(process)
+        self.on_stop: Callable[[Process, Injected], None] = lambda process, _: process.send(
+            signal.SIGCONT
+        )
         self.commands: list[Command] = []
         self._environ = self._environment(mutations)
         words = {name: ["workers", "control"] for name in HOUSEKEEPING} | {
@@ -178,16 +180,15 @@ class House:
                 self.ledger.surprises.append(f"{process.name} ended with {code}; see its log")
         process.child, process.not_before = None, time.monotonic() + pause
 
-    def wake(self, process: Process) -> None:
-        """SIGCONT for a process, or for the wrappers that were stopped at their failpoints."""
-        if process.stopped:
-            process.send(signal.SIGCONT)
-            return
+    def stopped_wrappers(self) -> list[int]:
+        """The wrappers that stand still, as at a failpoint."""
+        found = []
         for pid, words in self.living().items():
-            with suppress(psutil.Error, ProcessLookupError):
+            with suppress(psutil.Error):
                 stopped = psutil.Process(pid).status() == psutil.STATUS_STOPPED
                 if stopped and "wrapper.sh" in words:
-                    os.kill(pid, signal.SIGCONT)
+                    found.append(pid)
+        return found
 
     def close(self) -> None:
         """Ends all with SIGTERM: workers first, then housekeeping."""

@@ -23,6 +23,10 @@ class Injector:
         self._tries: dict[int, float] = {}
         self._lasting: list[tuple[float, Fault, Injected]] = []
 
+    def add(self, planned: Planned) -> None:
+        """One more; once everything else that is due was tried."""
+        self._waiting.insert(0, planned)
+
     @property
     def done(self) -> bool:
         """Whether everything was injected and lifted."""
@@ -62,7 +66,8 @@ class Injector:
             ledger.impossible[fault.kind] = str(why)
         except NotNow:
             ledger.faults.remove(noted)
-            if time.monotonic() - self._begun - planned.at < PATIENCE:
+            first = self._tries.setdefault(id(planned.fault), time.monotonic())
+            if time.monotonic() - first < PATIENCE:
                 self._tries[id(planned)] = time.monotonic() + AGAIN
                 return
         else:

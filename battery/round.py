@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from battery.house import House, house
 from battery.injector import Injector
 from battery.judge import judge
 from battery.ledger import Injected
+from battery.needs import Needs
 from battery.process import Process
 from battery.schedule import Planned
 from battery.watcher import Watcher
@@ -104,12 +107,16 @@ class Round:
         self._plan = plan
         self._house = built
         self._work = Work(built, random.Random(f"{plan.seed} work"))
-        self._injector = Injector(Stage(built, self._work), plan.schedule)
+        stage = Stage(built, self._work)
+        self._injector = Injector(stage, plan.schedule)
+        self._needs = Needs(stage, self._injector, random.Random(f"{plan.seed} needs"))
         self._armoury = Armoury(
             random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
         )
         self._armoury.killed(iter(plan.killed_before))
         self._wakes: list[tuple[float, Process, Injected]] = []
+        self._sleepers: dict[int, float] = {}
+        self._next_look = 0.0
         self._begun = time.monotonic()
         self._beat = 0.0
         self._watcher = Watcher(built.redis.url)
@@ -124,6 +131,8 @@ class Round:
             self._work.more()
             self._injector.tend()
             self._renew()
+            if self._plan.failpoints:
+                self._needs.tend(self._armoury.left)
             self._tick("fire")
         return self._end()
 
@@ -210,16 +219,28 @@ class Round:
         time.sleep(TICK)
 
     def _stopped(self, process: Process, noted: Injected) -> None:
-        pause = self._armoury.leases.get(noted.detail, 1.2) * self._plan.lease
-        self._wakes.append((time.monotonic() + pause, process, noted))
+        if process.stopped:  # else it was a wrapper, which is found by its state
+            pause = self._armoury.leases.get(noted.detail, 1.2) * self._plan.lease
+            self._wakes.append((time.monotonic() + pause, process, noted))
 
     def _wake(self, now: float) -> None:
         for wake in list(self._wakes):
             until, process, noted = wake
             if now >= until:
-                self._house.wake(process)
+                process.send(signal.SIGCONT)
                 noted.lifted = time.time()
                 self._wakes.remove(wake)
+        if time.monotonic() > self._next_look:
+            self._next_look = time.monotonic() + 0.5
+            self._wake_wrappers(now)
+
+    def _wake_wrappers(self, now: float) -> None:
+        stopped = self._house.stopped_wrappers()
+        self._sleepers = {pid: self._sleepers.get(pid, time.monotonic()) for pid in stopped}
+        for pid, since in self._sleepers.items():
+            if now - since > 1.2 * self._plan.lease:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _tell(self, phase: str) -> None:
         if not sys.stderr.isatty() or time.monotonic() - self._beat < 0.5:

@@ -75,6 +75,7 @@ class WrapperAndScriptKilled:
     dice: random.Random
     #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
     project: str
+    strictly: bool = False
     seconds: float = 0.0
     touches: ClassVar[frozenset[str]] = frozenset()
 
@@ -83,7 +84,7 @@ class WrapperAndScriptKilled:
         return cls(random.Random(dice.random()), dice.choice(("ask", "rerun", "long-1")))
 
     def inject(self, stage: Stage) -> str:
-        machine, ticket, wrapper = _chosen(stage, self.dice, self.project)
+        machine, ticket, wrapper = _chosen(stage, self.dice, self.project, strictly=self.strictly)
         os.killpg(wrapper.pid, signal.SIGSTOP)
         journal = stage.house.home / "machines" / machine / "journal"
         lines = journal.read_text().splitlines() if journal.exists() else []
@@ -110,6 +111,7 @@ class WrapperKilled:
     dice: random.Random
     #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
     project: str
+    strictly: bool = False
     seconds: float = 0.0
     touches: ClassVar[frozenset[str]] = frozenset()
 
@@ -118,7 +120,7 @@ class WrapperKilled:
         return cls(random.Random(dice.random()), dice.choice(("ask", "rerun", "long-1")))
 
     def inject(self, stage: Stage) -> str:
-        _, ticket, wrapper = _chosen(stage, self.dice, self.project)
+        _, ticket, wrapper = _chosen(stage, self.dice, self.project, strictly=self.strictly)
         with suppress(psutil.NoSuchProcess):
             wrapper.kill()
         return ticket
@@ -127,14 +129,18 @@ class WrapperKilled:
         pass
 
 
-def _chosen(stage: Stage, dice: random.Random, project: str) -> tuple[str, str, psutil.Process]:
+def _chosen(
+    stage: Stage, dice: random.Random, project: str, *, strictly: bool
+) -> tuple[str, str, psutil.Process]:
     """A wrapper whose script runs, of that project if there is one; NotNow if none runs at all."""
     of_project = {f"run-{row[0]}" for row in stage.house.database.rows(RUNNING.format(project))}
-    deadline = time.monotonic() + 1.0
+    if strictly and not of_project:
+        raise NotNow
+    deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:
         found = sorted(_wrappers(stage.house.home), key=lambda each: each[1])
         wanted = [each for each in found if each[1] in of_project]
-        if wanted or found:
+        if wanted or (found and not strictly):
             return dice.choice(wanted or found)
         time.sleep(0.02)
     raise NotNow
