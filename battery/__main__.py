@@ -1,36 +1,108 @@
-"""``python -m battery``."""
+"""``python -m battery``: see ``docs/battery.md``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 
-from battery.round import Plan, play
+from battery import report, rounds
+from battery.campaign import Campaign
+from battery.round import Outcome, Plan, play
 from battery.schedule import drawn
 from tests.support.postgres import private_postgres
 
+#: Faults that make a campaign worth its name.
+LEAST = 100
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m battery")
-    parser.add_argument("--seed", default="1")
-    parser.add_argument("--faults", type=int, default=0)
-    parser.add_argument("--spacing", type=float, default=0.6)
-    parser.add_argument("--failpoints", action="store_true")
-    parser.add_argument("--at-least", type=float, default=5)
-    parser.add_argument("--at-most", type=float, default=90)
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--database", default="sqlite")
-    a = parser.parse_args()
-    schedule = drawn(a.seed, a.faults, a.spacing, 1.5) if a.faults else []
-    plan = Plan(a.seed, schedule, a.failpoints, a.at_least, a.at_most, keep=a.keep)
-    if a.database == "sqlite":
-        out = play(plan, None)
+    """0: all rules kept and everything reached; 1: not."""
+    arguments = _arguments()
+    return int(arguments.act(arguments))
+
+
+def _ci(arguments: argparse.Namespace) -> int:
+    campaign = rounds.ci(arguments.seed, 60 * arguments.minutes, _tell)
+    return _end(campaign, arguments)
+
+
+def _soak(arguments: argparse.Namespace) -> int:
+    campaign = rounds.soak(arguments.seed, arguments.minutes, arguments.record, _tell)
+    return _end(campaign, arguments)
+
+
+def _one_round(arguments: argparse.Namespace) -> int:
+    seed, lease = arguments.seed, arguments.lease
+    plan = Plan(
+        seed,
+        drawn(seed, arguments.faults, arguments.spacing, lease) if arguments.faults else [],
+        failpoints=arguments.failpoints,
+        at_most=arguments.at_most,
+        lease=lease,
+        mutations=tuple(arguments.without),
+        keep=arguments.keep,
+    )
+    if arguments.database == "sqlite":
+        outcome = play(plan, None)
     else:
         with private_postgres() as server:
-            out = play(plan, server)
-    print(json.dumps(out.document(), indent=1, ensure_ascii=False))
-    return 1 if out.violations else 0
+            outcome = play(plan, server)
+    _tell(outcome)
+    if arguments.json:
+        print(json.dumps(outcome.document(), indent=2, ensure_ascii=False))
+    return 1 if outcome.violations else 0
+
+
+def _tell(outcome: Outcome) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[2K")
+    line = f"{outcome.seed} on {outcome.database}: {outcome.injected} faults,"
+    line += f" {outcome.releases} releases, {outcome.seconds:.0f} s,"
+    print(f"{line} {len(outcome.violations)} rules broken", file=sys.stderr, flush=True)
+    for violation in outcome.violations[:10]:
+        place = f" [{violation.machine}]" if violation.machine else ""
+        print(f"  {violation.rule}: {violation.message}{place}", file=sys.stderr, flush=True)
+
+
+def _end(campaign: Campaign, arguments: argparse.Namespace) -> int:
+    complaints = campaign.complaints(LEAST)
+    if arguments.json:
+        document = {**campaign.document(), "complaints": complaints}
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        print(report.text(campaign, complaints))
+    return 1 if complaints else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m battery", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    ci = commands.add_parser("ci", help="both databases, every failpoint, a few minutes")
+    ci.set_defaults(act=_ci)
+    ci.add_argument("--minutes", type=float, default=6.0, help="at most")
+
+    soak = commands.add_parser("soak", help="rounds with new seeds until the time is over")
+    soak.set_defaults(act=_soak)
+    soak.add_argument("--minutes", type=float, default=60.0)
+    soak.add_argument("--record", type=Path, default=Path("soak.jsonl"), help="a line per round")
+
+    single = commands.add_parser("round", help="one round, to look into")
+    single.set_defaults(act=_one_round)
+    single.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    single.add_argument("--faults", type=int, default=0)
+    single.add_argument("--spacing", type=float, default=0.7)
+    single.add_argument("--failpoints", action="store_true")
+    single.add_argument("--at-most", type=float, default=75.0)
+    single.add_argument("--lease", type=float, default=1.5)
+    single.add_argument("--without", action="append", default=[], metavar="PROTECTION")
+    single.add_argument("--keep", action="store_true", help="keep the house, to look at")
+    for each in (ci, soak, single):
+        each.add_argument("--seed", default="1")
+        each.add_argument("--json", action="store_true")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

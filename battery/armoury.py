@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from deployengine import failpoints
@@ -71,12 +71,19 @@ class Armoury:
         self._left = list(failpoints.POINTS)
         dice.shuffle(self._left)
         self._stops = list(STOPS)
+        self._only: tuple[tuple[str, float], ...] = ()
         #: Until then processes are armed; the end of a round is quiet.
         self.open = True
         #: How long each who is stopped at a point sleeps, in leases.
         self.leases: dict[str, float] = dict(STOPS)
 
-    def killed(self, names: Iterator[str]) -> None:
+    def only_stops(self, names: Sequence[str]) -> None:
+        """Kills nobody, and stops workers at these points alone; none: as ever."""
+        if names:
+            self._left.clear()
+            self._only = tuple((name, 3.0) for name in names)
+
+    def killed(self, names: Iterable[str]) -> None:
         """Takes points off the list at which somebody was killed."""
         gone = set(names)
         self._left = [name for name in self._left if name not in gone]
@@ -92,6 +99,8 @@ class Armoury:
             return ()
         if process.startswith("command"):
             return self._for_command()
+        if self._only:
+            return self._stop() if process.startswith("worker") else ()
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
         first = process.endswith("-1") or not self._natural()
@@ -110,7 +119,10 @@ class Armoury:
         return any(name.rpartition(".")[0] not in RARE for name in self._left)
 
     def _stop(self) -> Sequence[str]:
-        name, leases = self._stops.pop(0) if self._stops else self._dice.choice(STOPS)
+        if self._only or not self._stops:
+            name, leases = self._dice.choice(self._only or STOPS)
+        else:
+            name, leases = self._stops.pop(0)
         self.leases[name] = leases
         return [f"{name}=stop@{self._dice.randint(1, 3)}"]
 

@@ -5,6 +5,7 @@ It keeps itself alive: whoever dies is started again. What dies without anybody'
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import psutil
@@ -207,6 +208,11 @@ class House:
                 code = process.child.returncode if process.child else None
                 if code not in (0, None):
                     self.ledger.surprises.append(f"{process.name}, told to end, ended with {code}")
+
+    def write_ledger(self) -> None:
+        """Leaves what was injected beside the home, for who keeps the house."""
+        lines = (json.dumps(asdict(fault)) + "\n" for fault in self.ledger.faults)
+        (self.root / "ledger.jsonl").write_text("".join(lines), "utf-8")
 
     def clear(self) -> None:
         """Takes away what was mounted."""

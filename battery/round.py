@@ -54,6 +54,8 @@ class Plan:
     killed_before: frozenset[str] = frozenset()
     #: The passing at which each point kills.
     passing: Counter[str] = field(default_factory=Counter)
+    #: Workers are armed with nothing but stops, and these ones.
+    only_stops: tuple[str, ...] = ()
     keep: bool = False
 
 
@@ -113,7 +115,8 @@ class Round:
         self._armoury = Armoury(
             random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
         )
-        self._armoury.killed(iter(plan.killed_before))
+        self._armoury.killed(plan.killed_before)
+        self._armoury.only_stops(plan.only_stops)
         self._wakes: list[tuple[float, Process, Injected]] = []
         self._sleepers: dict[int, float] = {}
         self._next_look = 0.0
@@ -154,7 +157,7 @@ class Round:
             return True
         if for_so_long > self._plan.at_most:
             return False
-        self._armoury.killed(iter(self._house.ledger.killed_at))
+        self._armoury.killed(self._house.ledger.killed_at)
         armed = self._plan.failpoints and bool(self._armoury.left)
         return not self._injector.done or armed
 
@@ -178,6 +181,7 @@ class Round:
         to_rest = time.monotonic() - quiet
         violations += self._at_rest()
         self._house.close()
+        self._house.write_ledger()
         violations += [*leftovers.on_machines(self._house), *leftovers.alive(self._house)]
         violations += judge(self._case())
         return Outcome(

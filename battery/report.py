@@ -1,0 +1,44 @@
+"""A campaign as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from battery.campaign import Campaign
+
+#: So many broken rules are told one by one.
+TOLD = 40
+
+
+def text(campaign: Campaign, complaints: Sequence[str]) -> str:
+    """The whole report."""
+    return "\n".join(_lines(campaign, complaints))
+
+
+def _lines(campaign: Campaign, complaints: Sequence[str]) -> Iterator[str]:
+    document = campaign.document()
+    databases = ", ".join(f"{n} on {name}" for name, n in document["databases"].items())
+    yield f"seed {campaign.seed}: {campaign.rounds} rounds ({databases}), {campaign.seconds:.0f} s"
+    yield f"{campaign.releases} releases, {campaign.injected} faults"
+    yield ""
+    yield from _table(document["faults"])
+    for kind, why in campaign.not_injected.items():
+        yield f"  NOT INJECTED  {kind}: {why}"
+    yield ""
+    for title, key in (("passed", "failpoints"), ("killed at", "failpoints_that_killed")):
+        share = document[key]
+        missing = f"; missing: {', '.join(share['missing'])}" if share["missing"] else ""
+        yield f"failpoints {title}: {share['reached']} of {share['of']}{missing}"
+    yield ""
+    yield "dangerous branches, and how often they were taken"
+    yield from _table(document["branches"])
+    yield ""
+    yield f"longest way to rest after the last fault: {campaign.longest_to_rest:.1f} s"
+    yield f"rules broken: {len(campaign.violations)}"
+    yield from (f"  {line}" for line in campaign.violations[:TOLD])
+    yield "FAILED: " + "; ".join(complaints) if complaints else "all rules kept"
+
+
+def _table(rows: dict[str, int]) -> Iterator[str]:
+    for name, number in rows.items():
+        yield f"  {number:6}  {name}"
