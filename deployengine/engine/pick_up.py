@@ -37,7 +37,7 @@ class PickUp:
         self._lease = lease
         self._step_runs = step_runs
         self._followers: list[threading.Thread] = []
-        self._own: Sightings[RunRecord] = Sightings(clock, ACCIDENT_AFTER)
+        self._own: Sightings[tuple[int, int | None]] = Sightings(clock, ACCIDENT_AFTER)
 
     def look(self) -> None:
         """One look around; raises ``Unreachable`` when the database cannot be asked."""
@@ -52,8 +52,9 @@ class PickUp:
         name = self._lease.name
         found = self._step_runs.claims.orphans(name)
         idle = [run for run in found if not self._step_runs.carries_out(run.id)]
-        mine = self._own.ripe(run for run in idle if run.worker == name)
-        return mine + [run for run in idle if run.worker != name]
+        mine = {(run.id, run.fence): run for run in idle if run.worker == name}
+        others = [run for run in idle if run.worker != name]
+        return [mine[each] for each in self._own.ripe(mine)] + others
 
     def join(self) -> None:
         """Waits until what is followed has ended, or was let go of."""

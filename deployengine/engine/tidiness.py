@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 
 from deployengine import failpoints
@@ -18,6 +19,9 @@ log = logging.getLogger("deployengine.tidiness")
 
 #: How long whoever recorded the end may take to remove the ticket himself: seconds.
 LEFT_AFTER = 3.0
+
+#: A ticket of ours; whatever else lies there is somebody's who knows why.
+_TICKET = re.compile(rf"{Kind.RUN}-[0-9]+")
 
 #: A machine's name and a ticket's.
 Left = tuple[str, str]
@@ -57,7 +61,7 @@ class Tidiness:
 
 def _tickets(runner: Runner) -> list[str]:
     try:
-        return [name for name in runner.tickets() if name.startswith("run-")]
+        return [name for name in runner.tickets() if _TICKET.fullmatch(name)]
     except DeployEngineError as error:
         log.warning("a machine cannot be looked at: %s", error)
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -119,6 +119,8 @@ class FragileDatabase(Database):
         self.away = False
         #: Names of writes that are committed, each once, with their answer lost.
         self.unanswered: list[str] = []
+        #: What happens in the world, once, when the write of this name has been committed.
+        self.meanwhile: dict[str, Callable[[], None]] = {}
 
     @contextmanager
     def connected(self, begin: str = "BEGIN") -> Iterator[Connection]:
@@ -133,6 +135,8 @@ class FragileDatabase(Database):
         """A transaction; its answer may get lost once it is committed."""
         with super().write(name) as tx:
             yield tx
+        if name in self.meanwhile:
+            self.meanwhile.pop(name)()
         if name in self.unanswered:
             self.unanswered.remove(name)
             raise Unreachable("the database", self.url, "the test has lost its answer")
