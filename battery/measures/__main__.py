@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from battery.measures import take_over
+from battery.measures import database_away, demo, redis_lost, take_over
 from battery.measures.figure import Measured, table
 from benchmarks.system import Broken
 
@@ -40,6 +40,26 @@ def _take_over(arguments: argparse.Namespace) -> Iterator[Measured]:
     yield take_over.measure(arguments.samples, arguments.lease, arguments.how)
 
 
+def _redis_lost(arguments: argparse.Namespace) -> Iterator[Measured]:
+    yield redis_lost.measure(arguments.parked, arguments.times, arguments.seed)
+
+
+def _database_away(arguments: argparse.Namespace) -> Iterator[Measured]:
+    yield database_away.measure(arguments.seconds, arguments.seed)
+
+
+def _demo(arguments: argparse.Namespace) -> Iterator[Measured]:
+    yield demo.measure(arguments.kills, arguments.wipes, arguments.seed)
+
+
+def _all(arguments: argparse.Namespace) -> Iterator[Measured]:
+    for how in ("kill", "quit"):
+        yield take_over.measure(arguments.samples, take_over.GOAL_LEASE, how)
+    yield from _redis_lost(arguments)
+    yield database_away.measure(arguments.seconds, 1)
+    yield from _demo(arguments)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m battery.measures", description=__doc__)
     names = parser.add_subparsers(required=True, metavar="NAME")
@@ -47,7 +67,32 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--samples", type=int, default=60, help="runs that are taken over")
     one.add_argument("--lease", type=float, default=take_over.GOAL_LEASE, help="seconds")
     one.add_argument("--how", choices=sorted(take_over.HOW), default="kill")
+    one = _measure(names, "redis-lost", redis_lost.__doc__, "--parked 10000", _redis_lost)
+    _add_redis_lost(one)
+    one.add_argument("--seed", default="1", help="of the moments")
+    away = "--seconds 60"
+    one = _measure(names, "database-away", database_away.__doc__, away, _database_away)
+    one.add_argument("--seconds", type=float, default=60, help="for which it is away")
+    one.add_argument("--seed", type=int, default=1, help="of the scripts' lengths")
+    one = _measure(names, "demo", demo.__doc__, "--kills 10 --wipes 2 --seed 1", _demo)
+    _add_demo(one)
+    one = _measure(names, "all", "All of them, in one table.", "", _all)
+    one.add_argument("--samples", type=int, default=60, help="of take-over, each way")
+    one.add_argument("--seconds", type=float, default=60, help="of database-away")
+    _add_redis_lost(one)
+    _add_demo(one)
     return parser
+
+
+def _add_redis_lost(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parked", type=int, default=10_000, help="runs that wait")
+    parser.add_argument("--times", type=int, default=6, help="that Redis is lost in each way")
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=10, help="of every worker that is there")
+    parser.add_argument("--wipes", type=int, default=2, help="of Redis")
+    parser.add_argument("--seed", default="1", help="of the moments")
 
 
 def _measure(

@@ -184,13 +184,13 @@ def installed(
         services.catalogs.apply(load([file]).sealed(services.secrets.seal))
         made = Installation(settings, services, direct)
         try:
-            made.start_housekeeping()
-            names = [made.start_worker() for _ in range(workers)]
-            made.until(lambda: all(map(made.signed_in, names)), "the workers")
-            made.until(made.answering, "an answer of every process")
-            yield made
+            with killed_all(settings.home):
+                made.start_housekeeping()
+                names = [made.start_worker() for _ in range(workers)]
+                made.until(lambda: all(map(made.signed_in, names)), "the workers")
+                made.until(made.answering, "an answer of every process")
+                yield made
         finally:
-            _kill_all(settings.home)
             if settings.embedded_redis:
                 services.embedded_redis.stop()
 
@@ -206,11 +206,15 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _kill_all(home: Path) -> None:
-    """Kills whatever names the home, scripts at their gates too, but not this process."""
-    for pid in named(home):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+@contextmanager
+def killed_all(home: Path) -> Iterator[None]:
+    """At the end kills whatever names the home, scripts at their gates too."""
+    try:
+        yield
+    finally:
+        for pid in named(home):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def named(home: Path) -> Iterator[int]:

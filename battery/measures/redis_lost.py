@@ -1,0 +1,229 @@
+"""Redis lost: from its end until the locks stand again and the next script has begun.
+
+Ten thousand runs wait for thirty machines, on each of which one script waits at a gate. Redis is
+killed and started empty, or emptied by FLUSHALL, or it is the engine's own and killed with nobody
+to start it but the engine. Either a script ends at once, so that a worker needs the locks, or none
+does until housekeeping has found out. It works again when the locks have their new generation and
+the end of a script has let the next one begin. All others must still wait in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from battery.measures.figure import Figure, Measured
+from battery.measures.gates import Gates
+from battery.measures.installation import Installation, installed, scratch
+from battery.measures.line import KEYS, Line, moved
+from battery.measures.spread import Spread
+from battery.redis_server import RedisServer
+from benchmarks import scenario
+from benchmarks.system import Broken
+from deployengine.settings import Settings
+
+MACHINES = scenario.STAGES["Production"]
+#: Seconds until it works again, at most.
+GOAL = 5.0
+#: Seconds after which nobody waits any more.
+PATIENCE = 60.0
+
+IN_ORDER = """
+select 'run-' || id from step_run where state = 'waiting' order by machine, ticket
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Seconds from the loss: until the locks stood, until the next script began."""
+
+    locks: float
+    begun: float
+
+    @property
+    def working(self) -> float:
+        """Until both were so."""
+        return max(self.locks, self.begun)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One installation with its long line, and what was seen there."""
+
+    there: Installation
+    gates: Gates
+    client: Redis
+    dice: random.Random
+    harms: list[str] = field(default_factory=list)
+    turns: int = 0
+
+
+def measure(parked: int, times: int, seed: str) -> Measured:
+    """Loses Redis so many times in each of the three ways."""
+    figures, details, harms = [], {}, []
+    for embedded in (False, True):
+        with _parked(parked, seed, embedded=embedded) as (trial, ways):
+            for name, lose in ways.items():
+                seen = [_lose(trial, lose, at_once=n % 2 == 0) for n in range(times)]
+                told = f"Redis {name}, {parked:,} parked: working again, slowest of {times}"
+                figures.append(Figure(told, GOAL, max(again.working for again in seen)))
+                details[name] = _told(seen)
+                print(f"{name}: {details[name]}", file=sys.stderr)
+            harms += trial.harms
+    return Measured("Redis lost", figures, harms, {"parked": parked, "seen": details})
+
+
+def _told(seen: list[Again]) -> dict[str, object]:
+    """Those where a script ended at once, and those where nobody asked."""
+    told: dict[str, object] = {}
+    for name, part in (("a script ends at once", seen[::2]), ("nobody asks", seen[1::2])):
+        if part:
+            told[name] = {
+                "locks_s": Spread.of(again.locks for again in part).document(),
+                "next_script_s": Spread.of(again.begun for again in part).document(),
+            }
+    return told
+
+
+Ways = dict[str, Callable[[], None]]
+
+
+@contextmanager
+def _parked(wanted: int, seed: str, *, embedded: bool) -> Iterator[tuple[_Trial, Ways]]:
+    """An engine with so many runs that wait, and the ways in which its Redis can be lost."""
+    projects = tuple(f"app-{n:04}" for n in range(-(-wanted // len(MACHINES)) + 1))
+    with scratch() as root:
+        gates = Gates(root / "home", MACHINES)
+        gates.furnish(root / "home")
+        server = None if embedded else RedisServer(root / "redis")
+        if server:
+            server.start()
+        settings = Settings(
+            root / "home",
+            redis_url=server.url if server else None,
+            task_cap=len(MACHINES) + 2,
+            log_level="WARNING",
+        )
+        try:
+            with (
+                installed(settings, gates.catalog(projects), workers=2) as there,
+                _client(there.services.redis_url) as client,
+            ):
+                trial = _Trial(there, gates, client, random.Random(seed))
+                _park(trial, projects)
+                yield trial, _ways(there, server, client)
+        finally:
+            if server:
+                server.stop()
+
+
+def _client(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _park(trial: _Trial, projects: tuple[str, ...]) -> None:
+    trial.there.release(projects)
+    runs = len(projects) * len(MACHINES)
+    states = {"running": len(MACHINES), "waiting": runs - len(MACHINES)}
+
+    def all_wait() -> bool:
+        found = trial.there.states()
+        print(f"parking: {found}", file=sys.stderr)
+        known = trial.client.hlen(KEYS.requests)
+        return found == states and known == runs + len(projects) and _at_rest(trial)
+
+    trial.there.until(all_wait, "the line", patience=60 + 0.05 * runs, every=1)
+
+
+def _ways(there: Installation, server: RedisServer | None, client: Redis) -> Ways:
+    if server is None:
+        return {"of the engine's own killed with -9": partial(_kill_embedded, there)}
+
+    def kill() -> None:
+        server.kill()
+        server.start()
+
+    def wipe() -> None:
+        client.flushall()
+
+    return {"killed with -9 and started empty": kill, "emptied by FLUSHALL": wipe}
+
+
+def _kill_embedded(there: Installation) -> None:
+    pid = int((there.settings.redis_dir / "redis.pid").read_text("ascii"))
+    os.kill(pid, signal.SIGKILL)
+
+
+def _at_rest(trial: _Trial) -> bool:
+    """Whether one script waits at each gate, by the database, by Redis and by the journals."""
+    waiting = trial.there.rows("select count(*) from step_run where state = 'waiting'")[0][0]
+    running = trial.there.rows("select count(*) from step_run where state = 'running'")[0][0]
+    return (
+        int(running) == len(MACHINES)
+        and trial.client.zcard(KEYS.waiters) == int(waiting)
+        and trial.client.zcard(KEYS.pending) == 0
+        and trial.gates.all_begun() == len(MACHINES) + trial.turns
+    )
+
+
+def _lose(trial: _Trial, lose: Callable[[], None], *, at_once: bool) -> Again:
+    """Loses Redis at any moment between two rounds of housekeeping; looks at the line after."""
+    machine = MACHINES[trial.turns % len(MACHINES)]
+    time.sleep(trial.dice.uniform(0, trial.there.settings.housekeeping_interval))
+    trial.there.until(partial(_at_rest, trial), "rest")
+    before = Line.read(trial.client)
+    again = _time(trial, lose, machine, at_once=at_once)
+    trial.turns += 1
+    trial.there.until(partial(_at_rest, trial), "rest after the loss")
+    after = Line.read(trial.client)
+    trial.harms += moved(before, after, [_resource(before, machine)])
+    if after.waiting() != [str(row[0]) for row in trial.there.rows(IN_ORDER)]:
+        trial.harms.append("Redis has another line than the database")
+    strange = set(trial.there.states()) - {"running", "waiting", "succeeded"}
+    if strange:
+        trial.harms.append(f"runs that came to be {sorted(strange)}")
+    return again
+
+
+def _resource(line: Line, machine: str) -> str:
+    return next(r for w in line.waiters if (r := w.split("\0", 1)[0]).endswith(machine))
+
+
+def _time(trial: _Trial, lose: Callable[[], None], machine: str, *, at_once: bool) -> Again:
+    generation, begun = _generation(trial.client), trial.gates.begun(machine)
+    locks = again = None
+    opened = False
+    lost = time.monotonic()
+    lose()
+    while locks is None or again is None:
+        opened = opened or ((at_once or locks is not None) and trial.gates.open(machine))
+        now = time.monotonic() - lost
+        if locks is None and _generation(trial.client) not in (None, generation):
+            locks = now
+        if again is None and trial.gates.begun(machine) > begun:
+            again = now
+        if now > PATIENCE:
+            raise Broken(f"not working again after {now:.0f} s: locks {locks}, begun {again}")
+        trial.there.check()
+        time.sleep(0.01)
+    return Again(locks, again)
+
+
+def _generation(client: Redis) -> bytes | None:
+    """The locks' generation; none while there is none, or nobody to ask."""
+    with suppress(RedisError):
+        found = client.get(KEYS.generation)
+        return found if isinstance(found, bytes) else None
+    return None
