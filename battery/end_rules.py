@@ -100,9 +100,11 @@ def unexplained(case: Case) -> Iterator[Violation]:
     for run in case.runs:
         if run.state in ("failed", "unknown", "cancelled"):
             bad[run.deployment].append(run)
+            if _explained(case, run):
+                continue
             if nameless and _wrapper_died(run):
                 nameless -= 1
-            elif not _explained(case, run):
+            else:
                 message = f"{run.name} ({_label(case.deployments[run.deployment])}) is {run.state}"
                 message += f", exit code {run.exit_code}: {run.message}"
                 yield Violation("unexplained end", message, run.machine)

@@ -33,7 +33,7 @@ class Process:
     expected: str | None = None
     #: When it may be started again (monotonic).
     not_before: float = 0.0
-    started_at: float = 0.0
+    _awake_at: float | None = field(default=None, repr=False)
     _read: int = field(default=0, repr=False)
 
     @property
@@ -52,6 +52,13 @@ class Process:
         return self.child is not None and self.child.poll() is None
 
     @property
+    def awake(self) -> float:
+        """For how many seconds it has been at work: it has passed a failpoint."""
+        if self._awake_at is None and self.alive and self.trace.exists():
+            self._awake_at = time.monotonic()
+        return 0.0 if self._awake_at is None else time.monotonic() - self._awake_at
+
+    @property
     def pid(self) -> int:
         """Of who fills it."""
         assert self.child is not None
@@ -60,7 +67,7 @@ class Process:
     def start(self, armed: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> None:
         """Fills the place; ``armed`` in the form of ``DEPLOYENGINE_FAILPOINTS``."""
         self.starts += 1
-        self.started_at = time.monotonic()
+        self._awake_at = None
         self.armed, self.stopped, self.expected, self._read = tuple(armed), False, None, 0
         for path in (self.log, self.trace):
             path.parent.mkdir(parents=True, exist_ok=True)

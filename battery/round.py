@@ -30,7 +30,7 @@ from benchmarks.violation import Violation
 from tests.support.postgres import PostgresServer
 
 #: Seconds in which everything must have come to rest when nothing is injected any more.
-END_WITHIN = 60.0
+END_WITHIN = 90.0
 #: Seconds after which somebody is killed who has not come to the failpoints he is armed with.
 RENEW_AFTER = 5.0
 #: Seconds between two looks.
@@ -145,7 +145,7 @@ class Round:
             return
         for process in self._house.processes.values():
             idle = process.alive and process.armed and not process.stopped and not process.expected
-            if idle and time.monotonic() - process.started_at > RENEW_AFTER:
+            if process.awake > RENEW_AFTER and idle:
                 whom = "a worker" if process.name.startswith("worker") else "housekeeping"
                 kind = f"kill -9 of {whom}"
                 self._house.ledger.note(kind, process.name)

@@ -34,7 +34,7 @@ class WorkerClock:
         if library() is None:
             raise NotPossible("libfaketime is not installed")
         process = stage.house.processes[self.name]
-        if not process.alive or process.stopped or process.expected:
+        if not process.alive or not process.awake or process.stopped or process.expected:
             raise NotNow
         stage.house.next_environ[self.name] = skewed(self.offset)
         process.send(signal.SIGKILL, self.kind)

@@ -123,6 +123,6 @@ class Tell:
 
 def _running(stage: Stage, names: tuple[str, ...]) -> list[Process]:
     processes = [stage.house.processes[name] for name in names]
-    if any(not p.alive or p.stopped or p.expected for p in processes):
+    if any(not p.alive or not p.awake or p.stopped or p.expected for p in processes):
         raise NotNow
     return processes

@@ -2,9 +2,10 @@
 
 Ten thousand runs wait for thirty machines, on each of which one script waits at a gate. Redis is
 killed and started empty, or emptied by FLUSHALL, or it is the engine's own and killed with nobody
-to start it but the engine. Either a script ends at once, so that a worker needs the locks, or none
-does until housekeeping has found out. It works again when the locks have their new generation and
-the end of a script has let the next one begin. All others must still wait in their order.
+to start it but the engine. In turn a script ends at once, so that a worker needs the locks; or all
+thirty do; or none does until housekeeping has found out. It works again when the locks have their
+new generation and each script that ended has let the next one begin. All others must still wait,
+in their order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +28,7 @@ from redis.retry import Retry
 from battery.measures.figure import Figure, Measured
 from battery.measures.gates import Gates
 from battery.measures.installation import Installation, installed, scratch
-from battery.measures.line import KEYS, Line, moved
+from battery.measures.line import KEYS, Line, moved, resource
 from battery.measures.spread import Spread
 from battery.redis_server import RedisServer
 from benchmarks import scenario
@@ -40,6 +41,9 @@ GOAL = 5.0
 #: Seconds after which nobody waits any more.
 PATIENCE = 60.0
 
+#: What happens at once after the loss, in turn.
+SITUATIONS = ("one script ends at once", "all scripts end at once", "nobody asks")
+
 IN_ORDER = """
 select 'run-' || id from step_run where state = 'waiting' order by machine, ticket
 """
@@ -47,8 +51,9 @@ select 'run-' || id from step_run where state = 'waiting' order by machine, tick
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Seconds from the loss: until the locks stood, until the next script began."""
+    """Seconds from the loss: until the locks stood, until the next scripts had begun."""
 
+    situation: str
     locks: float
     begun: float
 
@@ -68,6 +73,7 @@ class _Trial:
     dice: random.Random
     harms: list[str] = field(default_factory=list)
     turns: int = 0
+    handed_on: int = 0
 
 
 def measure(parked: int, times: int, seed: str) -> Measured:
@@ -76,7 +82,7 @@ def measure(parked: int, times: int, seed: str) -> Measured:
     for embedded in (False, True):
         with _parked(parked, seed, embedded=embedded) as (trial, ways):
             for name, lose in ways.items():
-                seen = [_lose(trial, lose, at_once=n % 2 == 0) for n in range(times)]
+                seen = [_lose(trial, lose, SITUATIONS[n % len(SITUATIONS)]) for n in range(times)]
                 told = f"Redis {name}, {parked:,} parked: working again, slowest of {times}"
                 figures.append(Figure(told, GOAL, max(again.working for again in seen)))
                 details[name] = _told(seen)
@@ -86,15 +92,14 @@ def measure(parked: int, times: int, seed: str) -> Measured:
 
 
 def _told(seen: list[Again]) -> dict[str, object]:
-    """Those where a script ended at once, and those where nobody asked."""
-    told: dict[str, object] = {}
-    for name, part in (("a script ends at once", seen[::2]), ("nobody asks", seen[1::2])):
-        if part:
-            told[name] = {
-                "locks_s": Spread.of(again.locks for again in part).document(),
-                "next_script_s": Spread.of(again.begun for again in part).document(),
-            }
-    return told
+    return {
+        situation: {
+            "locks_s": Spread.of(again.locks for again in part).document(),
+            "next_scripts_s": Spread.of(again.begun for again in part).document(),
+        }
+        for situation in SITUATIONS
+        if (part := [again for again in seen if again.situation == situation])
+    }
 
 
 Ways = dict[str, Callable[[], None]]
@@ -174,21 +179,24 @@ def _at_rest(trial: _Trial) -> bool:
         int(running) == len(MACHINES)
         and trial.client.zcard(KEYS.waiters) == int(waiting)
         and trial.client.zcard(KEYS.pending) == 0
-        and trial.gates.all_begun() == len(MACHINES) + trial.turns
+        and trial.gates.all_begun() == len(MACHINES) + trial.handed_on
     )
 
 
-def _lose(trial: _Trial, lose: Callable[[], None], *, at_once: bool) -> Again:
+def _lose(trial: _Trial, lose: Callable[[], None], situation: str) -> Again:
     """Loses Redis at any moment between two rounds of housekeeping; looks at the line after."""
-    machine = MACHINES[trial.turns % len(MACHINES)]
+    every = situation == "all scripts end at once"
+    machines = MACHINES if every else (MACHINES[trial.turns % len(MACHINES)],)
     time.sleep(trial.dice.uniform(0, trial.there.settings.housekeeping_interval))
     trial.there.until(partial(_at_rest, trial), "rest")
     before = Line.read(trial.client)
-    again = _time(trial, lose, machine, at_once=at_once)
+    again = _time(trial, lose, machines, situation)
     trial.turns += 1
+    trial.handed_on += len(machines)
+    print(f"{again.situation}: locks {again.locks:.2f}, begun {again.begun:.2f}", file=sys.stderr)
     trial.there.until(partial(_at_rest, trial), "rest after the loss")
     after = Line.read(trial.client)
-    trial.harms += moved(before, after, [_resource(before, machine)])
+    trial.harms += moved(before, after, [_resource(before, machine) for machine in machines])
     if after.waiting() != [str(row[0]) for row in trial.there.rows(IN_ORDER)]:
         trial.harms.append("Redis has another line than the database")
     strange = set(trial.there.states()) - {"running", "waiting", "succeeded"}
@@ -198,27 +206,31 @@ def _lose(trial: _Trial, lose: Callable[[], None], *, at_once: bool) -> Again:
 
 
 def _resource(line: Line, machine: str) -> str:
-    return next(r for w in line.waiters if (r := w.split("\0", 1)[0]).endswith(machine))
+    return next(r for w in line.waiters if (r := resource(w)).endswith(machine))
 
 
-def _time(trial: _Trial, lose: Callable[[], None], machine: str, *, at_once: bool) -> Again:
-    generation, begun = _generation(trial.client), trial.gates.begun(machine)
+def _time(
+    trial: _Trial, lose: Callable[[], None], machines: Sequence[str], situation: str
+) -> Again:
+    """What it takes until the locks stand and a new script has begun on each of the machines."""
+    generation, begun = _generation(trial.client), trial.gates.all_begun()
+    closed = set(machines)
     locks = again = None
-    opened = False
     lost = time.monotonic()
     lose()
     while locks is None or again is None:
-        opened = opened or ((at_once or locks is not None) and trial.gates.open(machine))
+        if locks is not None or situation != "nobody asks":
+            closed -= set(filter(trial.gates.open, closed))
         now = time.monotonic() - lost
         if locks is None and _generation(trial.client) not in (None, generation):
             locks = now
-        if again is None and trial.gates.begun(machine) > begun:
+        if again is None and trial.gates.all_begun() >= begun + len(machines):
             again = now
         if now > PATIENCE:
             raise Broken(f"not working again after {now:.0f} s: locks {locks}, begun {again}")
         trial.there.check()
         time.sleep(0.01)
-    return Again(locks, again)
+    return Again(situation, locks, again)
 
 
 def _generation(client: Redis) -> bytes | None:
