@@ -26,7 +26,8 @@ from battery.armoury import of_wrapper
 from battery.command import Command
 from battery.database import Database, postgres, sqlite
 from battery.ledger import Injected, Ledger
-from battery.process import ROOT, Process
+from battery.nursery import ROOT, Nursery
+from battery.process import Process
 from battery.redis_server import RedisServer
 from benchmarks.system import Broken
 from deployengine.settings import Settings
@@ -77,12 +78,14 @@ class House:
         )
         self.commands: list[Command] = []
         self._environ = self._environment(mutations)
+        self.nursery = Nursery(self._environ)
         words = {name: ["workers", "control"] for name in HOUSEKEEPING} | {
             name: ["workers", "slots", "--no-control", "--task-cap", str(TASK_CAP)]
             for name in WORKERS
         }
         self.processes = {
-            name: Process(name, spoken, self._environ, self.home) for name, spoken in words.items()
+            name: Process(name, spoken, self._environ, self.home, self.nursery)
+            for name, spoken in words.items()
         }
 
     # ---- what there is ----
@@ -104,7 +107,7 @@ class House:
 
     def own_pids(self) -> set[int]:
         """Of the battery and its servers."""
-        return {os.getpid(), *self.redis.pids}
+        return {os.getpid(), self.nursery.pid, *self.redis.pids}
 
     # ---- acts ----
 
@@ -121,7 +124,7 @@ class House:
     def command(self, *words: str, accepted: Sequence[str] = ()) -> Command:
         """Gives a command; :meth:`tend` looks after it."""
         name = f"command-{len(self.commands) + 1}"
-        process = Process(name, ["deployengine", *words], self._environ, self.home)
+        process = Process(name, ["deployengine", *words], self._environ, self.home, self.nursery)
         command = Command(process, accepted)
         self.commands.append(command)
         return command
@@ -300,6 +303,7 @@ def house(
             finally:
                 built.kill_all()
                 built.clear()
+                built.nursery.close()
     finally:
         redis.stop()
         if keep:

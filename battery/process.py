@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from battery.nursery import ROOT as ROOT
+from battery.nursery import Child, Nursery
 from deployengine import failpoints
-
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -25,7 +25,8 @@ class Process:
     words: Sequence[str]
     environ: Mapping[str, str]
     folder: Path
-    child: subprocess.Popen[bytes] | None = None
+    nursery: Nursery
+    child: subprocess.Popen[bytes] | Child | None = None
     starts: int = 0
     armed: tuple[str, ...] = ()
     stopped: bool = False
@@ -75,6 +76,10 @@ class Process:
             failpoints.TRACE_VARIABLE: str(self.trace),
             **({failpoints.VARIABLE: ",".join(armed)} if armed else {}),
         }
+        whole = {**self.environ, **own, **(environ or {})}
+        if "LD_PRELOAD" not in whole:
+            self.child = self.nursery.start(self.words, whole, self.log)
+            return
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", *self.words],
@@ -83,7 +88,7 @@ class Process:
                 stderr=log,
                 cwd=ROOT,
                 start_new_session=True,
-                env={**self.environ, **own, **(environ or {})},
+                env=whole,
             )
 
     def send(self, word: signal.Signals, why: str | None = None) -> None:
