@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deployengine.domain.errors import InvalidInput
+from deployengine.failpoints import MUTATIONS_VARIABLE, TRACE_VARIABLE, VARIABLE
 from deployengine.settings import Settings, redacted_url
 
 EXAMPLE = Path(__file__).parents[1] / "config" / "settings.yaml"
@@ -131,6 +132,19 @@ def test_what_scripts_find_in_their_environment_is_no_setting(tmp_path: Path):
     assert settings == Settings.read({}, tmp_path)
 
 
+def test_what_is_for_developers_is_no_setting(tmp_path: Path):
+    names = (VARIABLE, TRACE_VARIABLE, MUTATIONS_VARIABLE)
+
+    settings = Settings.read(dict.fromkeys(names, "x"), tmp_path)
+
+    assert settings == Settings.read({}, tmp_path)
+
+
+def test_a_lease_is_given_in_seconds(tmp_path: Path):
+    assert Settings.read({}, tmp_path).lease == 10.0
+    assert Settings.read({"DEPLOYENGINE_LEASE": "0.5"}, tmp_path).lease == 0.5
+
+
 @pytest.mark.parametrize("text", ["task_cap: [", "- task_cap", "task_cap", "? [1\n: 2"])
 def test_a_file_that_is_no_mapping_names_the_line(tmp_path: Path, text: str):
     file = write(tmp_path / "s.yaml", text)
@@ -157,6 +171,8 @@ def test_a_file_that_says_nothing_changes_nothing(tmp_path: Path, text: str):
         ("DEPLOYENGINE_CANCEL_GRACE", "nan"),
         ("DEPLOYENGINE_HOUSEKEEPING_INTERVAL", "0"),
         ("DEPLOYENGINE_HOUSEKEEPING_INTERVAL", "inf"),
+        ("DEPLOYENGINE_LEASE", "0.4"),
+        ("DEPLOYENGINE_LEASE", "inf"),
         ("DEPLOYENGINE_DATABASE_URL", "postgresql://db/x"),
         ("DEPLOYENGINE_DATABASE_URL", "mysql://db/x"),
         ("DEPLOYENGINE_REDIS_URL", "localhost:6379"),
