@@ -22,6 +22,7 @@ COMMANDS = (
 RARE = (
     *(*COMMANDS, "sql.leave", "sql.lost", "sql.put-back", "sql.take-over", "sql.rebuild"),
     *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
+    "publish.parked",
 )
 #: Doors that a script's wrapper passes; it is the wrapper that dies there, not the worker.
 WRAPPER = ("ticket.state", "ticket.exit")
@@ -43,6 +44,14 @@ STOPS = (
     ("lua.release.before", 1.2),
     ("sql.claim.before", 1.2),
     ("sql.end.after", 0.5),
+)
+#: The same for housekeeping: who comes later may then reach Redis first.
+HOUSEKEEPING_STOPS = (
+    ("sql.open.after", 1.2),
+    ("lua.submit.before", 1.2),
+    ("sql.finish.after", 0.5),
+    ("publish.chain.before", 1.2),
+    ("sql.rebuild.after", 1.2),
 )
 #: Doors of the database that fail, as if the connection were gone before or after the commit.
 FAILING = tuple(
@@ -70,12 +79,12 @@ class Armoury:
         self.passing.update(start_at or {})
         self._left = list(failpoints.POINTS)
         dice.shuffle(self._left)
-        self._stops = list(STOPS)
+        self._stops = {"worker": list(STOPS), "housekeeping": list(HOUSEKEEPING_STOPS)}
         self._only: tuple[tuple[str, float], ...] = ()
         #: Until then processes are armed; the end of a round is quiet.
         self.open = True
         #: How long each who is stopped at a point sleeps, in leases.
-        self.leases: dict[str, float] = dict(STOPS)
+        self.leases: dict[str, float] = dict((*STOPS, *HOUSEKEEPING_STOPS))
 
     def only_stops(self, names: Sequence[str]) -> None:
         """Kills nobody, and stops workers at these points alone; none: as ever."""
@@ -99,15 +108,16 @@ class Armoury:
             return ()
         if process.startswith("command"):
             return self._for_command()
+        kind = process.partition("-")[0]
         if self._only:
-            return self._stop() if process.startswith("worker") else ()
+            return self._stop(kind) if kind == "worker" else ()
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
         first = process.endswith("-1") or not self._natural()
         if roll > (SHARE if first else SECOND_SHARE):
             return ()
-        if process.startswith("worker") and roll < (0.35 if self._stops else 0.15):
-            return self._stop()
+        if roll < (0.3 if self._stops[kind] else 0.15):
+            return self._stop(kind)
         if roll < 0.5:
             failing = f"{self._dice.choice(FAILING)}=fail@{self._dice.randint(1, 3)}"
             name = failing.partition("=")[0]
@@ -118,11 +128,12 @@ class Armoury:
         """Whether there are points left that are passed without anybody's doing."""
         return any(name.rpartition(".")[0] not in RARE for name in self._left)
 
-    def _stop(self) -> Sequence[str]:
-        if self._only or not self._stops:
-            name, leases = self._dice.choice(self._only or STOPS)
+    def _stop(self, kind: str) -> Sequence[str]:
+        common = STOPS if kind == "worker" else HOUSEKEEPING_STOPS
+        if self._only or not self._stops[kind]:
+            name, leases = self._dice.choice(self._only or common)
         else:
-            name, leases = self._stops.pop(0)
+            name, leases = self._stops[kind].pop(0)
         self.leases[name] = leases
         return [f"{name}=stop@{self._dice.randint(1, 3)}"]
 

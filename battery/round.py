@@ -56,6 +56,8 @@ class Plan:
     passing: Counter[str] = field(default_factory=Counter)
     #: Workers are armed with nothing but stops, and these ones.
     only_stops: tuple[str, ...] = ()
+    #: Only releases of these projects; none: of all.
+    projects: tuple[str, ...] = ()
     keep: bool = False
 
 
@@ -108,7 +110,7 @@ class Round:
     def __init__(self, plan: Plan, built: House) -> None:
         self._plan = plan
         self._house = built
-        self._work = Work(built, random.Random(f"{plan.seed} work"))
+        self._work = Work(built, random.Random(f"{plan.seed} work"), plan.projects)
         stage = Stage(built, self._work)
         self._injector = Injector(stage, plan.schedule)
         self._needs = Needs(stage, self._injector, random.Random(f"{plan.seed} needs"))
@@ -141,7 +143,7 @@ class Round:
 
     def _renew(self) -> None:
         """Kills those who were armed with what they do not pass, so that they are armed anew."""
-        if not (self._plan.failpoints and self._armoury.left):
+        if not (self._plan.failpoints and (self._armoury.left or self._plan.only_stops)):
             return
         for process in self._house.processes.values():
             idle = process.alive and process.armed and not process.stopped and not process.expected

@@ -12,7 +12,7 @@ from deployengine.embedded.broker_url import broker_url
 from deployengine.queue.app import make_app
 
 #: Seconds between two requests for events: who is started later has to be asked, too.
-EVERY = 1.0
+EVERY = 0.4
 
 
 class Watcher(threading.Thread):

@@ -7,6 +7,7 @@ back in favour of a newer one and every release has to reach the last environmen
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from battery import scenario
 from battery.command import Command
@@ -26,11 +27,17 @@ from deployment d where d.state in ('queued', 'running') order by d.id
 class Work:
     """Gives the engine something to do, and knows what it gave."""
 
-    def __init__(self, house: House, dice: random.Random, width: int = 6) -> None:
+    def __init__(
+        self,
+        house: House,
+        dice: random.Random,
+        projects: Sequence[str] = (),
+        width: int = 6,
+    ) -> None:
         self._house = house
         self._dice = dice
         self._width = width
-        self._versions: dict[str, int] = dict.fromkeys(scenario.project_names(), 0)
+        self._versions: dict[str, int] = dict.fromkeys(projects or scenario.project_names(), 0)
         self._answers: dict[int, Command] = {}
         self._batches: list[str] = []
         #: Releases that the engine has accepted, or will: (project, version).
