@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,14 +34,18 @@ class Line:
         return [identity(member) for member in self.waiters]
 
 
-def moved(before: Line, after: Line, handed_on: Sequence[str]) -> list[str]:
+def moved(
+    before: Line, after: Line, handed_on: Sequence[str], ended: Collection[str] = ()
+) -> list[str]:
     """What is not as it should be after these resources were handed on, each to the next in line.
 
-    Nobody may be lost, come in, or change places; and who holds without a hand-on, holds on.
+    Nobody may be lost, come in, or change places; and who holds anything else and has not
+    ``ended`` holds on.
     """
     granted = {next(w for w in before.waiters if resource(w) == r) for r in handed_on}
     ids = {identity(member) for member in granted}
-    stays = [h for h in before.holders if resource(h) not in handed_on]
+    others = [h for h in before.holders if resource(h) not in handed_on]
+    stays = [h for h in others if identity(h) not in ended]
     now = [h for h in after.holders if resource(h) not in handed_on]
     told = [*_difference("holders", stays, now)]
     new = {identity(h) for h in after.holders if resource(h) in handed_on}

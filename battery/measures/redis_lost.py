@@ -27,7 +27,7 @@ from redis.retry import Retry
 
 from battery.measures.figure import Figure, Measured
 from battery.measures.gates import Gates
-from battery.measures.installation import Installation, installed, scratch
+from battery.measures.installation import OPEN, Installation, installed, scratch
 from battery.measures.line import KEYS, Line, moved, resource
 from battery.measures.spread import Spread
 from battery.redis_server import RedisServer
@@ -40,6 +40,10 @@ MACHINES = scenario.STAGES["Production"]
 GOAL = 5.0
 #: Seconds after which nobody waits any more.
 PATIENCE = 60.0
+
+GENERATIONS = "select value from counter where name = 'generation'"
+
+ENDED = "select 'dep-' || id from deployment where finished_at is not null"
 
 #: What happens at once after the loss, in turn.
 SITUATIONS = ("one script ends at once", "all scripts end at once", "nobody asks")
@@ -56,6 +60,8 @@ class Again:
     situation: str
     locks: float
     begun: float
+    #: How many times the locks were begun to be loaded.
+    loadings: int
 
     @property
     def working(self) -> float:
@@ -96,6 +102,7 @@ def _told(seen: list[Again]) -> dict[str, object]:
         situation: {
             "locks_s": Spread.of(again.locks for again in part).document(),
             "next_scripts_s": Spread.of(again.begun for again in part).document(),
+            "loadings_at_most": max(again.loadings for again in part),
         }
         for situation in SITUATIONS
         if (part := [again for again in seen if again.situation == situation])
@@ -175,9 +182,11 @@ def _at_rest(trial: _Trial) -> bool:
     """Whether one script waits at each gate, by the database, by Redis and by the journals."""
     waiting = trial.there.rows("select count(*) from step_run where state = 'waiting'")[0][0]
     running = trial.there.rows("select count(*) from step_run where state = 'running'")[0][0]
+    deployments = trial.there.rows(OPEN)[0][0]
     return (
         int(running) == len(MACHINES)
         and trial.client.zcard(KEYS.waiters) == int(waiting)
+        and trial.client.zcard(KEYS.holders) == len(MACHINES) + int(deployments)
         and trial.client.zcard(KEYS.pending) == 0
         and trial.gates.all_begun() == len(MACHINES) + trial.handed_on
     )
@@ -193,10 +202,12 @@ def _lose(trial: _Trial, lose: Callable[[], None], situation: str) -> Again:
     again = _time(trial, lose, machines, situation)
     trial.turns += 1
     trial.handed_on += len(machines)
-    print(f"{again.situation}: locks {again.locks:.2f}, begun {again.begun:.2f}", file=sys.stderr)
+    print(again, file=sys.stderr)
     trial.there.until(partial(_at_rest, trial), "rest after the loss")
     after = Line.read(trial.client)
-    trial.harms += moved(before, after, [_resource(before, machine) for machine in machines])
+    handed_on = [_resource(before, machine) for machine in machines]
+    ended = {str(row[0]) for row in trial.there.rows(ENDED)}
+    trial.harms += moved(before, after, handed_on, ended)
     if after.waiting() != [str(row[0]) for row in trial.there.rows(IN_ORDER)]:
         trial.harms.append("Redis has another line than the database")
     strange = set(trial.there.states()) - {"running", "waiting", "succeeded"}
@@ -214,13 +225,14 @@ def _time(
 ) -> Again:
     """What it takes until the locks stand and a new script has begun on each of the machines."""
     generation, begun = _generation(trial.client), trial.gates.all_begun()
+    drawn = _drawn(trial)
     closed = set(machines)
     locks = again = None
     lost = time.monotonic()
     lose()
     while locks is None or again is None:
         if locks is not None or situation != "nobody asks":
-            closed -= set(filter(trial.gates.open, closed))
+            closed -= {machine for machine in closed if trial.gates.open(machine)}
         now = time.monotonic() - lost
         if locks is None and _generation(trial.client) not in (None, generation):
             locks = now
@@ -230,7 +242,11 @@ def _time(
             raise Broken(f"not working again after {now:.0f} s: locks {locks}, begun {again}")
         trial.there.check()
         time.sleep(0.01)
-    return Again(situation, locks, again)
+    return Again(situation, locks, again, _drawn(trial) - drawn)
+
+
+def _drawn(trial: _Trial) -> int:
+    return int(trial.there.rows(GENERATIONS)[0][0])
 
 
 def _generation(client: Redis) -> bytes | None:
