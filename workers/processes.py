@@ -21,6 +21,7 @@ from deployengine.engine.lease import beat_interval
 from deployengine.queue.app import CANCEL_RUNS, CONTROL_QUEUE, PICK_UP, RUNS_QUEUE
 from deployengine.services import Services
 from workers.companion import Companion
+from workers.locks_watch import LOOK_EVERY, LocksWatch
 from workers.rounds import Rounds
 from workers.tasks import register_links, register_runs
 
@@ -78,12 +79,16 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
         # An embedded Redis that died is started again; the locks are rebuilt by who asks first.
         on_trouble=services.ensure_redis,
     )
+    locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
+    locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
     housekeeping.start()
+    locks.start()
     if until_stdin_closes:
         _follow_stdin()
     try:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS)
     finally:
+        locks.stop()
         housekeeping.stop()
 
 

@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from deployengine.domain.admission import Admission, Mode, Request
+from deployengine.locks.beats import reachable
 from deployengine.locks.keys import MODE_OF_LETTER, Keys, Record, Reply, text, unpack
 from deployengine.locks.scripts import Grant
 
@@ -68,6 +70,19 @@ class LockViews:
         """The generation under which the locks are ready; None when they are not."""
         found = self._client.get(self._keys.generation)
         return None if found is None else int(text(found).partition("@")[0])
+
+    def loading(self) -> tuple[str, int] | None:
+        """Who loads the locks now, and how many requests are loaded; None when nobody does."""
+        with reachable(), self._client.pipeline(transaction=False) as batch:
+            batch.get(self._keys.rebuild)
+            batch.hlen(self._keys.requests)
+            token, requests = batch.execute()
+        return None if token is None else (text(token), int(requests))
+
+    def lost(self) -> bool:
+        """Whether this server has no locks that are ready, and nobody is loading them into it."""
+        found = self._client.mget(self._keys.generation, self._keys.rebuild)
+        return not any(each and text(each).endswith(f"@{self._run_id()}") for each in found)
 
     def counts(self) -> Counts:
         """Costs the same however much there is."""
@@ -133,6 +148,13 @@ class LockViews:
             holding=[_only(wanted, each.request) for each in records if each.granted_at],
             waiting=[_only(wanted, each.request) for each in records if not each.granted_at],
         )
+
+    def _run_id(self) -> str:
+        """This server's, as the scripts see it."""
+        try:
+            return str(self._client.info("server")["run_id"])
+        except ResponseError:
+            return "unknown"
 
     def _members(self, key: str, prefix: str = "") -> Iterator[list[str]]:
         """The members of a line that begin so, taken apart; page by page, to block nobody."""

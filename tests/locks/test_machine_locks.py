@@ -200,13 +200,19 @@ def test_a_rebuild_of_more_than_one_chunk_leaves_one_line(client: Redis) -> None
 def test_nobody_is_let_in_while_a_rebuild_is_under_way(locks: MachineLocks) -> None:
     def meanwhile() -> Iterator[Request]:
         yield alone(1, "web")
-        assert locks.generation() is None
+        assert (locks.generation(), locks.lost()) == (None, False)
         with pytest.raises(LocksNotReady):
             locks.submit(GENERATION, [alone(2, "web")])
 
     locks.rebuild(GENERATION, meanwhile(), [])
 
     assert locks.granted_ids() == {"r1"}
+
+
+def test_locks_that_nobody_loads_are_lost(locks: MachineLocks, client: Redis) -> None:
+    assert not locks.lost()
+    client.flushall()
+    assert locks.lost()
 
 
 def test_the_newer_of_two_rebuilds_wins_and_the_other_leaves_no_trace(
@@ -305,6 +311,7 @@ def test_a_server_that_is_not_the_one_that_was_loaded_is_unknown(real_redis: Red
     with pytest.raises(LocksNotReady, match="another server"):
         locks.release(GENERATION, ["r1"])
 
-    assert locks.generation() == GENERATION
+    assert (locks.generation(), locks.lost()) == (GENERATION, True)
     locks.rebuild(GENERATION + 1, [], [])
+    assert not locks.lost()
     assert ids(locks.submit(GENERATION + 1, [alone(2, "web")])) == ["r2"]
