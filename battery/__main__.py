@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from battery import report, rounds
+from battery import mutations, report, rounds
 from battery.campaign import Campaign
 from battery.round import Outcome, Plan, play
 from battery.schedule import drawn
@@ -31,6 +31,25 @@ def _ci(arguments: argparse.Namespace) -> int:
 def _soak(arguments: argparse.Namespace) -> int:
     campaign = rounds.soak(arguments.seed, arguments.minutes, arguments.record, _tell)
     return _end(campaign, arguments)
+
+
+def _mutations(arguments: argparse.Namespace) -> int:
+    found = []
+    for finding in mutations.findings(arguments.seed, arguments.only, _quiet):
+        found.append(finding)
+        if not arguments.json:
+            print(report.finding(finding), flush=True)
+    untried = [] if arguments.only else mutations.untried()
+    if arguments.json:
+        documents = [finding.document() for finding in found]
+        print(json.dumps({"mutations": documents, "untried": untried}, indent=2))
+    elif untried:
+        print(f"FAILED: no trial for {', '.join(untried)}")
+    return 0 if all(finding.good for finding in found) and not untried else 1
+
+
+def _quiet(_outcome: Outcome) -> None:
+    """What becomes of a trial stands in its finding."""
 
 
 def _one_round(arguments: argparse.Namespace) -> int:
@@ -89,6 +108,10 @@ def _arguments() -> argparse.Namespace:
     soak.add_argument("--minutes", type=float, default=60.0)
     soak.add_argument("--record", type=Path, default=Path("soak.jsonl"), help="a line per round")
 
+    left_out = commands.add_parser("mutations", help="leave each protection out in turn")
+    left_out.set_defaults(act=_mutations)
+    left_out.add_argument("--only", action="append", default=[], metavar="PROTECTION")
+
     single = commands.add_parser("round", help="one round, to look into")
     single.set_defaults(act=_one_round)
     single.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
@@ -99,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     single.add_argument("--lease", type=float, default=1.5)
     single.add_argument("--without", action="append", default=[], metavar="PROTECTION")
     single.add_argument("--keep", action="store_true", help="keep the house, to look at")
-    for each in (ci, soak, single):
+    for each in (ci, soak, left_out, single):
         each.add_argument("--seed", default="1")
         each.add_argument("--json", action="store_true")
     return parser.parse_args()

@@ -80,17 +80,21 @@ class Armoury:
         self._left = list(failpoints.POINTS)
         dice.shuffle(self._left)
         self._stops = {"worker": list(STOPS), "housekeeping": list(HOUSEKEEPING_STOPS)}
-        self._only: tuple[tuple[str, float], ...] = ()
+        self._only: Mapping[str, Sequence[str]] = {}
+        #: How many leases a sleep takes that nothing else is said of.
+        self.otherwise = 1.2
         #: Until then processes are armed; the end of a round is quiet.
         self.open = True
         #: How long each who is stopped at a point sleeps, in leases.
         self.leases: dict[str, float] = dict((*STOPS, *HOUSEKEEPING_STOPS))
 
-    def only_stops(self, names: Sequence[str]) -> None:
-        """Kills nobody, and stops workers at these points alone; none: as ever."""
-        if names:
+    def only(self, arms: Mapping[str, Sequence[str]], leases: float) -> None:
+        """Arms each kind of process with one of these and nothing else; none: as ever."""
+        if arms:
             self._left.clear()
-            self._only = tuple((name, 3.0) for name in names)
+            self._only = arms
+            self.leases = {}
+            self.otherwise = leases
 
     def killed(self, names: Iterable[str]) -> None:
         """Takes points off the list at which somebody was killed."""
@@ -106,11 +110,12 @@ class Armoury:
         """For the next who is started in this place."""
         if not self.open:
             return ()
-        if process.startswith("command"):
-            return self._for_command()
         kind = process.partition("-")[0]
         if self._only:
-            return self._stop(kind) if kind == "worker" else ()
+            choices = self._only.get(process) or self._only.get(kind)
+            return [self._dice.choice(choices)] if choices else ()
+        if kind == "command":
+            return self._for_command()
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
         first = process.endswith("-1") or not self._natural()
@@ -130,10 +135,8 @@ class Armoury:
 
     def _stop(self, kind: str) -> Sequence[str]:
         common = STOPS if kind == "worker" else HOUSEKEEPING_STOPS
-        if self._only or not self._stops[kind]:
-            name, leases = self._dice.choice(self._only or common)
-        else:
-            name, leases = self._stops[kind].pop(0)
+        waiting = self._stops[kind]
+        name, leases = waiting.pop(0) if waiting else self._dice.choice(common)
         self.leases[name] = leases
         return [f"{name}=stop@{self._dice.randint(1, 3)}"]
 

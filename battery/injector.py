@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from redis.exceptions import RedisError
+
 from battery.faults.fault import Fault, NotNow, NotPossible, Stage
 from battery.ledger import Injected
 from battery.schedule import Planned
@@ -64,7 +66,7 @@ class Injector:
         except NotPossible as why:
             ledger.faults.remove(noted)
             ledger.impossible[fault.kind] = str(why)
-        except NotNow:
+        except (NotNow, RedisError):
             ledger.faults.remove(noted)
             first = self._tries.setdefault(id(planned.fault), time.monotonic())
             if time.monotonic() - first < PATIENCE:

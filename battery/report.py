@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from battery.campaign import Campaign
+from battery.mutations import Finding
 
 #: So many broken rules are told one by one.
 TOLD = 40
@@ -13,6 +14,16 @@ TOLD = 40
 def text(campaign: Campaign, complaints: Sequence[str]) -> str:
     """The whole report."""
     return "\n".join(_lines(campaign, complaints))
+
+
+def finding(found: Finding) -> str:
+    """A trial in a line, and the first harm."""
+    document = found.document()
+    word = "found" if found.good else "MISSED" if not found.found else "BROKEN WITH IT"
+    line = f"{word:6}  {document['protection']:18} {document['seconds']:5.0f} s"
+    line += f"  {document['against']}"
+    harm = found.broken_with_it or found.found
+    return f"{line}\n        {harm[0][:150]}" if harm else line
 
 
 def _lines(campaign: Campaign, complaints: Sequence[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,8 +54,12 @@ class Plan:
     killed_before: frozenset[str] = frozenset()
     #: The passing at which each point kills.
     passing: Counter[str] = field(default_factory=Counter)
-    #: Workers are armed with nothing but stops, and these ones.
-    only_stops: tuple[str, ...] = ()
+    #: By process or kind of process, what each who is started is armed with one of; none: as ever.
+    arms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: How many leases those sleep who are stopped by these.
+    sleep: float = 3.0
+    #: Seconds in which everything must come to rest at the end.
+    end_within: float = END_WITHIN
     #: Only releases of these projects; none: of all.
     projects: tuple[str, ...] = ()
     keep: bool = False
@@ -118,7 +122,7 @@ class Round:
             random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
         )
         self._armoury.killed(plan.killed_before)
-        self._armoury.only_stops(plan.only_stops)
+        self._armoury.only(plan.arms, plan.sleep)
         self._wakes: list[tuple[float, Process, Injected]] = []
         self._sleepers: dict[int, float] = {}
         self._next_look = 0.0
@@ -143,7 +147,7 @@ class Round:
 
     def _renew(self) -> None:
         """Kills those who were armed with what they do not pass, so that they are armed anew."""
-        if not (self._plan.failpoints and (self._armoury.left or self._plan.only_stops)):
+        if not (self._plan.failpoints and (self._armoury.left or self._plan.arms)):
             return
         for process in self._house.processes.values():
             idle = process.alive and process.armed and not process.stopped and not process.expected
@@ -176,8 +180,8 @@ class Round:
         violations: list[Violation] = []
         while not self._work.all_done():
             self._tick("end")
-            if time.monotonic() - quiet > END_WITHIN:
-                message = f"not everything came to rest within {END_WITHIN:g} s"
+            if time.monotonic() - quiet > self._plan.end_within:
+                message = f"not everything came to rest within {self._plan.end_within:g} s"
                 violations.append(Violation("stuck", message))
                 break
         to_rest = time.monotonic() - quiet
@@ -226,7 +230,9 @@ class Round:
 
     def _stopped(self, process: Process, noted: Injected) -> None:
         if process.stopped:  # else it was a wrapper, which is found by its state
-            pause = self._armoury.leases.get(noted.detail, 1.2) * self._plan.lease
+            pause = (
+                self._armoury.leases.get(noted.detail, self._armoury.otherwise) * self._plan.lease
+            )
             self._wakes.append((time.monotonic() + pause, process, noted))
 
     def _wake(self, now: float) -> None:

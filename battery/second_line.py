@@ -18,7 +18,7 @@ ROUNDS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (
         ("revoked", "self-fence"),
         ("app-1", "app-2", "app-3", "app-4", "secret", "again"),
-        ("sql.claim.after", "ticket.start.before"),
+        ("sql.claim.after=stop@1", "sql.claim.after=stop@2", "ticket.start.before=stop@2"),
     ),
 )
 
@@ -32,6 +32,6 @@ def plans(seed: str) -> Iterator[Plan]:
             at_most=30.0,
             lease=1.0,
             mutations=mutations,
-            only_stops=stops,
+            arms={"worker": stops},
             projects=projects,
         )

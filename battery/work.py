@@ -69,7 +69,7 @@ class Work:
         """Gives the next batch if few releases are under way."""
         resting = self.at_rest()
         busy = {project for project, version in self.given if (project, version) not in resting}
-        if len(busy) >= self._width:
+        if len(busy) >= min(self._width, len(self._versions)):
             return
         idle = [project for project in self._versions if project not in busy]
         self._dice.shuffle(idle)

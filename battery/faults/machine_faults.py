@@ -85,7 +85,10 @@ class WrapperAndScriptKilled:
 
     def inject(self, stage: Stage) -> str:
         machine, ticket, wrapper = _chosen(stage, self.dice, self.project, strictly=self.strictly)
-        os.killpg(wrapper.pid, signal.SIGSTOP)
+        try:
+            os.killpg(wrapper.pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            raise NotNow from None
         journal = stage.house.home / "machines" / machine / "journal"
         lines = journal.read_text().splitlines() if journal.exists() else []
         begun = [line for line in lines if line.startswith(f"begin {ticket} ")]
