@@ -81,7 +81,7 @@ def _measured(
         "away_s": seconds,
         "scripts": len(drawn.seconds),
         "running_when_it_went": running,
-        "ended_while_away": ended - recorded,
+        "ended_and_not_on_record_at_its_return": ended - recorded,
         "batch_went_on_s": round(time.monotonic() - back, 1),
     }
     return Measured("database away", figures, harms + there.harms(), details)
