@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from redis.exceptions import RedisError
+
 from deployengine.locks import MachineLocks
 
 #: Seconds between two looks; one look is two short reads.
@@ -26,7 +28,11 @@ class LocksWatch:
 
     def look(self) -> None:
         """One look; raises ``Unreachable`` or what redis-py does when there is no Redis."""
-        self._ensure_redis()
+        try:
+            lost = self._locks.lost()
+        except RedisError:
+            self._ensure_redis()
+            lost = self._locks.lost()
         # Nothing is told of locks that are being loaded: who begins it anew undoes the first.
-        if self._locks.lost():
+        if lost:
             self._tell()

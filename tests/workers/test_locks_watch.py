@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from deployengine.domain.admission import Request
+from deployengine.locks import MachineLocks
+from deployengine.services import LOCKS_PREFIX
 from tests.support.fakes import House
 from tests.support.servers import private_redis
 from workers.locks_watch import LocksWatch
@@ -57,19 +60,16 @@ def test_while_they_are_loaded_nobody_is_told(house: House) -> None:
     assert told.times == 0
 
 
-def test_while_redis_is_away_nobody_is_told_but_once_it_is_back(house: House) -> None:
-    told, troubles = Told(), [RedisConnectionError("gone")]
-
-    def ensure() -> None:
-        if troubles:
-            raise troubles.pop()
-
-    watch = LocksWatch(ensure, house.locks, told)
+def test_while_redis_is_away_nobody_is_told_but_once_it_is_back(
+    tmp_path: Path, house: House
+) -> None:
+    told = Told()
+    with Redis(unix_socket_path=str(tmp_path / "nobody"), db=0) as nobody:
+        with pytest.raises(RedisConnectionError):
+            LocksWatch(house.ensure_redis, MachineLocks(nobody, LOCKS_PREFIX), told).look()
+        assert told.times == 0
     house.redis.flushall()
-    with pytest.raises(RedisConnectionError):
-        watch.look()
-    assert told.times == 0
-    watch.look()
+    LocksWatch(house.ensure_redis, house.locks, told).look()
     assert told.times == 1
 
 
