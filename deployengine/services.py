@@ -45,6 +45,7 @@ from deployengine.sealing import SecretBox
 from deployengine.settings import Settings
 from deployengine.steps.contract import Runner
 from deployengine.steps.local import LocalRunner
+from deployengine.steps.place import place_of
 
 LOCKS_PREFIX = "deployengine:locks"
 
@@ -210,7 +211,8 @@ class Services:
         """This process's right to begin scripts, if it is a worker."""
         name = f"worker-{os.getpid()}@{socket.gethostname()}"
         task_cap, seconds = self.settings.task_cap, self.settings.lease
-        return Lease(self.database, self.beats, self.clock, name, task_cap, seconds)
+        place = place_of(self.settings.home / "tickets")
+        return Lease(self.database, self.beats, self.clock, name, task_cap, seconds, place)
 
     @cached_property
     def pick_up(self) -> PickUp:

@@ -14,7 +14,6 @@ from celery import Celery
 from celery.signals import worker_ready
 from celery.worker import state
 from celery.worker.control import control_command
-from kombu.exceptions import OperationalError
 
 from deployengine.domain.errors import DeployEngineError
 from deployengine.engine.lease import beat_interval
@@ -142,8 +141,8 @@ class Leaving:
             self._heartbeat.stop()
             try:
                 self._services.lease.leave()
-                self._services.app.control.broadcast(PICK_UP)
-            except (DeployEngineError, OperationalError) as error:
+                self._services.dispatcher.left()
+            except DeployEngineError as error:
                 log.warning("others will miss this worker in a while: %s", error)
 
 

@@ -65,9 +65,10 @@ class Answers:
             answered = tx.runs.get(number)
         assert answered is not None
         log.info("%s: %s", run_label(deployment, plan, run), said)
-        self._handoff.exchange(entering=again)
-        if last:
-            self._handoff.resume(deployment.id)
+        with self._handoff.or_later(f"the answer for {run_id(number)}"):
+            self._handoff.exchange(entering=again)
+            if last:
+                self._handoff.resume(deployment.id)
         return answered
 
 

@@ -72,12 +72,13 @@ class Inherited:
     """A run that was taken over from a worker that was lost.
 
     ``revoked`` are the fences it ran under before; who took it over earlier may have been lost
-    before it told the machine. ``stored`` says where its output in the database ends: in bytes of
-    the ticket's output, and in characters of its own.
+    before it told the machine. ``left_by`` is the worker that was lost. ``stored`` says where its
+    output in the database ends: in bytes of the ticket's output, and in characters of its own.
     """
 
     claimed: Claimed
     revoked: tuple[int, ...]
+    left_by: str | None
     stored: tuple[int, int]
 
 
@@ -122,10 +123,13 @@ class Claims:
         with self._database.read() as tx:
             return tx.claims.owned(claimed.run.id, claimed.fence)
 
-    def orphans(self, of: str) -> list[RunRecord]:
-        """Runs whose worker has stopped or was lost, and all that are on record as of this one."""
+    def orphans(self, of: str, place: str | None) -> list[RunRecord]:
+        """Runs whose worker has stopped or was lost, and all that are on record as of this one.
+
+        Those of workers in another place are left out: nothing of them is to be seen from here.
+        """
         with self._database.read() as tx:
-            return tx.claims.orphans(of)
+            return tx.claims.orphans(of, place)
 
     def take_over(self, orphan: RunRecord, worker: str) -> Inherited | None:
         """The run under this worker and a new fence; ``None`` when somebody was faster."""
@@ -134,15 +138,26 @@ class Claims:
             if run is None:
                 return None
             stored = (0, 0) if failpoints.left_out("output-resumed") else tx.outputs.end(run.id)
-            return Inherited(self._whole(tx, run), tuple(run.revoked or ()), stored)
+            return Inherited(self._whole(tx, run), tuple(run.revoked or ()), orphan.worker, stored)
 
     def put_back(self, claimed: Claimed) -> bool:
-        """Gives a run whose script never begun, and never will by an old start, to any free slot.
+        """Gives a run whose script never began, and never will by an old start, to any free slot.
 
         False when it is not this worker's any more, or is to be cancelled.
         """
         with self._database.write("put-back") as tx:
+            # First the deployment's row, as who cancels does: it is marked before, or finds the
+            # run waiting afterwards.
+            deployment = tx.deployments.locked(claimed.deployment.id)
+            if deployment is None or deployment.cancel_requested_at is not None:
+                return False
             return tx.claims.put_back(claimed.run.id, claimed.fence)
+
+    def hand_over(self, inherited: Inherited) -> None:
+        """Leaves a run that was taken over to other workers, as it was."""
+        claimed = inherited.claimed
+        with self._database.write("take-over") as tx:
+            tx.claims.hand_over(claimed.run.id, claimed.fence, inherited.left_by)
 
     def _after_all(self, number: int, fence: int) -> Claimed | None:
         """Whether a claim without an answer was committed: nobody else would carry it out."""

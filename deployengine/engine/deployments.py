@@ -187,11 +187,12 @@ class Deployments:
                 if ended:  # all of the one step that is open
                     resumable = tx.steps.count_down(number, ended[0].step, len(ended), now)
             cancelled = find_deployment(tx, number)
-        self._handoff.exchange(leaving=leaving)
-        if running:
-            self._dispatcher.cancel(running)
-        if resumable:
-            self._handoff.resume(number)
+        with self._handoff.or_later(f"the cancelling of {deployment_id(number)}"):
+            self._handoff.exchange(leaving=leaving)
+            if running:
+                self._dispatcher.cancel(running)
+            if resumable:
+                self._handoff.resume(number)
         return cancelled
 
 

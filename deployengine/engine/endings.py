@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from deployengine.domain.deployment import RunState, StepState
-from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.project import OnUnknown
 from deployengine.domain.sequel import Sequel, sequel
@@ -69,11 +68,8 @@ class Endings:
             f"the end of {run_id(claimed.run.id)}",
         )
         log.info("%s %s", run_label(claimed.deployment, claimed.plan, claimed.run), outcome.state)
-        try:
+        with self._handoff.or_later(f"the end of {run_id(claimed.run.id)}"):
             self._hand_on(claimed, recorded)
-        except Unreachable as error:
-            # It is on record, so housekeeping finds who was to be let in, and sends it.
-            log.warning("%s is handed on later: %s", run_id(claimed.run.id), error)
         return outcome
 
     def _record(

@@ -6,12 +6,17 @@ lost with the process that does it: housekeeping finds what was lost in the data
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 
 from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
+from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import Kind, parse
 from deployengine.engine.archive import Archive
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
@@ -26,6 +31,13 @@ from deployengine.locks import (
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import GENERATION
 
+log = logging.getLogger("deployengine.handoff")
+
+#: Seconds between two looks at locks that somebody else is loading.
+LOOK_AGAIN = 0.2
+#: So many looks without progress, and whoever is loading them counts as dead.
+STANDS_STILL = 10
+
 
 class HandOff:
     """The way in and out of admission, and what is dispatched because of it."""
@@ -39,6 +51,7 @@ class HandOff:
         self._archive = archive
         self._generation: int | None = None
         self._rebuilding = threading.Lock()
+        self._pause = threading.Event()  # never set: to wait by
 
     def exchange(self, leaving: Sequence[str] = (), entering: Sequence[Request] = ()) -> None:
         """Frees the claims of those who leave, queues those who enter, dispatches all granted.
@@ -54,6 +67,14 @@ class HandOff:
         self.dispatch(grants)
         if self._generation == generation:  # else a rebuild has granted some of them
             self._tell_parked(entering, grants)
+
+    @contextmanager
+    def or_later(self, what: str) -> Iterator[None]:
+        """Tells what does not reach Redis, and goes on: it is on record, and found there."""
+        try:
+            yield
+        except Unreachable as error:
+            log.warning("%s is on record, what follows comes later: %s", what, error)
 
     def dispatch(self, grants: Sequence[Grant]) -> None:
         """Sends what has been granted on its way."""
@@ -97,10 +118,11 @@ class HandOff:
         """
         with self._database.write("rebuild") as tx:
             generation = tx.counters.draw(GENERATION)
-            holding, waiting = standing(tx, self._archive)
-        if failpoints.left_out("rebuild"):
-            holding, waiting = [], []
-        grants = self._locks.rebuild(generation, holding, waiting)
+        # Read once the rebuild has begun, so that others see it under way and wait for it.
+        read = cache(self._standing)
+        grants = self._locks.rebuild(
+            generation, (each for each in read()[0]), (each for each in read()[1])
+        )
         self._generation = generation
         failpoints.hit("branch.rebuild")
         self.dispatch(grants)
@@ -110,14 +132,40 @@ class HandOff:
             return act(self._known_generation())
         except LocksNotReady:
             with self._rebuilding:
-                try:
-                    return act(self._known_generation(fresh=True))
-                except LocksNotReady:
-                    try:
-                        self.rebuild()
-                    except (GenerationStale, RebuildSuperseded):
-                        pass  # somebody newer does it
-                    return []  # what was asked is in the database, so it is done with the rebuild
+                return self._once_loaded(act)
+
+    def _once_loaded(self, act: Callable[[int], list[Grant]]) -> list[Grant]:
+        """Does it when somebody has loaded the locks; loads them when nobody does."""
+        for _ in range(2):
+            stands_still = self._await_loading()
+            try:
+                return act(self._known_generation(fresh=True))
+            except LocksNotReady:
+                if stands_still:
+                    break
+            # All who see it empty see it at once: they begin one after the other.
+            self._pause.wait(random.uniform(0, LOOK_AGAIN))  # noqa: S311
+        try:
+            self.rebuild()
+        except (GenerationStale, RebuildSuperseded):
+            pass  # somebody newer does it
+        return []  # what was asked is in the database, so it is done with the rebuild
+
+    def _await_loading(self) -> bool:
+        """Waits while somebody loads the locks; whether whoever began it stands still."""
+        before, stood = self._locks.loading(), 0
+        while before is not None and stood < STANDS_STILL:
+            self._pause.wait(LOOK_AGAIN)
+            now = self._locks.loading()
+            stood = stood + 1 if now == before else 0
+            before = now
+        return before is not None
+
+    def _standing(self) -> tuple[list[Request], list[Request]]:
+        if failpoints.left_out("rebuild"):
+            return [], []
+        with self._database.read() as tx:
+            return standing(tx, self._archive)
 
     def _known_generation(self, *, fresh: bool = False) -> int:
         if self._generation is None or fresh:

@@ -47,12 +47,15 @@ class Lease:
         host_name: str,
         task_cap: int,
         seconds: float,
+        place: str | None = None,
     ) -> None:
+        """``place`` tells where the folders of this worker's local machines lie."""
         self._database = database
         self._witness = witness
         self._clock = clock
         self._host_name = host_name
         self._task_cap = task_cap
+        self.place = place
         self._allowance = seconds - beat_interval(seconds)
         self._lock = threading.Lock()
         self._name = ""
@@ -87,9 +90,13 @@ class Lease:
             return
         with self._lock:
             begun = self._clock.monotonic()
-            troubles = [t for t in (self._to_database(), self._to_witness()) if t is not None]
+            # Redis first: it is given up soon, while a database that hangs may take its time. But
+            # a worker that is new has no name before the database knows it.
+            ways = [self._to_witness, self._to_database]
+            told = [way() for way in (ways if self._name else reversed(ways))]
+            troubles = [trouble for trouble in told if trouble is not None]
             if len(troubles) == 2 or not self._name:  # without a name nobody has heard of it
-                raise troubles[0]
+                raise troubles[-1]
             self._good_since = begun
         for trouble in troubles:
             log.warning("one witness did not hear %s: %s", self._name, trouble)
@@ -114,7 +121,7 @@ class Lease:
                 now = self._clock.now()
                 if (not name or not tx.workers.beat(name, now)) and not self._left:
                     name = f"{self._host_name}-{secrets.token_hex(3)}"
-                    tx.workers.enter(name, self._task_cap, now)
+                    tx.workers.enter(name, self._task_cap, now, self.place)
                     tx.workers.forget(now - REMEMBERED)
         except Unreachable as error:
             return error

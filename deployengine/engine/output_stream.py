@@ -90,9 +90,7 @@ class OutputStream:
         """Reads about so many bytes at most; whether there may be more."""
         end = self._read + most
         while self._read < end:
-            failpoints.hit("ticket.output.before")
             chunk = self._ticket.output(self._read, PIECE)
-            failpoints.hit("ticket.output.after")
             if not chunk:
                 return False
             kept = chunk[: max(self._limit - self._read, 0)]

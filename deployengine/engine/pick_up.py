@@ -16,7 +16,7 @@ from deployengine.engine.claims import Inherited
 from deployengine.engine.lease import Lease
 from deployengine.engine.ports import Clock
 from deployengine.engine.sightings import Sightings
-from deployengine.engine.step_runs import StepRuns
+from deployengine.engine.step_runs import BeyondUs, StepRuns
 from deployengine.engine.watch import Watch
 from deployengine.persistence.records import RunRecord
 
@@ -37,6 +37,8 @@ class PickUp:
         self._lease = lease
         self._step_runs = step_runs
         self._followers: list[threading.Thread] = []
+        #: Runs that this process cannot carry on, for others to try.
+        self._beyond: set[int] = set()
         self._own: Sightings[tuple[int, int | None]] = Sightings(clock, ACCIDENT_AFTER)
 
     def look(self) -> None:
@@ -50,8 +52,9 @@ class PickUp:
         if not self._lease.good() or failpoints.left_out("pick-up"):
             return []
         name = self._lease.name
-        found = self._step_runs.claims.orphans(name)
-        idle = [run for run in found if not self._step_runs.carries_out(run.id)]
+        found = self._step_runs.claims.orphans(name, self._lease.place)
+        known = self._step_runs.carries_out
+        idle = [r for r in found if r.id not in self._beyond and not known(r.id)]
         mine = {(run.id, run.fence): run for run in idle if run.worker == name}
         others = [run for run in idle if run.worker != name]
         return [mine[each] for each in self._own.ripe(mine)] + others
@@ -73,6 +76,9 @@ class PickUp:
     def _follow(self, inherited: Inherited) -> None:
         try:
             self._step_runs.pick_up(inherited)
+        except BeyondUs as error:
+            self._beyond.add(inherited.claimed.run.id)
+            log.error("%s is left to another worker: %s", run_id(inherited.claimed.run.id), error)
         except DeployEngineError as error:
             log.warning("%s is left for later: %s", run_id(inherited.claimed.run.id), error)
         except Exception:

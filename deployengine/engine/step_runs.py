@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from deployengine import failpoints
@@ -42,7 +42,16 @@ log = logging.getLogger("deployengine.runs")
 
 RunnerOf = Callable[[Machine], Runner]
 
-__all__ = ["Outcome", "StepRuns"]
+__all__ = ["BeyondUs", "Outcome", "StepRuns"]
+
+#: How often in a row a script may not be visible before it is given up.
+MOST_TROUBLES = 10
+#: Seconds between two tries to reach a machine that is unfit.
+UNFIT_PAUSE = 3.0
+
+
+class BeyondUs(Exception):
+    """This process cannot carry on a run that others may: its master key is another one."""
 
 
 class _LetGo(Exception):
@@ -242,18 +251,12 @@ class StepRuns:
     def _attach(self, inherited: Inherited, wake: Wake) -> Outcome | None:
         claimed = inherited.claimed
         label = run_label(claimed.deployment, claimed.plan, claimed.run)
-        runner = self._runner_of(claimed.machine)
         try:
-            for fence in inherited.revoked:
-                runner.revoke(fence)
             following = self._following(claimed, wake, inherited.stored)
-            status = following.ticket.status()
         except DeployEngineError as error:
-            if isinstance(error, StepError) and claimed.run.cancel_requested_at is None:
-                log.warning("%s cannot be picked up yet: %s", label, error)
-                return None  # on record as this worker's own, it is looked after again
-            ticket = runner.attach(run_id(claimed.run.id), self._grace)
-            return self._endings.conclude(claimed, _given_up(ticket, error))
+            self.claims.hand_over(inherited)
+            raise BeyondUs(str(error)) from error
+        status = self._inspect(inherited, following)
         if status.state is State.ABSENT and not any(inherited.stored):
             return self._put_back(following)
         failpoints.hit("branch.attach")
@@ -261,10 +264,29 @@ class StepRuns:
         timeout = claimed.step.timeout_seconds
         if timeout is not None and status.seconds is not None:
             deadline = self._clock.monotonic() + timeout - status.seconds
-            following = _Following(
-                claimed, following.ticket, following.secrets, following.stream, wake, deadline
-            )
+            following = replace(following, deadline=deadline)
         return self._follow(following)
+
+    def _inspect(self, inherited: Inherited, following: _Following) -> Status:
+        """Where the script is, once the machine lets no earlier start begin it any more.
+
+        A machine that cannot be asked is asked again, however long: nothing is known of the run.
+        """
+        runner = self._runner_of(inherited.claimed.machine)
+        told = False
+        while True:
+            try:
+                for fence in inherited.revoked:
+                    runner.revoke(fence)
+                return following.ticket.status()
+            except StepError as error:
+                if not told:
+                    number = run_id(inherited.claimed.run.id)
+                    log.warning("%s cannot be picked up yet: %s", number, error)
+                    told = True
+            following.wake.wait(UNFIT_PAUSE)
+            self._check_let_go()
+            self._assert_owned(inherited.claimed)
 
     def _put_back(self, following: _Following) -> Outcome | None:
         """Gives a run that no start will begin any more to a slot that begins it."""
@@ -287,22 +309,30 @@ class StepRuns:
     # ---- following ----
 
     def _follow(self, following: _Following) -> Outcome | None:
-        outputs: Outputs = {}
-        ticket = following.ticket
         try:
             outcome = self._await_end(following)
-            if outcome is None:
-                return self._put_back(following)
-            following.stream.finish()
-            outputs = outputs_to_store(ticket.outputs(), following.secrets, self._seal)
         except (Relinquished, _LetGo):
             raise
         except Exception as error:
             if not isinstance(error, StepError):
                 log.exception("%s cannot be followed", run_id(following.claimed.run.id))
             self._assert_owned(following.claimed)
-            outcome = _given_up(ticket, error)
+            outcome = _given_up(following.ticket, error)
+        if outcome is None:
+            return self._put_back(following)
+        outcome, outputs = self._read_out(following, outcome)
         return self._conclude(following, outcome, outputs)
+
+    def _read_out(self, following: _Following, outcome: Outcome) -> tuple[Outcome, Outputs]:
+        """Reads what is left to read. What cannot be read does not change how the script ended."""
+        try:
+            following.stream.finish()
+            outputs = following.ticket.outputs()
+            return outcome, outputs_to_store(outputs, following.secrets, self._seal)
+        except StepError as error:
+            known = f"{outcome.message}; " if outcome.message else ""
+            message = f"{known}what it printed could not be read to the end: {error}"
+            return replace(outcome, message=message), {}
 
     def _conclude(self, following: _Following, outcome: Outcome, outputs: Outputs) -> Outcome:
         if outcome.state is RunState.UNKNOWN:
@@ -320,6 +350,7 @@ class StepRuns:
         The wrapper of a start that was revoked makes its record, sees that, and takes it back.
         """
         claimed, ticket, wake = following.claimed, following.ticket, following.wake
+        troubles = 0
         while True:
             left = self._left(following.deadline)
             if left is not None and left <= timedelta():
@@ -327,7 +358,16 @@ class StepRuns:
                 ticket.cancel()
                 return _timed_out(claimed)
             pause = self._output_interval if left is None else min(self._output_interval, left)
-            status = ticket.wait(pause, wake)
+            try:
+                status = ticket.wait(pause, wake)
+                troubles = 0
+            except StepError as error:  # passing, perhaps: no reason to end a script
+                troubles += 1
+                if troubles > MOST_TROUBLES:
+                    raise
+                log.warning("%s cannot be seen: %s", run_id(claimed.run.id), error)
+                wake.wait(pause.total_seconds())
+                status = Status(State.RUNNING)
             self._check_let_go()
             if status.state is State.ABSENT and claimed.run.revoked and not following.stream.any:
                 return None
@@ -339,7 +379,7 @@ class StepRuns:
                 return Outcome(RunState.CANCELLED, None, "cancelled")
             try:
                 following.stream.save()
-            except Unreachable as error:
+            except (StepError, Unreachable) as error:
                 log.warning("%s runs on without its output: %s", run_id(claimed.run.id), error)
 
     def _left(self, deadline: float | None) -> timedelta | None:

@@ -21,7 +21,7 @@ log = logging.getLogger("deployengine.tidiness")
 LEFT_AFTER = 3.0
 
 #: A ticket of ours; whatever else lies there is somebody's who knows why.
-_TICKET = re.compile(rf"{Kind.RUN}-[0-9]+")
+_TICKET = re.compile(r"run-[1-9][0-9]{0,17}")
 
 #: A machine's name and a ticket's.
 Left = tuple[str, str]
@@ -45,18 +45,26 @@ class Tidiness:
             machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
         runners = {machine.name: self._runner_of(machine) for machine in machines}
         found = [(name, each) for name, runner in runners.items() for each in _tickets(runner)]
-        for name, each in self._sightings.ripe(self._ended(found)):
+        ended = self._ended(found)
+        for name, each in self._sightings.ripe(ended):
             try:
+                # A start of it may still be on its way, and find no folder that tells it.
+                for fence in ended[name, each]:
+                    runners[name].revoke(fence)
                 runners[name].attach(each).clean()
             except DeployEngineError as error:
                 log.warning("a ticket is left on %s: %s", name, error)
 
-    def _ended(self, found: list[Left]) -> list[Left]:
-        """Those whose run is on record as ended."""
+    def _ended(self, found: list[Left]) -> dict[Left, list[int]]:
+        """Those whose run is on record as ended, each with every fence that the run ever had."""
         numbers = {each: number_of(each, Kind.RUN) for _, each in found}
         with self._database.read() as tx:
-            ended = {run.id for run in tx.runs.some(list(numbers.values())) if run.state.final}
-        return [(name, each) for name, each in found if numbers[each] in ended]
+            runs = {run.id: run for run in tx.runs.some(list(numbers.values())) if run.state.final}
+        return {
+            (name, each): [*(run.revoked or ()), *([] if run.fence is None else [run.fence])]
+            for name, each in found
+            if (run := runs.get(numbers[each])) is not None
+        }
 
 
 def _tickets(runner: Runner) -> list[str]:

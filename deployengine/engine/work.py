@@ -70,6 +70,7 @@ def work_of(
         grace=grace,
         locks=tuple(Lock(c.resource, c.mode is Mode.EXCLUSIVE) for c in planned.claims),
         on_stale=OnStale(step.on_stale.value),
+        earlier=tuple(run.revoked or ()),
     )
     return work, inserted.secrets | secrets
 

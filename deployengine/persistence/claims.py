@@ -142,10 +142,18 @@ class Claims:
         )
         return self._connection.execute(query.with_for_update(read=True)).first() is not None
 
-    def orphans(self, of: str) -> list[RunRecord]:
-        """The running ones whose worker has stopped, was lost, is not known, or is this one."""
+    def orphans(self, of: str, place: str | None = None) -> list[RunRecord]:
+        """The running ones whose worker has stopped, was lost, is not known, or is this one.
+
+        Not those of a worker whose machines' folders lie in another place than this.
+        """
+        elsewhere = select(worker.c.name).where(
+            worker.c.name == step_run.c.worker, worker.c.place != (place or worker.c.place)
+        )
         query = select(step_run).where(
-            RUNNING_RUN, ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of)
+            RUNNING_RUN,
+            ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of),
+            ~elsewhere.correlate(step_run).exists(),
         )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 
@@ -162,6 +170,13 @@ class Claims:
             statement.values(**values).returning(*step_run.c)
         ).one_or_none()
         return run_record(found) if found else None
+
+    def hand_over(self, run_id: int, fence: int, to: str | None) -> bool:
+        """Puts a run under another worker's name; whether it still ran under this fence."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.RUNNING, step_run.c.fence == fence
+        )
+        return self._connection.execute(statement.values(worker=to)).rowcount == 1
 
     def put_back(self, run_id: int, fence: int) -> bool:
         """Running to waiting, for a run whose script has never begun; whether this call did it.

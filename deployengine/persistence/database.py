@@ -26,6 +26,16 @@ from deployengine.persistence.transaction import Transaction
 #: How long a SQLite writer waits for another process's transaction, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
 
+#: How soon a PostgreSQL that has vanished counts as away (libpq's own would take hours): seconds,
+#: the last one milliseconds. What the URL says comes first.
+SOON = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 
 class Conflict(Exception):
     """Another transaction stored the same thing first; a second try will find it."""
@@ -132,7 +142,10 @@ def _engine(url: str, patience: float) -> Engine:
             engine = create_engine(parsed, pool_size=8, max_overflow=-1)
             _configure_sqlite(engine)
             return engine
-        engine = create_engine(parsed, pool_size=8, max_overflow=32, pool_pre_ping=True)
+        soon = {k: v for k, v in SOON.items() if k not in parsed.query}
+        engine = create_engine(
+            parsed, pool_size=8, max_overflow=32, pool_pre_ping=True, connect_args=soon
+        )
         _configure_postgres(engine, patience)
         return engine
     except OSError as error:

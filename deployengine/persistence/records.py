@@ -111,6 +111,7 @@ class WorkerRecord:
     left_at: datetime | None
     beat: int
     lost_at: datetime | None
+    place: str | None
 
 
 @dataclass(frozen=True, slots=True)

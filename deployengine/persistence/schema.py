@@ -247,4 +247,6 @@ worker = Table(
     # Counts the signs of life. Whoever sees it stand still for a lease may declare the worker lost.
     Column("beat", BigInteger, nullable=False, server_default="0"),
     Column("lost_at", Instant),
+    # Where the folders of its local machines lie: who works elsewhere cannot see its tickets.
+    Column("place", String(255)),
 )

@@ -16,10 +16,12 @@ class Workers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def enter(self, name: str, task_cap: int, now: datetime) -> None:
+    def enter(self, name: str, task_cap: int, now: datetime, place: str | None = None) -> None:
         """Enters a worker under a name that nobody has had before."""
         self._connection.execute(
-            insert(worker).values(name=name, task_cap=task_cap, started_at=now, seen_at=now)
+            insert(worker).values(
+                name=name, task_cap=task_cap, started_at=now, seen_at=now, place=place
+            )
         )
 
     def beat(self, name: str, now: datetime) -> bool:

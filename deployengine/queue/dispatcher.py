@@ -21,6 +21,7 @@ from deployengine.queue.app import (
     CONTROL_QUEUE,
     FINISH,
     KEY_PREFIX,
+    PICK_UP,
     RUN,
     RUNS_QUEUE,
     STEP,
@@ -79,7 +80,14 @@ class CeleryDispatcher:
     def cancel(self, run_ids: Sequence[int]) -> None:
         """Tells all workers; those that run none of these do nothing."""
         with _publishing("cancel"):
+            self._redis.ping()  # a broadcast would be tried for ever while nobody answers
             self._app.control.broadcast(CANCEL_RUNS, arguments={"runs": list(run_ids)})
+
+    def left(self) -> None:
+        """Tells all workers that one has left, so that they look for what it was running."""
+        with _publishing("cancel"):
+            self._redis.ping()
+            self._app.control.broadcast(PICK_UP)
 
     def backlog(self) -> Backlog:
         """The lengths of the two queues."""

@@ -105,6 +105,9 @@ class Work:
     locks: tuple[Lock, ...] = ()
     #: What its start does about an older script that still holds one of them.
     on_stale: OnStale = OnStale.WAIT
+    #: The fences under which this run was begun before, if at all. A record with another one is of
+    #: another run with the same name, of a database that is no more. ``None``: any will do.
+    earlier: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_ticket_name(self.ticket)

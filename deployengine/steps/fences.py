@@ -244,5 +244,7 @@ def _newest(descriptor: int, path: Path) -> tuple[int, str]:
 def _refusal(work: Work, newest: int, holder: str, resource: str) -> str:
     return (
         f"ticket {work.ticket}: its fence {work.fence} is out of date: {resource} has seen "
-        f"{newest} of {holder} since; nothing was started. Let whoever has the run now start it"
+        f"{newest} of {holder} since; nothing was started. Whoever has the run now may start it. "
+        "If the database was made anew or restored: see that nothing runs there, then remove the "
+        "machine's folder .fences"
     )

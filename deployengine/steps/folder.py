@@ -70,6 +70,13 @@ class TicketFolder:
             time.sleep(0.005)  # the wrapper is between making this file and writing it
         return self._without_state()
 
+    def of_another_run(self, record: Begun) -> Begun:
+        """What to say of a record that this run never made."""
+        return self._damaged(
+            f"{self._state} is the record of another run of that name, with fence {record.fence}, "
+            "from a database before this one"
+        )
+
     def _anothers(self, record: Begun) -> Begun:
         return self._damaged(f"{self._state} is the record of another ticket, {record.ticket!r}")
 

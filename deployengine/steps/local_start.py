@@ -20,6 +20,7 @@ from deployengine.steps.fences import Fences, Held, held_by
 from deployengine.steps.local_machine import LocalMachine
 from deployengine.steps.local_ticket import LocalTicket
 from deployengine.steps.neighbours import Neighbours
+from deployengine.steps.ticket import Begun
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.steps")
@@ -69,6 +70,14 @@ class LocalWorkTicket(LocalTicket):
                     return started
                 if self._has_begun():
                     return _not_first()
+
+    def _begun(self) -> Begun | None:
+        begun = super()._begun()
+        earlier = self._work.earlier
+        if begun is None or begun.damage or begun.cancelled or earlier is None:
+            return begun
+        own = begun.fence in (self._work.fence, *earlier)
+        return begun if own else self._folder.of_another_run(begun)
 
     def _refuse_revoked(self) -> None:
         if self._fences.revoked(self._work.fence):

@@ -28,6 +28,12 @@ class Wake:
         except BlockingIOError:
             pass  # the pipe is full of rings already
 
+    def wait(self, seconds: float) -> bool:
+        """Waits until it rings, or so long; whether it has rung."""
+        poll = select.poll()
+        poll.register(self._ear, select.POLLIN)
+        return bool(poll.poll(int(seconds * 1000)))
+
     def clear(self) -> None:
         """Makes later waits block again."""
         try:
@@ -38,9 +44,7 @@ class Wake:
 
     def is_set(self) -> bool:
         """Whether it rang since the last clear."""
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
-        return bool(poll.poll(0))
+        return self.wait(0)
 
     def close(self) -> None:
         """Gives the descriptors back; no wait may still use them."""

@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Brings the tables to this revision."""
     op.add_column("worker", sa.Column("beat", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("worker", sa.Column("lost_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("worker", sa.Column("place", sa.String(length=255), nullable=True))
     op.add_column("step_run", sa.Column("revoked", sa.JSON(none_as_null=True), nullable=True))
     op.add_column("step_run", sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("step_run", sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True))
@@ -27,6 +28,7 @@ def downgrade() -> None:
     op.drop_column("step_run", "answered_at")
     op.drop_column("step_run", "asked_at")
     op.drop_column("step_run", "revoked")
+    op.drop_column("worker", "place")
     op.drop_column("worker", "lost_at")
     op.drop_column("worker", "beat")
 
