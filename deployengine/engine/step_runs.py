@@ -46,8 +46,6 @@ __all__ = ["BeyondUs", "Outcome", "StepRuns"]
 
 #: How often in a row a script may not be visible before it is given up.
 MOST_TROUBLES = 10
-#: Seconds between two tries to reach a machine that is unfit.
-UNFIT_PAUSE = 3.0
 
 
 class BeyondUs(Exception):
@@ -106,6 +104,7 @@ class StepRuns:
         self._wakes: dict[int, Wake] = {}
         self._wakes_lock = threading.Lock()
         self._letting_go = False
+        self._pause = threading.Event()  # never set: to wait by
 
     def execute(self, number: int, granted_at: datetime) -> Outcome | None:
         """Carries a granted run out to its end; ``None`` when it was not waiting any more.
@@ -284,7 +283,7 @@ class StepRuns:
                     number = run_id(inherited.claimed.run.id)
                     log.warning("%s cannot be picked up yet: %s", number, error)
                     told = True
-            following.wake.wait(UNFIT_PAUSE)
+            self._pause.wait(self._output_interval.total_seconds())
             self._check_let_go()
             self._assert_owned(inherited.claimed)
 

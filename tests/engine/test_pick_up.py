@@ -705,18 +705,18 @@ def test_a_take_over_whose_answer_got_lost_is_found_by_the_worker_itself(
 
 
 def test_a_machine_that_cannot_be_looked_at_is_looked_at_again(
-    house: House, other: House, ready: Gate, go: Gate
+    house: House, other: House, ready: Gate, go: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = granted(house, HELD)
     killed(house, run, ready)
     fences = house.settings.home / "tickets" / "qa-1" / ".fences"
     fences.rename(fences.with_name("elsewhere"))
     fences.write_text("no folder")
-    see_to_the_end(other)
+    look(other)
+    until(lambda: "cannot be picked up yet" in caplog.text, "it is told")
     assert stored(house, run).state is RunState.RUNNING
     fences.unlink()
     fences.with_name("elsewhere").rename(fences)
-    own_again(other)
     go.let()
     other.pick_up.join()
     assert stored(house, run).state is RunState.SUCCEEDED
