@@ -102,6 +102,7 @@ class Process:
             self.stopped = True
         elif word is signal.SIGCONT:
             self.stopped = False
+            self._awake_at = time.monotonic()
 
     def kill_quietly(self) -> None:
         """Ends who fills the place, and nobody takes it for a fault."""

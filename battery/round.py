@@ -58,6 +58,8 @@ class Plan:
     arms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: How many leases those sleep who are stopped by these.
     sleep: float = 3.0
+    #: Whether those are killed who do not come to what they are armed with.
+    renew: bool = True
     #: Seconds in which everything must come to rest at the end.
     end_within: float = END_WITHIN
     #: Only releases of these projects; none: of all.
@@ -147,7 +149,9 @@ class Round:
 
     def _renew(self) -> None:
         """Kills those who were armed with what they do not pass, so that they are armed anew."""
-        if not (self._plan.failpoints and (self._armoury.left or self._plan.arms)):
+        if not (
+            self._plan.renew and self._plan.failpoints and (self._armoury.left or self._plan.arms)
+        ):
             return
         for process in self._house.processes.values():
             idle = process.alive and process.armed and not process.stopped and not process.expected
@@ -173,7 +177,7 @@ class Round:
         self._injector.end()
         for process in self._house.processes.values():
             # Whoever is still armed goes now: nothing may be injected any more.
-            if process.armed and process.alive:
+            if process.armed and process.alive and self._plan.renew:
                 process.kill_quietly()
         self._wake(float("inf"))
         quiet = time.monotonic()

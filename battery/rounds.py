@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from battery import second_line
+from battery import hunts
 from battery.campaign import Campaign
 from battery.round import Outcome, Plan, play
 from battery.schedule import drawn
@@ -19,7 +19,9 @@ LEASE = 1.5
 #: Faults of a round's schedule, and seconds between two; failpoints come on top.
 FAULTS, SPACING = 40, 0.7
 #: Seconds of fire in a round.
-LEAST, MOST = 20.0, 75.0
+LEAST, MOST = 20.0, 60.0
+#: How often what hides is hunted for.
+HUNTS = 3
 #: The passings at which a failpoint kills, in the soak: one after the other, until a process has
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
@@ -36,9 +38,7 @@ def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
             if number > 2 and (not campaign.complaints(0) or left < MOST + 45):
                 break
             _add(campaign, _round(f"{seed}-{number}", campaign, database), tell)
-        for plan in second_line.plans(seed):
-            if campaign.never_taken:
-                _add(campaign, play(plan, None), tell)
+        _hunt(campaign, tell)
     return campaign
 
 
@@ -61,9 +61,15 @@ def soak(seed: str, minutes: float, record: Path, tell: Tell, postgres: bool = T
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome.document(), ensure_ascii=False) + "\n")
             _add(campaign, outcome, tell)
-        for plan in second_line.plans(seed):
-            _add(campaign, play(plan, None), tell)
+        _hunt(campaign, tell)
     return campaign
+
+
+def _hunt(campaign: Campaign, tell: Tell) -> None:
+    """Goes after the branches that were not taken, and a few times more for those that hide."""
+    for number in range(HUNTS):
+        for plan in hunts.plans(f"{campaign.seed}-{number}", campaign.never_taken):
+            _add(campaign, play(plan, None), tell)
 
 
 def _round(seed: str, campaign: Campaign, database: PostgresServer | None) -> Outcome:

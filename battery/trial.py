@@ -31,6 +31,7 @@ class Trial:
     every: float = 3.0
     arms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sleep: float = 3.0
+    renew: bool = True
     #: Protections before or behind this one, left out in both halves of the trial.
     further: tuple[str, ...] = ()
     seconds: float = 10.0
@@ -51,6 +52,7 @@ class Trial:
             mutations=(*self.further, *((self.protection,) if without else ())),
             arms=self.arms,
             sleep=self.sleep,
+            renew=self.renew,
             projects=self.projects,
             end_within=12.0 if without else 40.0,
         )
