@@ -97,6 +97,10 @@ class Dispatcher(Protocol):
         """Tells the workers that run these to end them."""
         ...
 
+    def left(self) -> None:
+        """Tells the workers that one has left, so that they look for what it was running."""
+        ...
+
     def backlog(self) -> Backlog:
         """How much is on its way."""
         ...

@@ -66,6 +66,7 @@ class RecordingDispatcher:
         self.granted: list[GrantedRun] = []
         self.told_parked: list[tuple[int, str]] = []
         self.told_cancelled: list[int] = []
+        self.told_left = 0
 
     def chain(self, links: Sequence[Link]) -> None:
         """Has the links done in order, each when the one before has ended."""
@@ -82,6 +83,10 @@ class RecordingDispatcher:
     def cancel(self, run_ids: Sequence[int]) -> None:
         """Tells the workers that run these to end them."""
         self.told_cancelled.extend(run_ids)
+
+    def left(self) -> None:
+        """Tells the workers that one of them has left."""
+        self.told_left += 1
 
     def backlog(self) -> Backlog:
         """How much is on its way."""

@@ -53,6 +53,7 @@ def test_a_worker_leaves_once(house: House, heartbeat: Rounds) -> None:
         (before,) = tx.workers.during(house.clock.now(), house.clock.now())
     house.clock.advance(5)
     leaving.leave()
+    assert house.dispatcher.told_left == 1
     with house.database.read() as tx:
         (after,) = tx.workers.during(before.seen_at, house.clock.now())
     assert after == before
