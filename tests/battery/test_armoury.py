@@ -1,0 +1,54 @@
+"""Failpoints are handed out until each had its turn."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from battery.armoury import Armoury, traced
+from deployengine import failpoints
+
+
+def names(arms: object) -> set[str]:
+    assert isinstance(arms, (list, tuple))
+    return {arm.partition("=")[0] for arm in arms}
+
+
+def test_the_same_dice_arm_alike(tmp_path: Path) -> None:
+    one, other = (Armoury(random.Random(3), tmp_path) for _ in range(2))
+
+    for _ in range(10):
+        assert one.arms("worker-1") == other.arms("worker-1")
+
+
+def test_what_has_killed_is_handed_out_no_more(tmp_path: Path) -> None:
+    armoury = Armoury(random.Random(3), tmp_path)
+    armoury.killed(name for name in failpoints.POINTS if name != "sql.end.before")
+
+    kills = [arm for _ in range(40) for arm in armoury.arms("worker-1") if "=kill" in arm]
+
+    assert names(kills) == {"sql.end.before"}
+
+
+def test_a_worker_gets_no_point_that_only_housekeeping_was_seen_to_pass(tmp_path: Path) -> None:
+    (tmp_path / "housekeeping-1.1").write_text("sql.open.before\n")
+    armoury = Armoury(random.Random(3), tmp_path)
+
+    kills = {arm for _ in range(40) for arm in armoury.arms("worker-1") if "=kill" in arm}
+
+    assert "sql.open.before" not in names(list(kills))
+    assert "sql.end.before" in names(list(kills))
+
+
+def test_nobody_is_armed_when_it_is_closed(tmp_path: Path) -> None:
+    armoury = Armoury(random.Random(3), tmp_path)
+    armoury.open = False
+
+    assert [armoury.arms("worker-1"), armoury.arms("command-1")] == [(), ()]
+
+
+def test_traces_of_all_processes_are_counted_together(tmp_path: Path) -> None:
+    (tmp_path / "worker-1.1").write_text("sql.end.before\nkill sql.end.before\n")
+    (tmp_path / "worker-2.1").write_text("sql.end.before\nbranch.attach\n")
+
+    assert traced(tmp_path) == {"sql.end.before": 2, "branch.attach": 1}
