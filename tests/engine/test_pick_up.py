@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -548,6 +549,43 @@ def claimed_before(house: House, run: GrantedRun, record: Any) -> Claimed:
         return Claimed(record, deployment, plan, house.archive.snapshot(tx, 1), ())
 
 
+# ---- who cannot carry it on ----
+
+
+def test_a_worker_in_another_place_leaves_what_it_cannot_see_to_those_who_can(
+    house: House, other: House, ready: Gate, go: Gate, tmp_path: Path
+) -> None:
+    run = granted(house, HELD)
+    killed(house, run, ready)
+    settings = house.settings
+    shared = {"master_key": settings.master_key, "database_url": settings.database_url}
+    with House(tmp_path / "elsewhere", house.redis, house.clock, **shared) as elsewhere:
+        see_to_the_end(elsewhere)
+        assert stored(house, run).worker == house.lease.name
+    go.let()
+    see_to_the_end(other)
+    assert stored(house, run).state is RunState.SUCCEEDED
+    assert output(house, run) == "one\ntwo\n"
+
+
+def test_a_worker_with_another_master_key_leaves_a_run_as_it_was_and_tries_it_once(
+    house: House, other: House, ready: Gate, go: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = {"name": "Token", "value": "wholly-5ecret", "sensitive": True}
+    run = granted(house, HELD + "echo #{Token}\n", variables=[token])
+    killed(house, run, ready)
+    with House(house.settings.home, house.redis, house.clock) as stranger:
+        see_to_the_end(stranger)
+        assert "run-1 is left to another worker" in caplog.text
+        assert stored(house, run).worker == house.lease.name
+        see_to_the_end(stranger)
+        assert stored(house, run).fence == 2, "it was not taken a second time"
+    go.let()
+    see_to_the_end(other)
+    assert stored(house, run).state is RunState.SUCCEEDED
+    assert output(house, run) == "one\ntwo\n********\n"
+
+
 # ---- cancelled meanwhile ----
 
 
@@ -577,6 +615,27 @@ def test_a_run_that_never_began_and_is_to_be_cancelled_never_begins(
     see_to_the_end(other)
     assert stored(house, run).state is RunState.CANCELLED
     other.deliver_all()
+    assert house.detail(1).deployment.state == "cancelled"
+    assert ran(house) == []
+    assert house.held() == {}
+
+
+@pytest.mark.parametrize("after", ["take-over", "put-back"])
+def test_a_cancel_that_comes_while_a_run_is_put_back_is_heard(
+    house: House, other: House, after: str
+) -> None:
+    run = granted(house, "echo once >> ran\n")
+    claim(house, run)
+    house.lease.leave()
+
+    def cancel() -> None:
+        house.deployments.cancel(1)
+
+    other.database.meanwhile[after] = cancel
+    see_to_the_end(other)
+    house.deliver_all()
+    other.deliver_all()
+    assert stored(house, run).state is RunState.CANCELLED
     assert house.detail(1).deployment.state == "cancelled"
     assert ran(house) == []
     assert house.held() == {}
@@ -720,6 +779,24 @@ def test_a_machine_that_cannot_be_looked_at_is_looked_at_again(
     go.let()
     other.pick_up.join()
     assert stored(house, run).state is RunState.SUCCEEDED
+    assert output(house, run) == "one\ntwo\n"
+
+
+def test_a_machine_that_cannot_be_seen_for_a_moment_is_no_reason_to_end_a_script(
+    house: House, ready: Gate, go: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = granted(house, HELD)
+    with under_way(house, run) as future:
+        ready.hear()
+        await_output(house, run, "one\n")
+        printed = house.settings.home / "tickets" / "qa-1" / "run-1" / "output"
+        printed.rename(printed.with_name("elsewhere"))
+        printed.mkdir()  # nothing that could be read
+        until(lambda: "run-1 runs on without its output" in caplog.text, "a look in vain")
+        printed.rmdir()
+        printed.with_name("elsewhere").rename(printed)
+        go.let()
+        assert future.result(PATIENCE) == Outcome(RunState.SUCCEEDED, 0)
     assert output(house, run) == "one\ntwo\n"
 
 

@@ -240,6 +240,31 @@ def test_a_worker_takes_over_what_is_on_record_as_its_own(database: Database) ->
         assert (taken.worker, taken.fence, taken.revoked) == ("worker-1", 9, [run.fence])
 
 
+def test_who_cannot_carry_a_run_on_leaves_it_to_others_as_an_orphan_again(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        gone(tx, "lost")
+        gone(tx, "not at all", "worker-2")
+        taken = tx.claims.take_over(run, "worker-2", 9)
+        assert taken is not None
+        assert not tx.claims.hand_over(run.id, run.fence or 0, "worker-1")
+        assert tx.claims.hand_over(run.id, 9, "worker-1")
+        (orphan,) = tx.claims.orphans("worker-3")
+        assert (orphan.worker, orphan.fence, orphan.revoked) == ("worker-1", 9, [run.fence])
+
+
+def test_what_runs_in_another_place_is_left_to_those_who_are_there(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        tx.workers.enter("worker-1", 1, NOW, "here")
+        tx.workers.leave("worker-1", NOW)
+        assert tx.claims.orphans("worker-2", "there") == []
+        assert tx.claims.orphans("worker-2", "here") == [run]
+        assert tx.claims.orphans("worker-2") == [run], "who is in no place may look everywhere"
+
+
 def test_a_run_that_is_put_back_waits_with_its_ticket_and_may_be_claimed_again(
     database: Database,
 ) -> None:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from tests.support.fakes import House
-from tests.support.servers import RedisServer
 from workers.processes import Leaving
 from workers.rounds import Rounds
 
 #: Seconds; no round of a test comes by itself.
 NEVER = 3600.0
-
-
-@pytest.fixture
-def house(tmp_path: Path, redis_server: RedisServer, redis_client: Redis) -> Iterator[House]:
-    """A worker whose words go over a real broker."""
-    with House(tmp_path / "home", redis_client, redis_url=redis_server.url) as house:
-        yield house
 
 
 @pytest.fixture
@@ -44,6 +34,7 @@ def test_a_worker_that_leaves_beats_no_more_and_both_witnesses_strike_it_off(
     assert house.beats.beats() == {}
     with house.database.read() as tx:
         assert tx.workers.at_work() == []
+    assert house.dispatcher.told_left == 1
 
 
 def test_a_worker_leaves_once(house: House, heartbeat: Rounds) -> None:
