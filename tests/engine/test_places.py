@@ -19,6 +19,7 @@ from deployengine.engine.step_runs import Outcome
 from deployengine.steps.contract import State
 from tests.engine.test_pick_up import (
     HELD,
+    PATIENCE,
     await_state,
     claim,
     killed,
@@ -28,7 +29,7 @@ from tests.engine.test_pick_up import (
     ticket,
     until_lost,
 )
-from tests.engine.test_step_runs import granted, output, stored
+from tests.engine.test_step_runs import granted, output, stored, under_way
 from tests.steps.gates import Gate
 from tests.support.fakes import House
 
@@ -122,15 +123,20 @@ def test_a_worker_that_fell_silent_is_lost_to_all_and_its_script_goes_on_where_i
     house: House, beside: House, elsewhere: House, ready: Gate, go: Gate
 ) -> None:
     run = granted(house, HELD)
-    killed(house, run, ready)
-    house.lease._left = False  # as if it had not said a word
-    with house.database.write() as tx:
-        tx.workers.enter("silent", 1, house.clock.now(), house.lease.place)
-        found = tx.runs.get(run.run_id)
-        assert found is not None
-        assert tx.claims.hand_over(run.run_id, found.fence or 0, "silent")
-    look_for_long(elsewhere)
-    assert stored(house, run).worker == "silent"
+    with under_way(house, run) as future:
+        ready.hear()
+        house.step_runs.let_go()
+        assert future.result(PATIENCE) is None
+    until_lost(house, elsewhere)
+    elsewhere.pick_up.join()
+    assert stored(house, run).worker == house.lease.name
+    look(beside)
+    assert stored(house, run).worker == beside.lease.name
+    go.let()
+    beside.pick_up.join()
+    assert stored(house, run).state is RunState.SUCCEEDED
+    assert ran(house) == ["once"]
+    assert trace(elsewhere) == []
 
 
 def test_a_run_that_may_never_have_begun_is_not_put_back_by_who_cannot_see_its_machine(
