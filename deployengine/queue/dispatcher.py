@@ -120,7 +120,7 @@ def _publishing(door: str) -> Iterator[None]:
     failpoints.hit(f"publish.{door}.before")
     try:
         yield
-    except (OperationalError, RedisError) as error:
+    except (OperationalError, RedisError, ConnectionError) as error:
         raise Unreachable(
             "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
         ) from error

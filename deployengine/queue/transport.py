@@ -44,6 +44,13 @@ class HintChannel(redis.Channel):
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
         """Does nothing: there is no book to strike the message from."""
 
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        # kombu reads them off the connection without a look. A channel that was closed under
+        # somebody's hands is a connection that is gone, which kombu knows how to mend.
+        if self.connection is None:
+            raise ConnectionError("the channel to the broker was closed")
+        return super()._connparams(asynchronous)
+
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
             return super()._create_client(asynchronous)

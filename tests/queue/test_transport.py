@@ -1,0 +1,62 @@
+"""The transport for hints: what a closed channel and a full server look like to whoever sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from deployengine.domain.errors import Unreachable
+from deployengine.embedded.broker_url import broker_url
+from deployengine.engine.ports import GrantedRun
+from deployengine.queue.app import KEY_PREFIX, RUNS_QUEUE, make_app
+from deployengine.queue.dispatcher import CeleryDispatcher
+from tests.support.fakes import FakeClock
+from tests.support.servers import RedisServer
+
+
+@pytest.fixture
+def dispatcher(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[CeleryDispatcher]:
+    app = make_app(broker_url(redis_server.url))
+    yield CeleryDispatcher(app, redis_client)
+    app.close()
+
+
+def granted(number: int) -> GrantedRun:
+    return GrantedRun(number, FakeClock().now(), f"run {number}")
+
+
+def test_a_channel_that_was_closed_is_a_connection_that_is_gone(redis_server: RedisServer) -> None:
+    with make_app(broker_url(redis_server.url)).connection() as connection:
+        channel = connection.channel()
+        channel.close()
+        with pytest.raises(ConnectionError, match="was closed"):
+            channel.queue_declare("anything")
+        assert ConnectionError in connection.connection_errors or issubclass(
+            ConnectionError, connection.connection_errors
+        )
+
+
+def test_a_server_that_is_full_is_told_as_away_and_takes_messages_again_afterwards(
+    dispatcher: CeleryDispatcher, redis_client: redis.Redis
+) -> None:
+    dispatcher.runs([granted(1)])
+    redis_client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(Unreachable):
+            dispatcher.runs([granted(2)])
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    dispatcher.runs([granted(3)])
+    assert redis_client.llen(f"{KEY_PREFIX}{RUNS_QUEUE}") == 2
+
+
+def test_connections_that_were_cut_are_made_anew_without_a_word(
+    dispatcher: CeleryDispatcher, redis_client: redis.Redis
+) -> None:
+    dispatcher.runs([granted(1)])
+    redis_client.client_kill_filter(_type="normal", skipme=True)
+    dispatcher.runs([granted(2)])
+    dispatcher.cancel([1])
+    assert dispatcher.backlog().runs == 2
