@@ -67,7 +67,8 @@ def down(session: Session) -> None:
 def worker(session: Session, task_cap: int | None, no_housekeeping: bool) -> None:
     """Run scripts: N slots, each with one running script and nothing else.
 
-    Brings its own housekeeping process unless told not to. SIGTERM lets running scripts end.
+    Brings its own housekeeping process unless told not to. SIGTERM lets running scripts end;
+    SIGQUIT ends it at once, and its scripts go on under another worker.
     """
     arguments = ["slots", "--task-cap", str(task_cap or session.settings.task_cap)]
     _become("workers", *arguments, *(["--no-control"] if no_housekeeping else []))
