@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+from itertools import count
 from typing import Any
 
 from celery import Celery
@@ -29,6 +30,8 @@ log = logging.getLogger("deployengine.worker")
 #: Links are short, and one at a time they stay in order: so the releases of a batch come to their
 #: first machine in the order of its rows.
 CONTROL_THREADS = 1
+#: Looks around between two that go over all machines for what was left there.
+TIDY_EVERY = 5
 
 
 def run_slots(services: Services, *, with_control: bool, until_stdin_closes: bool) -> int:
@@ -100,11 +103,16 @@ def _heartbeat(services: Services) -> Rounds:
 def _look_around(services: Services) -> Rounds:
     """What a worker does for others: it takes over, ends what was cancelled, and tidies up."""
 
+    looks = count()
+
     def look() -> None:
         # While the worker closes it hears no broadcast; and a broadcast may get lost.
         services.step_runs.cancel(services.recovery.cancelling())
+        if state.should_stop is not None:
+            return  # it is about to end, and takes on nothing more
         services.pick_up.look()
-        services.tidiness.look()
+        if next(looks) % TIDY_EVERY == 0:
+            services.tidiness.look()
 
     return Rounds("look around", beat_interval(services.settings.lease), look, spread=0.1)
 
