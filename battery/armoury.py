@@ -24,8 +24,6 @@ RARE = (
     *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
     "publish.parked",
 )
-#: Doors that a script's wrapper passes; it is the wrapper that dies there, not the worker.
-WRAPPER = ("ticket.state", "ticket.exit")
 #: Of the processes that are started, so many are armed.
 SHARE, SECOND_SHARE = 0.95, 0.3
 #: A point that was passed so often is common: it kills at a passing that is drawn.
@@ -62,8 +60,8 @@ FAILING = tuple(
 
 
 def of_wrapper(name: str) -> bool:
-    """Whether it is a script's wrapper that passes this point."""
-    return name.rpartition(".")[0] in WRAPPER
+    """Whether it is a script's wrapper that passes this point, and dies there."""
+    return name.rpartition(".")[0] in failpoints.WRAPPER_DOORS
 
 
 class Armoury:

@@ -7,7 +7,7 @@ nothing in either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from battery.round import Plan
@@ -30,12 +30,12 @@ HUNTS: tuple[Hunt, ...] = (
     Hunt(
         frozenset({"branch.revoked", "branch.put-back", "branch.machine-held"}),
         LONG,
-        {"worker": ["ticket.start.before=stop@1", "ticket.start.before=stop@3"]},
+        {"worker-1": ["ticket.start.before=stop@1", "ticket.start.before=stop@3"]},
     ),
     Hunt(
         frozenset({"branch.taken-over", "branch.self-fenced"}),
         LONG,
-        {"worker": ["sql.output.before=stop@4", "sql.claim.before=stop@3"]},
+        {"worker-1": ["sql.output.before=stop@4", "sql.claim.before=stop@3"]},
     ),
     # One opens a step and sleeps before Redis hears of it; who comes later is let in first.
     Hunt(
@@ -48,21 +48,22 @@ HUNTS: tuple[Hunt, ...] = (
     Hunt(
         frozenset({"branch.stale-fence", "branch.not-first"}),
         ALONE,
-        {"worker": ["sql.claim.after=stop@1", "sql.claim.after=stop@2"]},
+        {"worker-1": ["sql.claim.after=stop@1", "sql.claim.after=stop@2"]},
         mutations=("revoked", "self-fence"),
     ),
 )
 
 
-def plans(seed: str, missing: Sequence[str]) -> Iterator[Plan]:
-    """A round for each hunt that may catch one of these."""
+def plans(seed: str, missing: Callable[[], Sequence[str]]) -> Iterator[Plan]:
+    """A round for each hunt that may catch one of those that are still missing when it begins."""
     for number, hunt in enumerate(HUNTS, 1):
-        if hunt.branches & set(missing):
+        if hunt.branches & set(missing()):
             yield Plan(
                 f"{seed}-hunt-{number}",
                 at_least=15.0,
                 at_most=18.0,
                 lease=1.0,
+                end_within=60.0,
                 mutations=hunt.mutations,
                 arms=hunt.arms,
                 sleep=hunt.sleep,

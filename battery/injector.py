@@ -22,8 +22,9 @@ class Injector:
         self._stage = stage
         self._begun = time.monotonic()
         self._waiting = list(schedule)
+        self._first: dict[int, float] = {}
         self._tries: dict[int, float] = {}
-        self._lasting: list[tuple[float, Fault, Injected]] = []
+        self._lasting: list[tuple[float, Planned, Injected]] = []
 
     def add(self, planned: Planned) -> None:
         """One more; once everything else that is due was tried."""
@@ -33,11 +34,6 @@ class Injector:
     def done(self) -> bool:
         """Whether everything was injected and lifted."""
         return not self._waiting and not self._lasting
-
-    @property
-    def left(self) -> int:
-        """How many are still to come."""
-        return len(self._waiting)
 
     def tend(self) -> None:
         """Lifts what is due, then injects what is due."""
@@ -52,11 +48,11 @@ class Injector:
 
     def end(self) -> None:
         """Lifts everything that lasts and forgets the rest."""
-        self._waiting.clear()
         self._lift(float("inf"))
+        self._waiting.clear()
 
     def _busy(self, fault: Fault) -> bool:
-        return any(other.touches & fault.touches for _, other, _ in self._lasting)
+        return any(other.fault.touches & fault.touches for _, other, _ in self._lasting)
 
     def _inject(self, planned: Planned) -> None:
         fault, ledger = planned.fault, self._stage.house.ledger
@@ -68,18 +64,31 @@ class Injector:
             ledger.impossible[fault.kind] = str(why)
         except (NotNow, RedisError):
             ledger.faults.remove(noted)
-            first = self._tries.setdefault(id(planned.fault), time.monotonic())
-            if time.monotonic() - first < PATIENCE:
-                self._tries[id(planned)] = time.monotonic() + AGAIN
+            if self._again(planned):
                 return
         else:
-            self._lasting.append((time.monotonic() + fault.seconds, fault, noted))
+            self._first.setdefault(id(planned), time.monotonic())
+            self._lasting.append((time.monotonic() + fault.seconds, planned, noted))
         self._waiting.remove(planned)
+
+    def _again(self, planned: Planned) -> bool:
+        """Whether it may be tried again, a little later."""
+        now = time.monotonic()
+        if now - self._first.setdefault(id(planned), now) > PATIENCE:
+            return False
+        self._tries[id(planned)] = now + AGAIN
+        return True
 
     def _lift(self, now: float) -> None:
         for lasting in list(self._lasting):
-            until, fault, noted = lasting
-            if now >= until:
-                fault.lift(self._stage)
+            until, planned, noted = lasting
+            if now < until:
+                continue
+            self._lasting.remove(lasting)
+            if planned.fault.lift(self._stage):
                 noted.lifted = time.time()
-                self._lasting.remove(lasting)
+                continue
+            # Nothing came of it, so it is no fault.
+            self._stage.house.ledger.faults.remove(noted)
+            if self._again(planned):
+                self._waiting.insert(0, planned)

@@ -38,6 +38,7 @@ class Finding:
             "protection": self.trial.protection,
             "against": failpoints.MUTATIONS.get(self.trial.protection, ""),
             "also_left_out": list(self.trial.further),
+            "not_judged": list(self.trial.harm_of_further),
             "found": list(self.found[:5]),
             "broken_with_it": list(self.broken_with_it[:5]),
             "tries": self.tries,
@@ -71,7 +72,7 @@ def _tried(
         number += 1
         outcome = play(trial.plan(f"{seed}-{number}", without=True), server)
         seconds += outcome.seconds
-        found = trial.broken(outcome)
+        found = trial.done(outcome)
     kept = play(trial.plan(f"{seed}-{number}", without=False), server)
     tell(kept)
     broken = trial.broken(kept)

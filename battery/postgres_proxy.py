@@ -81,11 +81,6 @@ class PostgresProxy:
         """Cuts nothing any more."""
         self._cut_at, self._cut_commit = None, False
 
-    @property
-    def armed(self) -> bool:
-        """Whether a cut is still to come."""
-        return self._cut_at is not None or self._cut_commit
-
     def _call(self, act: Callable[[], object]) -> None:
         done: Future[None] = Future()
 

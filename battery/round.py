@@ -23,7 +23,7 @@ from battery.judge import judge
 from battery.ledger import Injected
 from battery.needs import Needs
 from battery.process import Process
-from battery.schedule import Planned
+from battery.schedule import ACTS, Planned
 from battery.watcher import Watcher
 from battery.work import Work
 from benchmarks.violation import Violation
@@ -77,6 +77,8 @@ class Outcome:
     seconds_to_rest: float
     releases: int
     faults: dict[str, int]
+    #: What people and a supervisor lawfully did meanwhile; no faults.
+    acts: dict[str, int]
     impossible: dict[str, str]
     traced: Counter[str]
     killed_at: Counter[str]
@@ -97,6 +99,7 @@ class Outcome:
             "releases": self.releases,
             "injected": self.injected,
             "faults": self.faults,
+            "acts": self.acts,
             "not_injected": self.impossible,
             "killed_at": dict(sorted(self.killed_at.items())),
             "traced": dict(sorted(self.traced.items())),
@@ -194,13 +197,15 @@ class Round:
         self._house.write_ledger()
         violations += [*leftovers.on_machines(self._house), *leftovers.alive(self._house)]
         violations += judge(self._case())
+        done = self._house.ledger.by_kind()
         return Outcome(
             seed=self._plan.seed,
             database=self._house.database.kind,
             seconds=time.monotonic() - self._begun,
             seconds_to_rest=to_rest,
             releases=len(self._work.given),
-            faults=self._house.ledger.by_kind(),
+            faults={kind: n for kind, n in done.items() if kind not in ACTS},
+            acts={kind: n for kind, n in done.items() if kind in ACTS},
             impossible=self._house.ledger.impossible,
             traced=traced(self._house.traces),
             killed_at=self._house.ledger.killed_at,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from battery import hunts
@@ -22,6 +22,11 @@ FAULTS, SPACING = 40, 0.7
 LEAST, MOST = 20.0, 60.0
 #: How often what hides is hunted for.
 HUNTS = 3
+#: Seconds that a round takes beside its fire, and a hunt from its begin to its end, on a machine
+#: that has other things to do. Neither is begun when less is left.
+AFTER_FIRE, A_HUNT = 60.0, 40.0
+#: Seconds that rounds leave to the hunts if there is something to be hunted.
+FOR_HUNTS = 2 * A_HUNT
 #: The passings at which a failpoint kills, in the soak: one after the other, until a process has
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
@@ -31,26 +36,28 @@ Tell = Callable[[Outcome], None]
 
 def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
     """Both databases in turn until every failpoint has killed, at most so many seconds."""
-    campaign, begun = Campaign(seed), time.monotonic()
+    campaign, end = Campaign(seed), time.monotonic() + seconds
     with private_postgres() as server:
         for number, database in enumerate(_in_turn(server), 1):
-            left = seconds - (time.monotonic() - begun)
-            if number > 2 and (not campaign.complaints(0) or left < MOST + 45):
+            if number > 2 and not (campaign.unfinished and _time_for_a_round(campaign, end)):
                 break
             _add(campaign, _round(f"{seed}-{number}", campaign, database), tell)
-        _hunt(campaign, tell)
+        _hunt(campaign, tell, end)
+    campaign.out_of_time |= campaign.unfinished
     return campaign
 
 
-def soak(seed: str, minutes: float, record: Path, tell: Tell, postgres: bool = True) -> Campaign:
+def _time_for_a_round(campaign: Campaign, end: float) -> bool:
+    kept = FOR_HUNTS if campaign.never_taken else 0.0
+    return time.monotonic() + MOST + AFTER_FIRE + kept <= end
+
+
+def soak(seed: str, minutes: float, record: Path, tell: Tell) -> Campaign:
     """Rounds with new seeds until the time is over; each leaves a line in the record."""
     campaign, end = Campaign(seed), time.monotonic() + 60 * minutes
     passing: Counter[str] = Counter()
-    server: AbstractContextManager[PostgresServer | None] = (
-        private_postgres() if postgres else nullcontext()
-    )
-    with server as running:
-        for number, database in enumerate(_in_turn(running), 1):
+    with private_postgres() as server:
+        for number, database in enumerate(_in_turn(server), 1):
             if time.monotonic() > end:
                 break
             own = f"{seed}-{number}"
@@ -61,15 +68,18 @@ def soak(seed: str, minutes: float, record: Path, tell: Tell, postgres: bool = T
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome.document(), ensure_ascii=False) + "\n")
             _add(campaign, outcome, tell)
-        _hunt(campaign, tell)
+        _hunt(campaign, tell, math.inf)
     return campaign
 
 
-def _hunt(campaign: Campaign, tell: Tell) -> None:
+def _hunt(campaign: Campaign, tell: Tell, end: float) -> None:
     """Goes after the branches that were not taken, and a few times more for those that hide."""
     for number in range(HUNTS):
-        for plan in hunts.plans(f"{campaign.seed}-{number}", campaign.never_taken):
-            _add(campaign, play(plan, None), tell)
+        for plan in hunts.plans(f"{campaign.seed}-{number}", lambda: campaign.never_taken):
+            if time.monotonic() + A_HUNT > end:
+                campaign.out_of_time = True
+                return
+            _add(campaign, play(plan, None), tell, plan.mutations)
 
 
 def _round(seed: str, campaign: Campaign, database: PostgresServer | None) -> Outcome:
@@ -84,12 +94,12 @@ def _round(seed: str, campaign: Campaign, database: PostgresServer | None) -> Ou
     return play(plan, database)
 
 
-def _add(campaign: Campaign, outcome: Outcome, tell: Tell) -> None:
-    campaign.add(outcome)
+def _add(campaign: Campaign, outcome: Outcome, tell: Tell, without: Sequence[str] = ()) -> None:
+    campaign.add(outcome, without)
     tell(outcome)
 
 
-def _in_turn(server: PostgresServer | None) -> Iterator[PostgresServer | None]:
+def _in_turn(server: PostgresServer) -> Iterator[PostgresServer | None]:
     while True:
         yield None
         yield server

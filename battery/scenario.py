@@ -3,7 +3,8 @@
 The scripts keep their journals and stamps in the house's ``machines``, as ``benchmarks.evidence``
 wants them, and not in their work folder, which may be a disk that is full. Beside ``begin`` and
 ``end`` there are two more words: a script that is told to end writes ``stopped``, and for one that
-the battery kills the battery writes ``killed``.
+the battery kills the battery writes ``killed``. What a script writes into its work folder is a new
+file each time: one that was there before would have its room on a disk that is full.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ NO_ROOM = 97
 
 SCRIPT = """\
 keep="$BATTERY_MACHINES/$DEPLOYENGINE_MACHINE"
+place="$DEPLOYENGINE_TICKET.place"
 stamp() {
   : > "$keep/stamps/$DEPLOYENGINE_TICKET.$1"
   [ -s "$keep/stamps/$DEPLOYENGINE_TICKET.$1" ]
@@ -53,6 +55,7 @@ $DEPLOYENGINE_ENVIRONMENT $DEPLOYENGINE_STEP $DEPLOYENGINE_ATTEMPT" >> "$keep/jo
 halt() {
   trap '' TERM
   note "$1"
+  rm -f "$place"
   stamp end
   exit "$2"
 }
@@ -62,7 +65,7 @@ stamp begin
 note begin
 trap 'halt stopped 143' TERM
 [ -z "$told" ] || halt stopped 143
-echo "#{Octopus.Project.Name} #{Octopus.Release.Number}" > "$DEPLOYENGINE_PROJECT" || halt end 97
+echo "#{Octopus.Project.Name} #{Octopus.Release.Number}" > "$place" || halt end 97
 SAY
 echo "begin of $DEPLOYENGINE_TICKET"
 n=0

@@ -36,6 +36,9 @@ KINDS: tuple[tuple[type[Fault], int], ...] = (
     (people.AppliedAgain, 1),
 )
 
+#: The kinds that are lawful acts; they are reported apart from the faults.
+ACTS = frozenset(kind.kind for kind, _ in KINDS if kind.lawful)
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:

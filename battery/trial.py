@@ -10,6 +10,9 @@ from battery.faults.fault import Fault
 from battery.round import Outcome, Plan
 from battery.schedule import Planned
 
+#: Seconds in which everything must come to rest, with the protection and without it alike.
+PATIENCE = 30.0
+
 Make = Callable[[random.Random], Fault]
 
 #: Everything that takes a machine for itself.
@@ -23,7 +26,7 @@ class Trial:
     """What is done, and what it must lead to when the protection is left out."""
 
     protection: str
-    #: Rules of which one must be broken without the protection, and none with it.
+    #: Rules of which one must be broken without the protection. With it nothing may be broken.
     harm: tuple[str, ...]
     projects: tuple[str, ...] = ALONE
     #: Faults that are injected in turn, so many seconds apart.
@@ -34,6 +37,8 @@ class Trial:
     renew: bool = True
     #: Protections before or behind this one, left out in both halves of the trial.
     further: tuple[str, ...] = ()
+    #: Rules that leaving out the further ones breaks by itself, whatever this protection does.
+    harm_of_further: tuple[str, ...] = ()
     seconds: float = 10.0
     database: str = "sqlite"
 
@@ -54,13 +59,21 @@ class Trial:
             sleep=self.sleep,
             renew=self.renew,
             projects=self.projects,
-            end_within=12.0 if without else 40.0,
+            end_within=PATIENCE,
         )
 
-    def broken(self, outcome: Outcome) -> list[str]:
+    def done(self, outcome: Outcome) -> list[str]:
         """What of the harm was done."""
         return [
             f"{v.rule}: {v.message}"
             for v in outcome.violations
             if v.rule in self.harm and not v.message.startswith("process")
+        ]
+
+    def broken(self, outcome: Outcome) -> list[str]:
+        """Every rule that was broken, but for what the further ones that are left out do alone."""
+        return [
+            f"{v.rule}: {v.message}"
+            for v in outcome.violations
+            if v.rule not in self.harm_of_further
         ]

@@ -22,25 +22,31 @@ class BrokerFault:
     """Takes messages for ``seconds``, at most ``count``, and gives them back ill, or not at all."""
 
     kind: ClassVar[str] = "messages"
+    lawful: ClassVar[bool] = False
     queue: str
     count: int
     seconds: float
+    #: Messages that it must have taken, or nothing has happened.
+    least: ClassVar[int] = 1
     touches: ClassVar[frozenset[str]] = frozenset({"redis"})
 
     @classmethod
     def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
-        return cls(dice.choice(QUEUES), dice.randint(1, 4), round(dice.uniform(0.5, 1.5), 2))
+        seconds = round(dice.uniform(0.5, 1.5), 2)
+        return cls(dice.choice(QUEUES), dice.randint(cls.least, 4), seconds)
 
     def inject(self, stage: Stage) -> str:
+        self._taken: list[bytes] = []
         self._thread = threading.Thread(target=self._take, args=(stage,), daemon=True)
         self._thread.start()
         return f"{self.queue.removeprefix(KEY_PREFIX)}, up to {self.count}"
 
-    def lift(self, stage: Stage) -> None:  # noqa: ARG002
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
         self._thread.join()
+        return len(self._taken) >= self.least
 
     def _take(self, stage: Stage) -> None:
-        deadline, taken = time.monotonic() + self.seconds, list[bytes]()
+        deadline, taken = time.monotonic() + self.seconds, self._taken
         with stage.house.redis.client() as client, suppress(redis.RedisError):
             while len(taken) < self.count and (left := deadline - time.monotonic()) > 0:
                 found = client.brpop([self.queue], timeout=max(left, 0.05))
@@ -80,9 +86,10 @@ class MessagesDelayed(BrokerFault):
 
 
 class MessagesReordered(BrokerFault):
-    """The last one comes first."""
+    """The last one comes first; of one alone there is no order."""
 
     kind: ClassVar[str] = "messages reordered"
+    least: ClassVar[int] = 2
 
     def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
         for message in reversed(taken):

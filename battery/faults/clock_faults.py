@@ -17,6 +17,7 @@ class WorkerClock:
     """A process is killed and started again with a clock that is wrong by an hour, for a while."""
 
     kind: ClassVar[str] = "clock of a process wrong by an hour"
+    lawful: ClassVar[bool] = False
     name: str
     offset: str
     seconds: float
@@ -40,11 +41,12 @@ class WorkerClock:
         process.send(signal.SIGKILL, self.kind)
         return f"{self.name}, {self.offset}"
 
-    def lift(self, stage: Stage) -> None:
+    def lift(self, stage: Stage) -> bool:
         stage.house.next_environ.pop(self.name, None)
         process = stage.house.processes[self.name]
         if process.alive and not process.expected:
             process.send(signal.SIGTERM, "back to the right time")
+        return True
 
 
 FAULTS: tuple[type, ...] = (WorkerClock,)

@@ -20,6 +20,7 @@ class DatabaseFault:
     """One of them."""
 
     kind: ClassVar[str] = "database"
+    lawful: ClassVar[bool] = False
     number: int
     seconds: float
     touches: ClassVar[frozenset[str]] = DATABASE
@@ -35,35 +36,54 @@ class DatabaseFault:
         stage.house.deaf_until = time.monotonic() + self.seconds + 5
         return self.harm(proxy)
 
-    def lift(self, stage: Stage) -> None:
-        if proxy := stage.house.database.proxy:
-            self.mend(proxy)
+    def lift(self, stage: Stage) -> bool:
+        proxy = stage.house.database.proxy
+        return proxy is not None and self.mend(proxy)
 
     def harm(self, proxy: PostgresProxy) -> str:
         """What is done."""
         raise NotImplementedError
 
-    def mend(self, proxy: PostgresProxy) -> None:
-        """What is done after ``seconds``."""
+    def mend(self, proxy: PostgresProxy) -> bool:
+        """What is done after ``seconds``; says whether anything came of it."""
+        raise NotImplementedError
+
+
+@dataclass
+class ConnectionCut(DatabaseFault):
+    """A trap in the proxy; it counts if it has sprung while it was set."""
+
+    _cuts: int = field(default=0, init=False)
+
+    def harm(self, proxy: PostgresProxy) -> str:
+        self._cuts = proxy.cuts
+        return self.set(proxy)
+
+    def mend(self, proxy: PostgresProxy) -> bool:
         proxy.disarm()
+        return proxy.cuts > self._cuts
+
+    def set(self, proxy: PostgresProxy) -> str:
+        """Sets it; says where."""
+        raise NotImplementedError
 
 
-class StatementCut(DatabaseFault):
+class StatementCut(ConnectionCut):
     """The N-th message to the server is lost, and the connection."""
 
     kind: ClassVar[str] = "database connection cut at a statement"
 
-    def harm(self, proxy: PostgresProxy) -> str:
+    def set(self, proxy: PostgresProxy) -> str:
         proxy.cut_message(self.number)
         return f"message {self.number}"
 
 
-class CommitCut(DatabaseFault):
+class CommitCut(ConnectionCut):
     """A commit is carried out, and its answer is lost with the connection."""
 
     kind: ClassVar[str] = "database connection cut after a commit"
 
-    def harm(self, proxy: PostgresProxy) -> str:
+    def set(self, proxy: PostgresProxy) -> str:
         proxy.cut_commit()
         return "the next COMMIT"
 
@@ -81,8 +101,9 @@ class ServerAway(DatabaseFault):
         proxy.away()
         return f"{self.seconds:.2f} s"
 
-    def mend(self, proxy: PostgresProxy) -> None:
+    def mend(self, proxy: PostgresProxy) -> bool:
         proxy.back()
+        return True
 
 
 @dataclass
@@ -90,6 +111,7 @@ class WriterInTheWay:
     """Somebody else holds SQLite's write lock for a while."""
 
     kind: ClassVar[str] = "database locked by a writer"
+    lawful: ClassVar[bool] = False
     seconds: float
     touches: ClassVar[frozenset[str]] = DATABASE
     _writer: sqlite3.Connection | None = field(default=None, init=False)
@@ -106,11 +128,13 @@ class WriterInTheWay:
         self._writer.execute("BEGIN IMMEDIATE")
         return f"{self.seconds:.2f} s"
 
-    def lift(self, stage: Stage) -> None:  # noqa: ARG002
-        if self._writer is not None:
-            self._writer.execute("ROLLBACK")
-            self._writer.close()
-            self._writer = None
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
+        if self._writer is None:
+            return False
+        self._writer.execute("ROLLBACK")
+        self._writer.close()
+        self._writer = None
+        return True
 
 
 FAULTS: tuple[type[DatabaseFault] | type[WriterInTheWay], ...] = (

@@ -31,6 +31,8 @@ class Fault(Protocol):
     """Something bad. So many seconds lie between :meth:`inject` and :meth:`lift`."""
 
     kind: ClassVar[str]
+    #: Whether it is an act of people or of a supervisor; reported apart and not counted as a fault.
+    lawful: ClassVar[bool] = False
 
     @property
     def touches(self) -> frozenset[str]:
@@ -48,5 +50,5 @@ class Fault(Protocol):
     def inject(self, stage: Stage) -> str:
         """Does it; says to what. Raises :class:`NotNow` or :class:`NotPossible`."""
 
-    def lift(self, stage: Stage) -> None:
-        """Ends it; may be called when there is nothing left to end."""
+    def lift(self, stage: Stage) -> bool:
+        """Ends it, if there is anything left to end; says whether anything came of it."""

@@ -30,6 +30,7 @@ class DiskFull:
     """The small disk under a machine's work folder has no room left."""
 
     kind: ClassVar[str] = "disk full under a work folder"
+    lawful: ClassVar[bool] = False
     seconds: float
     machine: ClassVar[str] = SMALL_DISK
     folder: ClassVar[str] = f"work/{SMALL_DISK}"
@@ -46,13 +47,17 @@ class DiskFull:
         folder = stage.house.home / self.folder
         if not folder.is_mount():
             raise NotPossible("no file system may be mounted here")
-        with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        deadline = time.monotonic() + 1.0
+        while takes_a_file(folder):
+            if time.monotonic() > deadline:
+                (folder / "filler").unlink()
+                raise NotNow
+            _fill(folder / "filler")
         return self.machine
 
-    def lift(self, stage: Stage) -> None:
+    def lift(self, stage: Stage) -> bool:
         (stage.house.home / self.folder / "filler").unlink(missing_ok=True)
+        return True
 
 
 class TicketsFull(DiskFull):
@@ -63,15 +68,33 @@ class TicketsFull(DiskFull):
     folder: ClassVar[str] = f"tickets/{SMALL_TICKETS}"
 
 
+#: Those that want a disk of their own, which may be mounted by some only.
+DISKS = (DiskFull, TicketsFull)
+
+
+def _fill(filler: Path) -> None:
+    with suppress(OSError), filler.open("ab", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+def takes_a_file(folder: Path) -> bool:
+    """Whether a new file can be written there, with something in it."""
+    try:
+        with (folder / "probe").open("wb", buffering=0) as file:
+            return file.write(b"x") == 1
+    except OSError:
+        return False
+    finally:
+        (folder / "probe").unlink(missing_ok=True)
+
+
 @dataclass
-class WrapperAndScriptKilled:
-    """A running script and its wrapper die; nobody knows how it would have ended.
+class WrapperFault:
+    """The wrapper of a running script dies, and nobody knows how the script will have ended."""
 
-    The battery stops the group first and writes the script's last word for it, so that no later
-    script can be in its journal before that.
-    """
-
-    kind: ClassVar[str] = "wrapper and script killed"
+    kind: ClassVar[str] = "wrapper"
+    lawful: ClassVar[bool] = False
     dice: random.Random
     #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
     project: str
@@ -86,10 +109,30 @@ class WrapperAndScriptKilled:
     def inject(self, stage: Stage) -> str:
         machine, ticket, wrapper = _chosen(stage, self.dice, self.project, strictly=self.strictly)
         try:
-            os.killpg(wrapper.pid, signal.SIGSTOP)
-        except ProcessLookupError:
+            self.kill(stage.house.home / "machines" / machine / "journal", ticket, wrapper)
+        except (ProcessLookupError, psutil.NoSuchProcess):
             raise NotNow from None
-        journal = stage.house.home / "machines" / machine / "journal"
+        return ticket
+
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
+        return True
+
+    def kill(self, journal: Path, ticket: str, wrapper: psutil.Process) -> None:
+        """Does it to this one; the journal is that of the script's machine."""
+        raise NotImplementedError
+
+
+class WrapperAndScriptKilled(WrapperFault):
+    """Its script dies with it.
+
+    The battery stops the group first and writes the script's last word for it, so that no later
+    script can be in its journal before that.
+    """
+
+    kind: ClassVar[str] = "wrapper and script killed"
+
+    def kill(self, journal: Path, ticket: str, wrapper: psutil.Process) -> None:
+        os.killpg(wrapper.pid, signal.SIGSTOP)
         lines = journal.read_text().splitlines() if journal.exists() else []
         begun = [line for line in lines if line.startswith(f"begin {ticket} ")]
         ended = [line for line in lines if re.match(rf"(end|stopped|killed) {ticket} ", line)]
@@ -100,36 +143,15 @@ class WrapperAndScriptKilled:
             file.write(begun[0].replace("begin", "killed", 1) + "\n")
         (journal.parent / "stamps" / f"{ticket}.end").touch()
         os.killpg(wrapper.pid, signal.SIGKILL)
-        return ticket
-
-    def lift(self, stage: Stage) -> None:
-        pass
 
 
-@dataclass
-class WrapperKilled:
-    """The wrapper alone dies; the script goes on, and its end will be recorded by nobody."""
+class WrapperKilled(WrapperFault):
+    """It dies alone; the script goes on, and its end will be recorded by nobody."""
 
     kind: ClassVar[str] = "wrapper killed"
-    dice: random.Random
-    #: Of this project if one of its scripts runs; what follows an unknown end is its policy.
-    project: str
-    strictly: bool = False
-    seconds: float = 0.0
-    touches: ClassVar[frozenset[str]] = frozenset()
 
-    @classmethod
-    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
-        return cls(random.Random(dice.random()), dice.choice(("ask", "rerun", "long-1")))
-
-    def inject(self, stage: Stage) -> str:
-        _, ticket, wrapper = _chosen(stage, self.dice, self.project, strictly=self.strictly)
-        with suppress(psutil.NoSuchProcess):
-            wrapper.kill()
-        return ticket
-
-    def lift(self, stage: Stage) -> None:
-        pass
+    def kill(self, journal: Path, ticket: str, wrapper: psutil.Process) -> None:  # noqa: ARG002
+        wrapper.kill()
 
 
 def _chosen(

@@ -14,6 +14,7 @@ class Errand:
     """A command of somebody; the command itself may be killed at a failpoint."""
 
     kind: ClassVar[str] = "errand"
+    lawful: ClassVar[bool] = True
     seconds: float = 0.0
     touches: ClassVar[frozenset[str]] = frozenset()
 
@@ -27,8 +28,8 @@ class Errand:
             raise NotNow
         return given
 
-    def lift(self, stage: Stage) -> None:
-        pass
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
+        return True
 
     def give(self, stage: Stage) -> str | None:
         """Gives the command."""
@@ -69,8 +70,3 @@ class AppliedAgain(Errand):
 
     def give(self, stage: Stage) -> str | None:
         return stage.work.apply_again()
-
-
-FAULTS: tuple[type[Errand], ...] = (
-    *(DeploymentCancelled, BatchCancelled, DeployedAgain, AppliedAgain),
-)

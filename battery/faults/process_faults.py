@@ -20,6 +20,7 @@ class KillWorker:
     """kill -9 of a worker."""
 
     kind: ClassVar[str] = "kill -9 of a worker"
+    lawful: ClassVar[bool] = False
     names: tuple[str, ...]
     seconds: float = 0.0
 
@@ -36,8 +37,8 @@ class KillWorker:
             process.send(signal.SIGKILL, self.kind)
         return ", ".join(self.names)
 
-    def lift(self, stage: Stage) -> None:
-        pass
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
+        return True
 
 
 class KillAllWorkers(KillWorker):
@@ -65,6 +66,7 @@ class Stop:
     """SIGSTOP, then SIGCONT after 0.5, 1.2 or 3 leases."""
 
     kind: ClassVar[str] = "SIGSTOP of a worker"
+    lawful: ClassVar[bool] = False
     name: str
     seconds: float
 
@@ -81,8 +83,9 @@ class Stop:
         process.send(signal.SIGSTOP)
         return self.name
 
-    def lift(self, stage: Stage) -> None:
+    def lift(self, stage: Stage) -> bool:
         stage.house.processes[self.name].send(signal.SIGCONT)
+        return True
 
 
 class StopHousekeeping(Stop):
@@ -100,6 +103,7 @@ class Tell:
     """SIGTERM or SIGQUIT: a worker that is told to end, with or without waiting for scripts."""
 
     kind: ClassVar[str] = "worker told to end"
+    lawful: ClassVar[bool] = True
     name: str
     word: signal.Signals
     seconds: float = 0.0
@@ -117,8 +121,8 @@ class Tell:
         process.send(self.word, self.word.name)
         return f"{self.name}, {self.word.name}"
 
-    def lift(self, stage: Stage) -> None:
-        pass
+    def lift(self, stage: Stage) -> bool:  # noqa: ARG002
+        return True
 
 
 def _running(stage: Stage, names: tuple[str, ...]) -> list[Process]:

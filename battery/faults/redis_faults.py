@@ -22,6 +22,7 @@ class RedisFault:
     """One of them; those that last are lifted after ``seconds``."""
 
     kind: ClassVar[str] = "Redis"
+    lawful: ClassVar[bool] = False
     seconds: float
     touches: ClassVar[frozenset[str]] = REDIS
     _snapshot: Path | None = field(default=None, init=False)
@@ -34,8 +35,9 @@ class RedisFault:
         self.harm(stage.house.redis)
         return f"{self.seconds:.2f} s"
 
-    def lift(self, stage: Stage) -> None:
+    def lift(self, stage: Stage) -> bool:
         self.mend(stage.house.redis)
+        return True
 
     def harm(self, server: RedisServer) -> None:
         """What is done."""
