@@ -111,9 +111,9 @@ class House:
 
     # ---- acts ----
 
-    def furnish(self, dice: random.Random) -> None:
+    def furnish(self, dice: random.Random, *, long_everywhere: bool = False) -> None:
         """Makes the machines and applies the catalog."""
-        scenario.furnish(self.home, dice)
+        scenario.furnish(self.home, dice, long_everywhere=long_everywhere)
         for folder in SMALL_DISKS:
             if not _mount(self.home / folder):
                 break
@@ -286,6 +286,7 @@ def house(
     lease: float = 1.5,
     mutations: Sequence[str] = (),
     keep: bool = False,
+    long_everywhere: bool = False,
 ) -> Iterator[House]:
     """A furnished house, on SQLite or on this PostgreSQL; nothing is left of it after."""
     root = Path(tempfile.mkdtemp(prefix="battery-"))
@@ -298,7 +299,8 @@ def house(
         with database as opened:
             built = House(root, redis, opened, lease, mutations)
             try:
-                built.furnish(random.Random(f"{seed} furniture"))
+                dice = random.Random(f"{seed} furniture")
+                built.furnish(dice, long_everywhere=long_everywhere)
                 yield built
             finally:
                 built.kill_all()

@@ -64,6 +64,8 @@ class Plan:
     end_within: float = END_WITHIN
     #: Only releases of these projects; none: of all.
     projects: tuple[str, ...] = ()
+    #: Whether the long scripts are long on the first machine, too.
+    long_everywhere: bool = False
     keep: bool = False
 
 
@@ -109,7 +111,9 @@ class Outcome:
 
 def play(plan: Plan, server: PostgresServer | None) -> Outcome:
     """Plays a round in a house of its own."""
-    with house(server, plan.seed, plan.lease, plan.mutations, plan.keep) as built:
+    with house(
+        server, plan.seed, plan.lease, plan.mutations, plan.keep, plan.long_everywhere
+    ) as built:
         return Round(plan, built).play()
 
 

@@ -42,7 +42,7 @@ def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
             if number > 2 and not (campaign.unfinished and _time_for_a_round(campaign, end)):
                 break
             _add(campaign, _round(f"{seed}-{number}", campaign, database), tell)
-        _hunt(campaign, tell, end)
+        hunt(campaign, tell, end)
     campaign.out_of_time |= campaign.unfinished
     return campaign
 
@@ -68,11 +68,11 @@ def soak(seed: str, minutes: float, record: Path, tell: Tell) -> Campaign:
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome.document(), ensure_ascii=False) + "\n")
             _add(campaign, outcome, tell)
-        _hunt(campaign, tell, math.inf)
+        hunt(campaign, tell, math.inf)
     return campaign
 
 
-def _hunt(campaign: Campaign, tell: Tell, end: float) -> None:
+def hunt(campaign: Campaign, tell: Tell, end: float) -> None:
     """Goes after the branches that were not taken, and a few times more for those that hide."""
     for number in range(HUNTS):
         for plan in hunts.plans(f"{campaign.seed}-{number}", lambda: campaign.never_taken):

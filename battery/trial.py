@@ -40,6 +40,7 @@ class Trial:
     #: Rules that leaving out the further ones breaks by itself, whatever this protection does.
     harm_of_further: tuple[str, ...] = ()
     seconds: float = 10.0
+    long_everywhere: bool = False
     database: str = "sqlite"
 
     def plan(self, seed: str, *, without: bool) -> Plan:
@@ -59,6 +60,7 @@ class Trial:
             sleep=self.sleep,
             renew=self.renew,
             projects=self.projects,
+            long_everywhere=self.long_everywhere,
             end_within=PATIENCE,
         )
 
