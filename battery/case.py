@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from battery import scenario
-from battery.armoury import of_wrapper
 from battery.database import Database
-from battery.ledger import Ledger
+from battery.ledger import SLACK, Ledger
 from benchmarks.evidence import Evidence, Line, gather
 
-PLANS = "select id, project, version, environment, state, automatic, message, plan from deployment"
+PLANS = """
+select id, project, version, environment, state, automatic, message, finished_at, plan
+from deployment order by id
+"""
 RUNS = """
-select id, deployment_id, step, machine, attempt, state, exit_code, message
+select id, deployment_id, step, machine, attempt, state, exit_code, message,
+       answered_at is not null
 from step_run order by id
 """
 OUTPUT = "select run_id, start, stop, text from run_output order by run_id, start"
@@ -37,6 +44,8 @@ class Run:
     state: str
     exit_code: int | None
     message: str
+    #: Whether it asked how it ended and asks no more.
+    answered: bool
     claims: tuple[tuple[str, str, int | None], ...]
 
     @property
@@ -56,6 +65,29 @@ class Deployment:
     state: str
     automatic: bool
     message: str
+    #: By the clock of the process that ended it, which may be an hour wrong.
+    finished: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A wrapper died at a door, somewhen between the two instants.
+
+    A trace does not tell of which ticket it was, and the ledger knows only those deaths that were
+    seen while the process which had started the wrapper was there.
+    """
+
+    point: str
+    earliest: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a step says of further attempts."""
+
+    retries: int
+    on_unknown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +106,35 @@ class Case:
     given: frozenset[tuple[str, str]]
     cancelled: frozenset[int]
     given_up: frozenset[tuple[str, str]]
-    #: How many wrappers died at failpoints; their traces do not tell of which tickets.
-    wrappers_lost: int
+    deaths: tuple[Death, ...]
+    #: By project, what its steps say; as the battery wrote it.
+    policies: Mapping[str, tuple[Policy, ...]]
+
+    def span(self, run: Run) -> tuple[float, float]:
+        """Between which instants a run was at work: by its script's stamps, else by the database.
+
+        The stamps are of the machine's own clock. The database's are set right where the process
+        that wrote them had a clock that was an hour wrong. Without either it is any time.
+        """
+        if run.name in self.evidence.stamps:
+            begin, end = self.evidence.stamps[run.name]
+            return begin, math.inf if end is None else end
+        row, near = self.evidence.runs[run.name], self._near
+        start = -math.inf if row.started is None else set_right(row.started, near)
+        stop = math.inf if row.finished is None else set_right(row.finished, near)
+        return start, stop
+
+    @property
+    def _near(self) -> float | None:
+        return self.ledger.faults[0].begun if self.ledger.faults else None
+
+
+def set_right(instant: float, near: float | None) -> float:
+    """An instant of a clock that may be wrong by whole hours, when it is known to be near this."""
+    if near is None:
+        return instant
+    hours = round((instant - near) / 3600)
+    return instant - 3600 * hours if abs(hours) == 1 else instant
 
 
 def gathered(
@@ -88,11 +147,10 @@ def gathered(
 ) -> Case:
     """Reads everything, once the engine has stopped."""
     deployments, claims = {}, {}
-    for number, project, version, environment, state, automatic, message, plan in database.rows(
-        PLANS
-    ):
+    for *facts, automatic, message, finished, plan in database.rows(PLANS):
+        number = facts[0]
         deployments[number] = Deployment(
-            number, project, version, environment, state, bool(automatic), message or ""
+            *facts, automatic=bool(automatic), message=message or "", finished=_instant(finished)
         )
         claims.update(_claims(number, json.loads(plan) if isinstance(plan, str) else plan))
     runs = tuple(
@@ -105,6 +163,7 @@ def gathered(
             state=row[5],
             exit_code=row[6],
             message=row[7] or "",
+            answered=bool(row[8]),
             claims=claims.get((row[1], row[2], row[3]), ()),
         )
         for row in database.rows(RUNS)
@@ -130,16 +189,47 @@ def gathered(
         given,
         cancelled,
         given_up,
-        _wrappers_lost(home),
+        tuple(_deaths(home, ledger)),
+        _policies(home),
     )
 
 
-def _wrappers_lost(home: Path) -> int:
-    lines = (line for path in home.glob("traces/*") for line in path.read_text().splitlines())
-    kills = (
-        name for action, _, name in (line.partition(" ") for line in lines) if action == "kill"
-    )
-    return sum(1 for name in kills if of_wrapper(name))
+def _deaths(home: Path, ledger: Ledger) -> Iterator[Death]:
+    """Every death in the traces, with the time of the ledger if it is there.
+
+    A wrapper may outlive who started it. Then nobody looks at that trace any more, and all that is
+    known is that the death was not after the trace's last line.
+    """
+    noted = [f for f in ledger.faults if f.kind == "kill -9 of a wrapper at a failpoint"]
+    for trace in sorted(home.glob("traces/*")):
+        process = trace.name.rpartition(".")[0]
+        for line in trace.read_text("utf-8", "replace").splitlines():
+            action, _, point = line.partition(" ")
+            if action != "kill" or not point.startswith(("ticket.state.", "ticket.exit.")):
+                continue
+            known = [f for f in noted if (f.target, f.detail) == (process, point)]
+            known = [f for f in known if f.begun - SLACK <= trace.stat().st_mtime]
+            if known:
+                noted.remove(known[0])
+                yield Death(point, known[0].begun - SLACK, known[0].begun + SLACK)
+            else:
+                yield Death(point, -math.inf, trace.stat().st_mtime + SLACK)
+
+
+def _policies(home: Path) -> Mapping[str, tuple[Policy, ...]]:
+    return {
+        project["name"]: tuple(
+            Policy(step.get("retries", 0), step.get("on_unknown", "fail"))
+            for step in project["process"]
+        )
+        for project in yaml.safe_load(scenario.catalog(home))["projects"]
+    }
+
+
+def _instant(value: str | datetime | None) -> float | None:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else value.timestamp()
 
 
 def _claims(number: int, plan: Mapping[str, Any]) -> dict[tuple[int, int, str], Any]:
@@ -168,8 +258,3 @@ def _as_benchmarks_read_it(raw: Evidence) -> Evidence:
         for name, run in raw.runs.items()
     }
     return replace(raw, journals=journals, runs=runs)
-
-
-def finished_script(run: Run) -> bool:
-    """Whether the database says that the script itself came to its end."""
-    return run.state == "succeeded" or (run.state == "failed" and run.exit_code == scenario.NO_ROOM)

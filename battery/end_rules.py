@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from battery import scenario
-from battery.case import Case, Deployment, Run
+from battery.attempt_rules import by_place
+from battery.case import Case, Death, Deployment, Run
 from benchmarks.violation import Violation
 
 OPEN = ("queued", "running", "paused")
@@ -28,8 +30,10 @@ def lost(case: Case) -> Iterator[Violation]:
     """A release that was accepted and is not there, or stopped half-way without a reason."""
     states: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for deployment in case.deployments.values():
-        key = (deployment.project, deployment.version)
-        states[key][deployment.environment] = deployment.state
+        # What somebody deploys once more by hand has no say in how the release came through.
+        if deployment.automatic:
+            key = (deployment.project, deployment.version)
+            states[key][deployment.environment] = deployment.state
     for given in sorted(case.given):
         found = states.get(given, {})
         label = " ".join(given)
@@ -82,40 +86,55 @@ def promotions(case: Case) -> Iterator[Violation]:
 def codes(case: Case) -> Iterator[Violation]:
     """What the database says of a run's end and its journal does not."""
     for run in case.runs:
+        if run.state != "succeeded" or _said_to_have_succeeded(case, run):
+            continue
         end = case.ends.get(run.name)
-        answered = run.state == "succeeded" and run.exit_code is None
-        if run.state == "succeeded" and end != "end" and not answered:
-            message = f"{run.name} succeeded, its journal's last word is {end}"
-            yield Violation("false success", message, run.machine)
-        if answered and run.name not in _killed(case) and not case.wrappers_lost:
+        if run.exit_code is None:
             message = f"{run.name} succeeded without an exit code"
             yield Violation("false success", message, run.machine)
+        elif end != "end":
+            message = f"{run.name} succeeded, its journal's last word is {end}"
+            yield Violation("false success", message, run.machine)
+
+
+def _said_to_have_succeeded(case: Case, run: Run) -> bool:
+    """Whether a person answered so, and was asked as the project wishes."""
+    policy = case.policies[case.deployments[run.deployment].project][run.step]
+    answer = case.ledger.answer_to(run.name)
+    asked = run.answered and run.exit_code is None and policy.on_unknown == "ask"
+    return asked and answer == "succeeded"
 
 
 def unexplained(case: Case) -> Iterator[Violation]:
     """A deployment or run that ended badly though nothing that was done to it explains that."""
-    bad: defaultdict[int, list[Run]] = defaultdict(list)
-    # A wrapper that died at a failpoint is not known by the ticket of its run, only by number.
-    nameless = case.wrappers_lost
+    # Those of which least is known explain what is left.
+    deaths = sorted(case.deaths, key=lambda death: death.latest - death.earliest)
     for run in case.runs:
-        if run.state in ("failed", "unknown", "cancelled"):
-            bad[run.deployment].append(run)
-            if _explained(case, run):
-                continue
-            if nameless and _wrapper_died(run):
-                nameless -= 1
-            else:
-                message = f"{run.name} ({_label(case.deployments[run.deployment])}) is {run.state}"
-                message += f", exit code {run.exit_code}: {run.message}"
-                yield Violation("unexplained end", message, run.machine)
+        bad = run.state in ("failed", "unknown", "cancelled") or run.answered
+        if not bad or _explained(case, run):
+            continue
+        if death := next((death for death in deaths if _died_of(case, run, death)), None):
+            deaths.remove(death)
+            continue
+        message = f"{run.name} ({_label(case.deployments[run.deployment])}) is {run.state}"
+        message += f", exit code {run.exit_code}: {run.message}"
+        yield Violation("unexplained end", message, run.machine)
+    last: defaultdict[int, list[str]] = defaultdict(list)
+    for (number, _, _), attempts in by_place(case).items():
+        last[number].append(attempts[-1].state)
     for deployment in case.deployments.values():
-        if deployment.state == "succeeded" or deployment.state in OPEN:
-            continue
-        if deployment.state == "cancelled" and _cancelled(case, deployment):
-            continue
-        if not bad[deployment.id]:
+        if not _follows(case, deployment, last[deployment.id]):
             message = f"{_label(deployment)} is {deployment.state}: {deployment.message}"
             yield Violation("unexplained end", message)
+
+
+def _follows(case: Case, deployment: Deployment, last: list[str]) -> bool:
+    """Whether its end is that of the last attempts of its places."""
+    if deployment.state == "cancelled":
+        return _cancelled(case, deployment)
+    if deployment.state == "failed":
+        return "failed" in last or "unknown" in last
+    return deployment.state in OPEN or set(last) == {"succeeded"}
 
 
 def _explained(case: Case, run: Run) -> bool:
@@ -123,16 +142,37 @@ def _explained(case: Case, run: Run) -> bool:
     if run.state == "cancelled" or run.exit_code == 143:
         return _cancelled(case, deployment)
     if run.name in _killed(case):
-        return True
-    if run.machine in case.ledger.targets("disk full under a work folder"):
+        return run.exit_code is None
+    span = case.span(run)
+    if case.ledger.during(["disk full under a work folder"], run.machine, *span):
         return run.exit_code == scenario.NO_ROOM or "room" in run.message
-    if run.machine in case.ledger.targets("disk full under tickets"):
+    if case.ledger.during(["disk full under tickets"], run.machine, *span):
         return run.exit_code is None and "room" in run.message
     return False
 
 
-def _wrapper_died(run: Run) -> bool:
-    return run.state == "unknown" or (run.state == "failed" and "was killed" in run.message)
+def _died_of(case: Case, run: Run, death: Death) -> bool:
+    """Whether this wrapper may have been that of the run, by what it left behind and when.
+
+    Before it has made its record it leaves nothing, and its starter says that the run could not
+    begin. After that the end is unknown: of a script that never began, or of one that has ended
+    and whose exit status was not written. A wrapper that died after that took nothing with it.
+    """
+    if run.exit_code is not None:
+        return False
+    begin, end = case.span(run)
+    stamped = run.name in case.evidence.stamps
+    if run.state == "failed" and "its shell was killed" in run.message:
+        fits = death.point == "ticket.state.before" and not stamped
+    elif run.state != "unknown" and not run.answered:
+        fits = False
+    elif stamped:
+        # The script's last stamp is when the wrapper came to that door.
+        fits = death.point == "ticket.exit.before" and end < math.inf
+        begin = end
+    else:
+        fits = death.point == "ticket.state.after"
+    return fits and death.earliest <= end and begin <= death.latest
 
 
 def _killed(case: Case) -> set[str]:

@@ -1,10 +1,18 @@
-"""The judge: every rule over one round's evidence."""
+"""The judge: every rule over one round's evidence. It shares no code with the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from battery import claim_rules, end_rules, log_rules, output_rules, secret_rules
+from battery import (
+    attempt_rules,
+    claim_rules,
+    end_rules,
+    log_rules,
+    output_rules,
+    request_rules,
+    secret_rules,
+)
 from battery.case import Case
 from benchmarks.journal import judge as judge_journals
 from benchmarks.violation import Violation
@@ -21,6 +29,9 @@ def _broken(case: Case) -> Iterator[Violation]:
     if journals.begun and journals.source != "stamps":
         yield Violation("no stamps", "a script that began has left no stamp")
     yield from claim_rules.clashes(case)
+    yield from attempt_rules.unlawful(case)
+    yield from attempt_rules.steps_out_of_turn(case)
+    yield from request_rules.forgotten(case)
     yield from end_rules.lost(case)
     yield from end_rules.not_at_rest(case)
     yield from end_rules.unexplained(case)

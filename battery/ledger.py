@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+#: Seconds for which a fault is still felt after it was lifted, and by which its note may be late.
+SLACK = 10.0
+#: What the faults are called that a failpoint did; they are over when they are noted.
+AT_A_FAILPOINT = "at a failpoint"
 
 
 @dataclass
@@ -18,12 +24,33 @@ class Injected:
     begun: float
     lifted: float | None = None
 
+    @property
+    def over(self) -> float:
+        """When it was lifted; never, while it lasts."""
+        if self.lifted is not None:
+            return self.lifted
+        return self.begun if self.kind.endswith(AT_A_FAILPOINT) else math.inf
+
+
+@dataclass
+class Request:
+    """What somebody asked of the engine; ``ended`` and ``code`` are ``None`` until he is done.
+
+    ``ended`` is never earlier than the end of the command; a refusal has a code that is not 0.
+    """
+
+    words: tuple[str, ...]
+    ended: float | None = None
+    code: int | None = None
+
 
 @dataclass
 class Ledger:
     """Everything that was injected, and what happened that nobody injected."""
 
     faults: list[Injected] = field(default_factory=list)
+    #: What people asked meanwhile: cancels, deployments by hand, answers.
+    requests: list[Request] = field(default_factory=list)
     #: Processes that ended by themselves, commands that never succeeded.
     surprises: list[str] = field(default_factory=list)
     #: What could not be injected here, and why.
@@ -37,6 +64,12 @@ class Ledger:
         self.faults.append(fault)
         return fault
 
+    def asked(self, *words: str) -> Request:
+        """Puts a request on record."""
+        request = Request(words)
+        self.requests.append(request)
+        return request
+
     def of(self, *kinds: str) -> Iterator[Injected]:
         """The faults of these kinds."""
         return (fault for fault in self.faults if fault.kind in kinds)
@@ -44,6 +77,30 @@ class Ledger:
     def targets(self, *kinds: str) -> set[str]:
         """What the faults of these kinds hit."""
         return {fault.target for fault in self.of(*kinds)}
+
+    def during(
+        self,
+        kinds: Iterable[str],
+        target: str | None,
+        start: float,
+        stop: float,
+        slack: float = SLACK,
+    ) -> bool:
+        """Whether one of these was felt by this target (none: by any) between the two instants."""
+        return any(
+            fault.begun - slack <= stop and start <= fault.over + slack
+            for fault in self.of(*kinds)
+            if target is None or fault.target == target
+        )
+
+    def done(self, *words: str) -> Sequence[Request]:
+        """The requests that begin with these words and were granted."""
+        return [r for r in self.requests if r.words[: len(words)] == words and r.code == 0]
+
+    def answer_to(self, run: str) -> str | None:
+        """What the battery answered when this run asked how it ended."""
+        start = ("deployment", "answer", run)
+        return next((r.words[3] for r in self.requests if r.words[:3] == start), None)
 
     def by_kind(self) -> dict[str, int]:
         """How many of each."""

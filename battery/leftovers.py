@@ -6,25 +6,48 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from battery.house import House
+from battery.scenario import SECRET
 from benchmarks.violation import Violation
-from deployengine.locks.keys import Keys
-from deployengine.services import LOCKS_PREFIX
+
+if TYPE_CHECKING:  # the judge shares no code with the engine, which the house starts
+    import redis
+
+    from battery.house import House
+
+#: The engine's keys for holds, waiters and marks, and those of them that stay for ever.
+LOCKS = "{deployengine:locks}:"
+LASTING = {f"{LOCKS}generation", f"{LOCKS}beats"}
 
 _FLOCK = re.compile(r"FLOCK\s+\S+\s+\S+\s+(\d+)\s+(\w+):(\w+):(\d+)")
 
 
 def in_redis(house: House) -> Iterator[Violation]:
-    """Holds, waiters and marks, counted while Redis still runs."""
-    keys = Keys(LOCKS_PREFIX)
+    """Holds, waiters and marks, and the secret in any key, while Redis still runs."""
     with house.redis.client() as client:
-        for name in ("requests", "holders", "waiters", "exclusive_waiters", "full", "pending"):
-            key = getattr(keys, name)
-            kind = client.type(key)
-            left = client.hkeys(key) if kind == b"hash" else client.zrange(key, 0, 9)
-            if left:
-                yield Violation("leftover", f"{len(left)} in Redis' {name}: {left[:5]}")
+        for key in sorted(client.scan_iter()):
+            name, held = key.decode("utf-8", "replace"), _held(client, key)
+            if name.startswith(LOCKS) and name not in LASTING and held:
+                yield Violation("leftover", f"in Redis' {name}: {str(held)[:200]}")
+            if SECRET in f"{name} {held}":
+                yield Violation("secret", f"in Redis' {name}")
+
+
+def _held(client: redis.Redis, key: bytes) -> Any:
+    """What a key holds, of whatever kind it is; nothing if it is gone."""
+    match client.type(key):
+        case b"string":
+            return client.get(key)
+        case b"hash":
+            return client.hgetall(key)
+        case b"list":
+            return client.lrange(key, 0, -1)
+        case b"set":
+            return client.smembers(key)
+        case b"zset":
+            return client.zrange(key, 0, -1)
+    return None
 
 
 def on_machines(house: House) -> Iterator[Violation]:

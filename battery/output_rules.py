@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from battery.case import Case, Run, finished_script
-from battery.scenario import expected_output
+from battery.case import Case, Run
+from battery.scenario import NO_ROOM, expected_output
 from benchmarks.violation import Violation
+
+#: What shells say when they cannot write.
+_NO_ROOM = re.compile(r".*: (I/O error|.*No space left on device)")
 
 
 def incomplete(case: Case) -> Iterator[Violation]:
     """A finished run's output with a gap, a repetition or a wrong line."""
-    cramped = case.ledger.targets("disk full under tickets")
     for run in case.runs:
         pieces = case.pieces.get(run.id, ())
         yield from _joints(run, pieces)
-        if run.name not in case.evidence.stamps or run.machine in cramped:
+        cramped = case.ledger.during(["disk full under tickets"], run.machine, *case.span(run))
+        if run.name not in case.evidence.stamps or cramped:
             continue
         project = case.deployments[run.deployment].project
         wanted = expected_output(case.home, run.machine, project, run.name)
@@ -26,7 +30,10 @@ def incomplete(case: Case) -> Iterator[Violation]:
         if run.state == "succeeded" and case.ends.get(run.name) == "end":
             if found != wanted:
                 yield Violation("output", _told(run, found, wanted), run.machine)
-        elif found != wanted[: len(found)] and not finished_script(run):
+        elif run.exit_code == NO_ROOM:
+            if not all(_NO_ROOM.fullmatch(line) for line in found):
+                yield Violation("output", _told(run, found, []), run.machine)
+        elif found != wanted[: len(found)]:
             yield Violation("output", _told(run, found, wanted), run.machine)
 
 

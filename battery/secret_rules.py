@@ -8,18 +8,18 @@ from battery.case import Case
 from battery.scenario import SECRET
 from benchmarks.violation import Violation
 
+#: Under the home: what processes said, the database, the traces, what is left of tickets.
+PLACES = ("logs/**/*", "deployengine.db*", "traces/**/*", "tickets/**/*")
 TABLES = """
 select table_name from information_schema.tables where table_schema = 'public' order by 1
 """
 
 
 def told(case: Case) -> Iterator[Violation]:
-    """The secret in a table, a log, or what is left of tickets."""
+    """The secret in a table, a log, a trace, or what is left of tickets."""
     needle = SECRET.encode()
-    files = [*case.home.glob("logs/*"), *case.home.glob("deployengine.db*")]
-    files += [path for path in case.home.glob("tickets/**/output") if path.is_file()]
-    for file in files:
-        if file.suffix != ".lock" and needle in file.read_bytes():
+    for file in (file for place in PLACES for file in case.home.glob(place) if file.is_file()):
+        if needle in file.read_bytes():
             yield Violation("secret", f"in {file.relative_to(case.home)}")
     if case.database.kind != "sqlite":
         for (table,) in case.database.rows(TABLES):

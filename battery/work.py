@@ -7,16 +7,17 @@ back in favour of a newer one and every release has to reach the last environmen
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 
 from battery import scenario
 from battery.command import Command
 from battery.house import House
+from battery.ledger import Request
 
 OPEN = ("queued", "running", "paused")
 
 STATES = "select release_id, project, version, environment, state from deployment order by id"
-RELEASES = "select id, project, version from release"
 ASKED = "select id from step_run where asked_at is not null and answered_at is null"
 RUNNING = """
 select d.id, (select count(*) from step_run r where r.deployment_id = d.id and r.state = 'running')
@@ -38,7 +39,8 @@ class Work:
         self._dice = dice
         self._width = width
         self._versions: dict[str, int] = dict.fromkeys(projects or scenario.project_names(), 0)
-        self._answers: dict[int, Command] = {}
+        self._answered: set[int] = set()
+        self._under_way: list[tuple[Command, Request]] = []
         self._batches: list[str] = []
         #: Releases that the engine has accepted, or will: (project, version).
         self.given: dict[tuple[str, str], Command] = {}
@@ -59,6 +61,7 @@ class Work:
 
     def all_done(self) -> bool:
         """Whether everything that was given has come to rest, and nobody is asked anything."""
+        self._note_ends()
         return (
             all(command.done for command in self._house.commands)
             and self.given.keys() <= self.at_rest()
@@ -80,8 +83,7 @@ class Work:
         rows = [(project, self._next(project)) for project in projects]
         if self._dice.random() < 0.4:
             alone = rows.pop()
-            words = ("release", "create", *alone)
-            self.given[alone] = self._house.command(*words, accepted=["exists"])
+            self.given[alone] = self._house.command("release", "create", *alone)
         if not rows:
             return
         name = f"batch-{len(self._batches) + 1}"
@@ -97,12 +99,29 @@ class Work:
 
     def answer(self) -> None:
         """Answers every run that asks how it ended."""
+        self._note_ends()
         for (number,) in self._house.database.rows(ASKED):
-            given = self._answers.get(number)
-            if given is None:
+            if number not in self._answered:
+                self._answered.add(number)
                 answer = self._dice.choice(("succeeded", "failed", "rerun"))
-                words = ("deployment", "answer", f"run-{number}", answer)
-                self._answers[number] = self._house.command(*words, accepted=["answered", "asks"])
+                run = f"run-{number}"
+                refusals = (f"{run} was answered before and is ", f"{run} asks nothing: it is ")
+                self._ask("deployment", "answer", run, answer, refusals=refusals)
+
+    def _ask(self, *words: str, refusals: Sequence[str] = ()) -> Command:
+        """Gives a command and puts it on record; a refusal must be one of these to the letter."""
+        command = self._house.command(*words, accepted=refusals)
+        self._under_way.append((command, self._house.ledger.asked(*words)))
+        return command
+
+    def _note_ends(self) -> None:
+        for asked in list(self._under_way):
+            command, request = asked
+            if command.done:
+                child = command.process.child
+                request.ended = time.time()
+                request.code = child.returncode if child else None
+                self._under_way.remove(asked)
 
     def cancel_one(self) -> str | None:
         """Cancels a deployment that is under way; says which."""
@@ -114,7 +133,7 @@ class Work:
         busy = [number for number, runs in left if runs]
         with_scripts = bool(busy) and self._dice.random() < 0.8
         number = self._dice.choice(busy if with_scripts else [number for number, _ in left])
-        self.cancels[number] = self._house.command("deployment", "cancel", f"dep-{number}")
+        self.cancels[number] = self._ask("deployment", "cancel", f"dep-{number}")
         return f"dep-{number}"
 
     def cancel_batch(self) -> str | None:
@@ -122,7 +141,7 @@ class Work:
         for name in reversed(self._batches):
             done = [c for c in self.given.values() if c.done and name in c.process.words]
             if done and name not in self.cancelled_batches:
-                self.cancelled_batches[name] = self._house.command("batch", "cancel", name)
+                self.cancelled_batches[name] = self._ask("batch", "cancel", name)
                 return name
         return None
 
@@ -136,8 +155,7 @@ class Work:
         if not whole:
             return None
         project, version = self._dice.choice(whole)
-        words = ("release", "deploy", project, version, "QA")
-        self._house.command(*words, accepted=["cannot", "may not", "not"])
+        self._ask("release", "deploy", project, version, "QA")
         return f"{project} {version}"
 
     def apply_again(self) -> str:
