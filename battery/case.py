@@ -148,9 +148,16 @@ def gathered(
     """Reads everything, once the engine has stopped."""
     deployments, claims = {}, {}
     for *facts, automatic, message, finished, plan in database.rows(PLANS):
-        number = facts[0]
+        number, project, version, environment, state = facts
         deployments[number] = Deployment(
-            *facts, automatic=bool(automatic), message=message or "", finished=_instant(finished)
+            number,
+            project,
+            version,
+            environment,
+            state,
+            bool(automatic),
+            message or "",
+            _instant(finished),
         )
         claims.update(_claims(number, json.loads(plan) if isinstance(plan, str) else plan))
     runs = tuple(

@@ -24,14 +24,19 @@ _FLOCK = re.compile(r"FLOCK\s+\S+\s+\S+\s+(\d+)\s+(\w+):(\w+):(\d+)")
 
 
 def in_redis(house: House) -> Iterator[Violation]:
-    """Holds, waiters and marks, and the secret in any key, while Redis still runs."""
+    """What is left in the house's Redis, while it still runs."""
     with house.redis.client() as client:
-        for key in sorted(client.scan_iter()):
-            name, held = key.decode("utf-8", "replace"), _held(client, key)
-            if name.startswith(LOCKS) and name not in LASTING and held:
-                yield Violation("leftover", f"in Redis' {name}: {str(held)[:200]}")
-            if SECRET in f"{name} {held}":
-                yield Violation("secret", f"in Redis' {name}")
+        yield from left_in(client)
+
+
+def left_in(client: redis.Redis) -> Iterator[Violation]:
+    """Holds, waiters and marks, and the secret in any key."""
+    for key in sorted(client.scan_iter()):
+        name, held = key.decode("utf-8", "replace"), _held(client, key)
+        if name.startswith(LOCKS) and name not in LASTING and held:
+            yield Violation("leftover", f"in Redis' {name}: {str(held)[:200]}")
+        if SECRET in f"{name} {held}":
+            yield Violation("secret", f"in Redis' {name}")
 
 
 def _held(client: redis.Redis, key: bytes) -> Any:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,29 +16,85 @@ import pytest
 from battery.case import gathered
 from battery.database import Database
 from battery.judge import judge
-from battery.ledger import Ledger
+from battery.ledger import Injected, Ledger
+from battery.leftovers import left_in
+from battery.redis_server import RedisServer
 from battery.scenario import SECRET, STAGES, expected_output
-from tests.test_journal import Scene
+from tests.test_journal import START, Scene
 
 
 class Battlefield(Scene):
-    """A home in which one release has come through all environments, as the battery leaves it."""
+    """A home in which one release has come through all environments, as the battery leaves it.
 
-    def __init__(self, home: Path) -> None:
+    Run 1 is on qa-1, 2 and 3 on Staging's machines, 4 to 8 on Production's, from second 30 to 31.
+    """
+
+    def __init__(self, home: Path, project: str = "app-1") -> None:
         super().__init__(home)
         self.sql("insert into catalog_item values ('environment', 'Production', 2, '{}')")
         self.ledger = Ledger()
-        self.given = {("app-1", "1.0")}
+        self.project = project
+        self.given = {(project, "1.0")}
         self.cancelled: set[int] = set()
         number = 0
         for deployment, (stage, machines) in enumerate(STAGES.items(), 1):
-            self.deployment(deployment, "app-1", stage, *machines)
+            self.deployment(deployment, project, stage, *machines)
             for machine in machines:
                 number += 1
-                self.lengths(machine, "app-1")
+                self.lengths(machine, project)
                 self.run(number, deployment, machine, at=10 * deployment)
-                lines = expected_output(home, machine, "app-1", f"run-{number}")
-                self.output(number, "".join(f"{line}\n" for line in lines))
+                self.print(number, machine)
+
+    def print(self, run: int, machine: str) -> None:
+        """All that its script prints."""
+        lines = expected_output(self.home, machine, self.project, f"run-{run}")
+        self.output(run, "".join(f"{line}\n" for line in lines))
+
+    def again(self, run: int, attempt: int, at: float) -> None:
+        """A further attempt in Production on prod-5, where run 8 was the first, that succeeds."""
+        words = f"run-{run} {self.project} 1.0 Production Install {attempt}"
+        self.write("prod-5", f"begin {words}", f"end {words}")
+        self.stamp("prod-5", f"run-{run}.begin", at)
+        self.stamp("prod-5", f"run-{run}.end", at + 1)
+        self.sql(
+            "insert into step_run (id, deployment_id, step, place, machine, attempt, state,"
+            " lock_mode, ticket, exit_code, ready_at, started_at, finished_at)"
+            " select ?, 3, 0, place, machine, ?, 'succeeded', lock_mode, ?, 0, ready_at,"
+            " datetime(?, 'unixepoch'), datetime(?, 'unixepoch') from step_run where id = 8",
+            *(run, attempt, run, START + at, START + at + 1),
+        )
+        self.print(run, "prod-5")
+
+    def end(self, run: int, state: str, code: int | None = None, message: str = "") -> None:
+        """Another end for a run and its deployment."""
+        query = "update step_run set state = ?, exit_code = ?, message = ? where id = ?"
+        self.sql(query, state, code, message, run)
+        whole = "failed" if state == "unknown" else state
+        row = "(select deployment_id from step_run where id = ?)"
+        self.sql(f"update deployment set state = ? where id = {row}", whole, run)
+
+    def fault(self, kind: str, target: str, at: float, detail: str = "") -> None:
+        """A fault of one second."""
+        self.ledger.faults.append(Injected(kind, target, detail, START + at, START + at + 1))
+
+    def death(self, point: str, at: float) -> None:
+        """A wrapper that dies at a failpoint, seen by everybody."""
+        trace = self.home / "traces" / "worker-1.1"
+        trace.parent.mkdir(exist_ok=True)
+        with trace.open("a") as file:
+            file.write(f"{point}\nkill {point}\n")
+        os.utime(trace, (START + 1000, START + 1000))
+        self.fault("kill -9 of a wrapper at a failpoint", "worker-1", at, point)
+
+    def answer(self, run: int, answer: str) -> None:
+        """The battery is asked how a run ended, and answers."""
+        self.sql("update step_run set answered_at = '2027-01-15 08:10:00' where id = ?", run)
+        self.request("deployment", "answer", f"run-{run}", answer, at=600)
+
+    def request(self, *words: str, at: float) -> None:
+        """What somebody asked and was granted, not later than at this second."""
+        request = self.ledger.asked(*words)
+        request.ended, request.code = START + at, 0
 
     def lengths(self, machine: str, project: str) -> None:
         folder = self.home / "machines" / machine / "lengths"
@@ -205,3 +265,286 @@ def test_what_happened_without_anybodys_doing_is_told(field: Battlefield) -> Non
     field.ledger.surprises.append("worker-1 ended with 1")
 
     assert field.found() == {"surprise"}
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Battlefield:
+    """Of the project whose runs ask how they ended; one has lost its wrapper, and asks."""
+    field = Battlefield(tmp_path, "ask")
+    field.end(8, "unknown")
+    field.ledger.note("wrapper killed", "run-8")
+    return field
+
+
+def test_a_person_may_say_that_a_run_succeeded_which_asked(asking: Battlefield) -> None:
+    asking.end(8, "succeeded")
+    asking.answer(8, "succeeded")
+
+    assert asking.found() == set()
+
+
+@pytest.mark.parametrize("answer", ["failed", "rerun", None])
+def test_a_success_that_nobody_answered_is_false(asking: Battlefield, answer: str | None) -> None:
+    asking.end(8, "succeeded")
+    if answer is not None:
+        asking.answer(8, answer)
+
+    assert asking.found() == {"false success"}
+
+
+def test_a_success_without_exit_code_is_false_though_wrappers_died(field: Battlefield) -> None:
+    field.end(8, "succeeded")
+    field.ledger.note("wrapper killed", "run-8")
+    field.death("ticket.exit.before", at=31)
+    field.answer(8, "succeeded")
+
+    assert field.found() == {"false success"}
+
+
+def test_an_attempt_after_a_success_is_unlawful(field: Battlefield) -> None:
+    field.again(9, attempt=2, at=40)
+
+    assert field.found() == {"attempts"}
+
+
+def test_a_run_whose_end_is_unknown_is_not_begun_again_unasked(field: Battlefield) -> None:
+    field.end(8, "unknown")
+    field.ledger.note("wrapper killed", "run-8")
+    field.again(9, attempt=2, at=40)
+    field.sql("update deployment set state = 'succeeded' where id = 3")
+
+    assert field.found() == {"attempts"}
+
+
+@pytest.mark.parametrize(("answer", "broken"), [("rerun", set()), ("failed", {"attempts"})])
+def test_a_run_that_asks_is_begun_again_if_the_answer_is_so(
+    asking: Battlefield, answer: str, broken: set[str]
+) -> None:
+    asking.answer(8, answer)
+    asking.again(9, attempt=2, at=40)
+    asking.sql("update deployment set state = 'succeeded' where id = 3")
+
+    assert asking.found() == broken
+
+
+def test_more_attempts_than_retries_are_unlawful(tmp_path: Path) -> None:
+    field = Battlefield(tmp_path, "iis-2")  # retries: 1
+    for run, attempt in ((9, 2), (10, 3)):
+        field.again(run, attempt, at=40.0 + 10 * attempt)
+        field.end(run - 1, "failed", None, "its shell was killed")
+        field.ledger.note("wrapper killed", f"run-{run - 1}")
+    field.sql("update deployment set state = 'succeeded' where id = 3")
+
+    assert field.found() == {"attempts"}
+
+
+def test_a_step_that_begins_before_the_earlier_one_has_ended_is_found(tmp_path: Path) -> None:
+    field = Battlefield(tmp_path, "twin-1")
+    runs = [{"machine": {"name": name}, "claims": []} for name in STAGES["QA"]]
+    steps = [{"name": name, "runs": runs} for name in ("Install", "More")]
+    plan = json.dumps({"tag": "", "steps": steps})
+    field.sql("update deployment set plan = ? where id = 1", plan)
+    field.sql("insert into step values (1, 1, 'More', 'done', 0, null)")
+    field.run(9, 2, "qa-1", at=10.5, mode="shared")
+    field.sql("update step_run set deployment_id = 1, step = 1 where id = 9")
+    field.sql("update step_run set lock_mode = 'shared' where id = 1")
+    words = "run-9 twin-1 1.0 QA More 1"
+    lines = field.lines("qa-1")[:2]
+    field.journal("qa-1").unlink()
+    field.write("qa-1", lines[0], f"begin {words}", lines[1], f"end {words}")
+    field.print(9, "qa-1")
+
+    assert field.found() == {"step order"}
+
+
+@pytest.mark.parametrize(("at", "broken"), [(25, set()), (300, {"unexplained end"})])
+def test_a_full_disk_explains_a_failure_at_its_time_alone(
+    field: Battlefield, at: float, broken: set[str]
+) -> None:
+    field.end(7, "failed", 97)
+    field.sql("delete from run_output where run_id = 7")
+    field.fault("disk full under a work folder", "prod-4", at)
+
+    assert field.found() == broken
+
+
+def test_what_a_script_without_room_prints_is_what_its_shell_says(field: Battlefield) -> None:
+    field.end(7, "failed", 97)
+    field.fault("disk full under a work folder", "prod-4", at=30)
+    field.sql("update run_output set text = 'script: 21: echo: echo: I/O error\n' where run_id = 7")
+    field.sql("update run_output set stop = length(text) where run_id = 7")
+    assert field.found() == set()
+
+    field.sql("update run_output set text = 'rubbish\n', stop = 8 where run_id = 7")
+    assert field.found() == {"output"}
+
+
+@pytest.mark.parametrize(("at", "broken"), [(28, set()), (300, {"output"})])
+def test_full_tickets_explain_a_gap_in_the_output_at_their_time_alone(
+    field: Battlefield, at: float, broken: set[str]
+) -> None:
+    field.sql("update run_output set text = replace(text, 'line 1 of run-8\n', '') where run_id=8")
+    field.fault("disk full under tickets", "prod-5", at)
+
+    assert field.found() == broken
+
+
+@pytest.mark.parametrize(
+    ("point", "at", "broken"),
+    [
+        ("ticket.exit.before", 31, set()),
+        ("ticket.exit.before", 200, {"unexplained end"}),
+        ("ticket.exit.after", 31, {"unexplained end"}),
+        ("ticket.state.before", 31, {"unexplained end"}),
+        ("ticket.state.after", 31, {"unexplained end"}),
+    ],
+)
+def test_a_wrapper_that_died_explains_an_unknown_end_if_it_can_be_that_runs(
+    field: Battlefield, point: str, at: float, broken: set[str]
+) -> None:
+    field.end(8, "unknown")
+    field.death(point, at)
+
+    assert field.found() == broken
+
+
+def test_one_wrapper_that_died_explains_one_end(field: Battlefield) -> None:
+    field.end(7, "unknown")
+    field.end(8, "unknown")
+    field.death("ticket.exit.before", at=31)
+
+    assert field.found() == {"unexplained end"}
+
+
+def test_a_deployment_whose_last_attempts_succeeded_has_no_reason_to_fail(tmp_path: Path) -> None:
+    field = Battlefield(tmp_path, "rerun")
+    field.end(8, "unknown")
+    field.ledger.note("wrapper killed", "run-8")
+    field.again(9, attempt=2, at=40)
+
+    assert field.found() == {"unexplained end"}
+
+
+def test_a_deployment_that_was_cancelled_in_time_must_end_so(field: Battlefield) -> None:
+    field.sql("update deployment set finished_at = '2027-01-15 08:00:31' where id = 3")
+    field.request("deployment", "cancel", "dep-3", at=40)
+    assert field.found() == set()
+
+    field.request("deployment", "cancel", "dep-3", at=20)
+    assert field.found() == {"request"}
+
+
+def test_a_deployment_by_hand_that_was_granted_is_there(field: Battlefield) -> None:
+    field.request("release", "deploy", "app-1", "1.0", "QA", at=50)
+
+    assert field.found() == {"request"}
+
+
+def test_a_deployment_by_hand_that_was_cancelled_does_not_excuse_a_lost_release(
+    field: Battlefield,
+) -> None:
+    test_a_release_that_stops_half_way_is_lost(field)
+    field.sql(
+        "insert into deployment (id, release_id, project, version, environment, phase, automatic,"
+        " state, ticket, tag, plan, created_at) select 9, release_id, project, version,"
+        ' environment, phase, 0, \'cancelled\', 2000, tag, \'{"tag": "", "steps": []}\','
+        " created_at from deployment where id = 1"
+    )
+    field.cancelled.add(9)
+
+    assert field.found() == {"lost"}
+
+
+@pytest.mark.parametrize(
+    "path", ["traces/worker-1.1", "tickets/qa-1/run-1/environment", "tickets/qa-1/odd"]
+)
+def test_a_secret_in_any_file_that_stays_is_found(field: Battlefield, path: str) -> None:
+    file = field.home / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"it is {SECRET}\n")
+
+    assert field.found() == {"secret"}
+
+
+def record(at: float, error: str) -> str:
+    """A record of the log with a traceback."""
+    # In the zone of whoever writes logs, as the engine does.
+    written = datetime.fromtimestamp(START + at).isoformat(" ", "seconds")  # noqa: DTZ006
+    head = "Traceback (most recent call last):"
+    return f"{written},000 ERROR engine: went wrong\n{head}\n  File\n{error}\n"
+
+
+def test_a_fault_of_redis_explains_a_traceback_at_its_time_alone(field: Battlefield) -> None:
+    field.fault("Redis FLUSHALL", "", at=30)
+    field.log("worker-1.log", record(32, "redis.exceptions.ConnectionError: Connection closed"))
+    assert field.found() == set()
+
+    field.log("worker-1.log", record(300, "redis.exceptions.ConnectionError: Connection closed"))
+    assert field.found() == {"traceback"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "FileNotFoundError: [Errno 2] No such file or directory: '/tickets/run-1/script'",
+        "redis.exceptions.ResponseError: WRONGTYPE Operation against a key",
+        "TimeoutError: the script took too long",
+        "struct.error: unpack requires a buffer of 8 bytes",
+    ],
+)
+def test_an_error_that_is_not_of_redis_is_not_explained_by_its_faults(
+    field: Battlefield, error: str
+) -> None:
+    field.fault("Redis FLUSHALL", "", at=30)
+    field.log("worker-1.log", record(31, error))
+
+    assert field.found() == {"traceback"}
+
+
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "engine.py", line 1, in go
+  | ExceptionGroup: two of them (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "engine.py", line 2, in go
+    | ValueError: no
+    +------------------------------------
+"""
+
+
+def test_a_group_of_errors_is_found(field: Battlefield) -> None:
+    field.log("worker-1.log", GROUP)
+
+    assert field.found() == {"traceback"}
+
+
+def test_whatever_is_left_of_the_locks_in_redis_is_found_and_a_secret_anywhere(
+    tmp_path: Path,
+) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        with server.client() as client:
+            client.set("{deployengine:locks}:generation", "1@here")
+            client.hset("{deployengine:locks}:beats", "worker-1", "7")
+            client.lpush("deployengine:queue:runs", "a message")
+            assert list(left_in(client)) == []
+
+            client.zadd("{deployengine:locks}:of a new kind", {"run-1": 1})
+            client.lpush("deployengine:queue:runs", f"it is {SECRET}")
+            assert {violation.rule for violation in left_in(client)} == {"leftover", "secret"}
+    finally:
+        server.stop()
+
+
+def test_the_judge_shares_no_code_with_the_engine() -> None:
+    program = (
+        "import sys, battery.judge, battery.leftovers\n"
+        "print(*(m for m in sys.modules if m.split('.')[0] in ('deployengine', 'workers')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == []
