@@ -182,9 +182,18 @@ class StepRuns:
         return Following(claimed, ticket, secrets, stream, wake, deadline)
 
     def _assert_entitled(self, claimed: Claimed) -> None:
-        """Raises :class:`Relinquished` when this worker was silent, and lost its run by that."""
+        """Raises :class:`Relinquished` when this worker was silent, and lost its run by that.
+
+        Its heart may have beaten again before this thread came to look: then it has another name.
+        """
+        if failpoints.left_out("self-fence"):
+            return
+        number = run_id(claimed.run.id)
         while not self._lease.good():
-            outlast(lambda: self._renew(f"{run_id(claimed.run.id)} is not begun"), "a sign of life")
+            outlast(lambda: self._renew(f"{number} is not begun"), "a sign of life")
+            self._follower.assert_owned(claimed)
+        if self._lease.name != claimed.run.worker:
+            failpoints.hit("branch.self-fenced")
             self._follower.assert_owned(claimed)
 
     def _renew(self, consequence: str) -> None:

@@ -7,6 +7,7 @@ Houses over one home are the workers of one engine. One that was killed follows 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -674,6 +675,24 @@ def test_a_worker_that_was_stopped_after_its_claim_and_lost_begins_nothing_when_
     assert house.lease.name != first
     assert "no sign of life for" in caplog.text
     assert "run-1 is not begun yet" in caplog.text
+
+
+def test_a_worker_whose_heart_beat_again_before_its_thread_woke_begins_nothing_either(
+    house: House, other: House
+) -> None:
+    run = granted(house, "echo once >> ran\n")
+
+    def others_go_on() -> None:
+        until_lost(house, other)
+        other.pick_up.join()
+        other.deliver_all()
+        house.lease.beat()  # its lease is good again, under another name
+        # The machine would refuse it, too; here it has forgotten.
+        shutil.rmtree(house.settings.home / "tickets" / "qa-1" / ".fences")
+
+    house.database.meanwhile["claim"] = others_go_on
+    assert house.execute(run) is None
+    assert ran(house) == ["once"]
 
 
 def test_a_worker_that_was_stopped_after_its_claim_and_not_lost_begins_its_run(
