@@ -124,8 +124,15 @@ class WriterInTheWay:
         if stage.house.database.kind != "sqlite":
             raise NotPossible("only on SQLite")
         path = stage.house.home / "deployengine.db"
-        self._writer = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._writer.execute("BEGIN IMMEDIATE")
+        writer = sqlite3.connect(path, timeout=0.5, isolation_level=None)
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            # A process that was stopped in the middle of its own may hold it, and wakes only when
+            # this thread comes to it.
+            writer.close()
+            raise NotNow("somebody else is writing") from error
+        self._writer = writer
         return f"{self.seconds:.2f} s"
 
     def lift(self, stage: Stage) -> bool:  # noqa: ARG002
