@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -202,25 +203,26 @@ def gathered(
 
 
 def _deaths(home: Path, ledger: Ledger) -> Iterator[Death]:
-    """Every death in the traces, with the time of the ledger if it is there.
+    """Every death in the traces, with the time of the ledger if all of its kind are there.
 
     A wrapper may outlive who started it. Then nobody looks at that trace any more, and all that is
     known is that the death was not after the trace's last line.
     """
-    noted = [f for f in ledger.faults if f.kind == "kill -9 of a wrapper at a failpoint"]
-    for trace in sorted(home.glob("traces/*")):
+    noted: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for fault in ledger.of("kill -9 of a wrapper at a failpoint"):
+        noted[fault.target, fault.detail].append(fault.begun)
+    traced: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for trace in home.glob("traces/*"):
         process = trace.name.rpartition(".")[0]
         for line in trace.read_text("utf-8", "replace").splitlines():
             action, _, point = line.partition(" ")
-            if action != "kill" or not point.startswith(("ticket.state.", "ticket.exit.")):
-                continue
-            known = [f for f in noted if (f.target, f.detail) == (process, point)]
-            known = [f for f in known if f.begun - SLACK <= trace.stat().st_mtime]
-            if known:
-                noted.remove(known[0])
-                yield Death(point, known[0].begun - SLACK, known[0].begun + SLACK)
-            else:
-                yield Death(point, -math.inf, trace.stat().st_mtime + SLACK)
+            if action == "kill" and point.startswith(("ticket.state.", "ticket.exit.")):
+                traced[process, point].append(trace.stat().st_mtime)
+    for key, latest in traced.items():
+        if len(noted[key]) == len(latest):
+            yield from (Death(key[1], at - SLACK, at + SLACK) for at in noted[key])
+        else:
+            yield from (Death(key[1], -math.inf, at + SLACK) for at in latest)
 
 
 def _policies(home: Path) -> Mapping[str, tuple[Policy, ...]]:

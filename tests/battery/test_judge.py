@@ -408,6 +408,18 @@ def test_a_wrapper_that_died_explains_an_unknown_end_if_it_can_be_that_runs(
     assert field.found() == broken
 
 
+@pytest.mark.parametrize(("until", "broken"), [(50, set()), (5, {"unexplained end"})])
+def test_a_wrapper_that_outlived_its_worker_died_before_its_traces_last_line(
+    field: Battlefield, until: int, broken: set[str]
+) -> None:
+    field.end(8, "unknown")
+    field.death("ticket.exit.before", at=31)
+    field.ledger.faults.clear()
+    os.utime(field.home / "traces" / "worker-1.1", (START + until, START + until))
+
+    assert field.found() == broken
+
+
 def test_one_wrapper_that_died_explains_one_end(field: Battlefield) -> None:
     field.end(7, "unknown")
     field.end(8, "unknown")
