@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from battery.faults.fault import NotPossible, Stage
+from battery.faults.fault import NotNow, NotPossible, Stage
 from battery.postgres_proxy import PostgresProxy
 
 DATABASE = frozenset({"database"})
