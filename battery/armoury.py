@@ -26,6 +26,9 @@ RARE = (
 )
 #: Of the processes that are started, so many are armed.
 SHARE, SECOND_SHARE = 0.95, 0.3
+#: Of those who have no point left at which to die, half as many: they would only keep the others,
+#: who have some, from coming to theirs.
+DONE_SHARE = 0.5
 #: A point that was passed so often is common: it kills at a passing that is drawn.
 COMMON = 15
 
@@ -117,7 +120,8 @@ class Armoury:
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
         first = process.endswith("-1") or not self._natural()
-        if roll > (SHARE if first else SECOND_SHARE):
+        share = (SHARE if first else SECOND_SHARE) * (1 if self._kills(process) else DONE_SHARE)
+        if roll > share:
             return ()
         if roll < (0.3 if self._stops[kind] else 0.15):
             return self._stop(kind)

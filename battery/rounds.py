@@ -24,9 +24,9 @@ LEAST, MOST = 20.0, 60.0
 HUNTS = 3
 #: Seconds that a round takes beside its fire, and a hunt from its begin to its end, on a machine
 #: that has other things to do. Neither is begun when less is left.
-AFTER_FIRE, A_HUNT = 60.0, 40.0
+AFTER_FIRE, A_HUNT = 35.0, 40.0
 #: Seconds that rounds leave to the hunts if there is something to be hunted.
-FOR_HUNTS = 2 * A_HUNT
+FOR_HUNTS = 60.0
 #: The passings at which a failpoint kills, in the soak: one after the other, until a process has
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
@@ -39,17 +39,19 @@ def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
     campaign, end = Campaign(seed), time.monotonic() + seconds
     with private_postgres() as server:
         for number, database in enumerate(_in_turn(server), 1):
-            if number > 2 and not (campaign.unfinished and _time_for_a_round(campaign, end)):
+            fire = MOST if number <= 2 else _fire(campaign, end)
+            if number > 2 and (fire < LEAST or not campaign.unfinished):
                 break
-            _add(campaign, _round(f"{seed}-{number}", campaign, database), tell)
+            _add(campaign, _round(f"{seed}-{number}", campaign, database, fire), tell)
         hunt(campaign, tell, end)
     campaign.out_of_time |= campaign.unfinished
     return campaign
 
 
-def _time_for_a_round(campaign: Campaign, end: float) -> bool:
+def _fire(campaign: Campaign, end: float) -> float:
+    """Seconds of fire that there is still time for."""
     kept = FOR_HUNTS if campaign.never_taken else 0.0
-    return time.monotonic() + MOST + AFTER_FIRE + kept <= end
+    return min(MOST, end - time.monotonic() - AFTER_FIRE - kept)
 
 
 def soak(seed: str, minutes: float, record: Path, tell: Tell) -> Campaign:
@@ -82,12 +84,14 @@ def hunt(campaign: Campaign, tell: Tell, end: float) -> None:
             _add(campaign, play(plan, None), tell, plan.mutations)
 
 
-def _round(seed: str, campaign: Campaign, database: PostgresServer | None) -> Outcome:
+def _round(
+    seed: str, campaign: Campaign, database: PostgresServer | None, at_most: float
+) -> Outcome:
     plan = Plan(
         seed,
         drawn(seed, FAULTS, SPACING, LEASE),
         at_least=LEAST,
-        at_most=MOST,
+        at_most=at_most,
         lease=LEASE,
         killed_before=frozenset(campaign.killed_at),
     )

@@ -40,6 +40,18 @@ def test_a_worker_gets_no_point_that_only_housekeeping_was_seen_to_pass(tmp_path
     assert "sql.end.before" in names(list(kills))
 
 
+def test_who_has_no_point_left_is_armed_less_often(tmp_path: Path) -> None:
+    (tmp_path / "housekeeping-1.1").write_text("sql.open.before\n")
+    armoury = Armoury(random.Random(3), tmp_path)
+    armoury.killed(name for name in failpoints.POINTS if name != "sql.open.before")
+
+    worker, housekeeping = (
+        sum(bool(armoury.arms(name)) for _ in range(200)) for name in ("worker-1", "housekeeping-1")
+    )
+
+    assert 0 < worker < 0.7 * housekeeping
+
+
 def test_nobody_is_armed_when_it_is_closed(tmp_path: Path) -> None:
     armoury = Armoury(random.Random(3), tmp_path)
     armoury.open = False

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from battery.faults.database_faults import CommitCut, ConnectionCut, StatementCut
 from battery.postgres_proxy import PostgresProxy
 from tests.support.postgres import PostgresServer, private_postgres
 
@@ -85,3 +86,19 @@ def test_a_server_that_is_away_can_be_reached_when_it_is_back(
     proxy.back()
     with connected(tmp_path) as again:
         assert again.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("kind", [StatementCut, CommitCut])
+def test_a_cut_counts_only_if_it_was_made(
+    proxy: PostgresProxy, tmp_path: Path, kind: type[ConnectionCut]
+) -> None:
+    connection = connected(tmp_path)
+    fault = kind(1, 1.0)
+    fault.harm(proxy)
+    without_traffic = fault.mend(proxy)
+    connection.execute("select 1")
+    fault.harm(proxy)
+    with pytest.raises(psycopg.OperationalError):
+        connection.commit()
+
+    assert (without_traffic, fault.mend(proxy)) == (False, True)

@@ -35,3 +35,14 @@ def test_the_two_halves_of_a_trial_differ_in_the_protection_alone() -> None:
 
         assert set(without.mutations) - set(with_it.mutations) == {trial.protection}
         assert [p.fault.kind for p in without.schedule] == [p.fault.kind for p in with_it.schedule]
+
+
+def test_both_halves_of_a_trial_are_given_the_same_patience() -> None:
+    for trial in TRIALS:
+        assert trial.plan("1", without=True).end_within == trial.plan("1", without=False).end_within
+
+
+def test_a_rule_is_left_unjudged_only_where_further_protections_are_left_out() -> None:
+    for trial in TRIALS:
+        assert not trial.harm_of_further or trial.further
+        assert set(trial.harm_of_further).isdisjoint(trial.harm)

@@ -1,0 +1,88 @@
+"""Faults: one that nothing came of is none."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from battery.faults.broker_faults import BrokerFault, MessagesDropped, MessagesReordered
+from battery.faults.fault import NotPossible, Stage
+from battery.faults.machine_faults import DISKS, DiskFull, takes_a_file
+from battery.house import house
+from battery.injector import Injector
+from battery.schedule import Planned
+from battery.work import Work
+
+QUEUE, OTHER_QUEUE = "a-queue-that-nobody-reads", "and-another"
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with house(None, "faults") as built:
+        yield Stage(built, Work(built, random.Random(1)))
+
+
+def done_to(stage: Stage, fault: BrokerFault, *messages: str) -> tuple[bool, list[bytes]]:
+    """Whether anything came of it, and what stands in the queue then, the next one first."""
+    with stage.house.redis.client() as client:
+        client.delete(QUEUE)
+        if messages:
+            client.lpush(QUEUE, *messages)
+        fault.inject(stage)
+        came = fault.lift(stage)
+        return came, client.lrange(QUEUE, 0, -1)[::-1]
+
+
+def test_nothing_is_dropped_from_an_empty_queue(stage: Stage) -> None:
+    assert done_to(stage, MessagesDropped(QUEUE, 3, 0.1)) == (False, [])
+
+
+def test_a_message_that_was_dropped_counts(stage: Stage) -> None:
+    assert done_to(stage, MessagesDropped(QUEUE, 3, 0.1), "one") == (True, [])
+
+
+def test_one_message_alone_is_not_reordered(stage: Stage) -> None:
+    assert done_to(stage, MessagesReordered(QUEUE, 3, 0.1), "one") == (False, [b"one"])
+
+
+def test_two_messages_that_changed_places_count(stage: Stage) -> None:
+    came = done_to(stage, MessagesReordered(QUEUE, 2, 0.1), "one", "two")
+
+    assert came == (True, [b"two", b"one"])
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_a_full_disk_takes_no_new_file_until_it_is_lifted(
+    stage: Stage, kind: type[DiskFull]
+) -> None:
+    folder = stage.house.home / kind.folder
+    fault = kind(0.1)
+    if not folder.is_mount():
+        with pytest.raises(NotPossible):
+            fault.inject(stage)
+        return
+
+    fault.inject(stage)
+    while_it_lasts = takes_a_file(folder)
+    fault.lift(stage)
+
+    assert (while_it_lasts, takes_a_file(folder)) == (False, True)
+
+
+def test_what_came_to_nothing_is_on_no_record_and_is_tried_again(stage: Stage) -> None:
+    ledger = stage.house.ledger
+    injector = Injector(stage, [Planned(0.0, MessagesDropped(OTHER_QUEUE, 1, 0.1))])
+
+    injector.tend()
+    while ledger.by_kind():
+        injector.tend()
+    tried_again = not injector.done
+    with stage.house.redis.client() as client:
+        client.lpush(OTHER_QUEUE, "one")
+    while not injector.done:
+        injector.tend()
+
+    assert tried_again
+    assert ledger.by_kind() == {MessagesDropped.kind: 1}
