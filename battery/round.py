@@ -31,6 +31,8 @@ from tests.support.postgres import PostgresServer
 
 #: Seconds in which everything must have come to rest when nothing is injected any more.
 END_WITHIN = 90.0
+#: Seconds in which everything must be swept up then: workers leave a ticket where it is for some.
+SWEPT_WITHIN = 20.0
 #: Seconds after which somebody is killed who has not come to the failpoints he is armed with.
 RENEW_AFTER = 5.0
 #: Seconds between two looks.
@@ -217,11 +219,17 @@ class Round:
         )
 
     def _at_rest(self) -> list[Violation]:
-        """What is left in Redis; housekeeping gets a few rounds to sweep up."""
-        deadline = time.monotonic() + 10 * self._plan.lease
-        while (left := list(leftovers.in_redis(self._house))) and time.monotonic() < deadline:
+        """What is left in Redis; housekeeping gets a few rounds to sweep up, on machines, too."""
+        deadline = time.monotonic() + SWEPT_WITHIN
+        while time.monotonic() < deadline:
+            if not any(leftovers.in_redis(self._house)) and not self._tickets():
+                break
             self._tick("rest")
-        return left
+        return list(leftovers.in_redis(self._house))
+
+    def _tickets(self) -> bool:
+        """Whether a ticket lies on a machine; a worker that just died may have left it."""
+        return any(self._house.home.glob("tickets/*/run-*"))
 
     def _case(self) -> Case:
         work = self._work
