@@ -191,6 +191,18 @@ class Fences:
             raise
         return held
 
+    def signed_by(self, resource: str) -> str:
+        """The ticket of the last exclusive holder of a resource, or nothing."""
+        path = self._folder / _file_name(resource)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return ""
+        try:
+            return _newest(descriptor, path)[1]
+        finally:
+            os.close(descriptor)
+
     def _marker(self, fence: int) -> str:
         return f"{self._folder}/revoked-{fence}"
 

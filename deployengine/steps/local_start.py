@@ -79,6 +79,16 @@ class LocalWorkTicket(LocalTicket):
         own = begun.fence in (self._work.fence, *earlier)
         return begun if own else self._folder.of_another_run(begun)
 
+    def _was_removed(self) -> bool:
+        """A start makes the folder before it signs; so who removed it was somebody else.
+
+        Whether the script began then, nobody knows. (A shared start signs nothing.)
+        """
+        if self._folder.exists() or not any(lock.exclusive for lock in self._work.locks):
+            return False
+        signers = (self._fences.signed_by(e.resource) for e in self._work.locks if e.exclusive)
+        return self._work.ticket in signers
+
     def _refuse_revoked(self) -> None:
         if self._fences.revoked(self._work.fence):
             raise self._revoked()

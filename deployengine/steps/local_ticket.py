@@ -107,7 +107,7 @@ class LocalTicket:
     def _look(self) -> tuple[Status, Find]:
         """The status, and where to find the processes whose end may change it."""
         begun = self._begun()
-        if begun is None and self._began:
+        if begun is None and (self._began or self._was_removed()):
             begun = self._folder.vanished()
         if begun is None:
             return Status(State.ABSENT), nobody
@@ -130,6 +130,10 @@ class LocalTicket:
         if self._folder.cancelled():
             return Status(State.EXITED, ticket.KILLED), nobody
         return self._gone(begun)
+
+    def _was_removed(self) -> bool:
+        """Whether something tells of a start whose folder is not there any more."""
+        return False
 
     def _gone(self, begun: Begun) -> tuple[Status, Find]:
         """It began, and has neither processes nor an end."""

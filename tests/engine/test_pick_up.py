@@ -695,6 +695,25 @@ def test_a_worker_whose_heart_beat_again_before_its_thread_woke_begins_nothing_e
     assert ran(house) == ["once"]
 
 
+def test_a_ticket_that_somebody_removed_while_its_worker_was_lost_is_not_begun_again(
+    house: House, other: House, ready: Gate, go: Gate
+) -> None:
+    run = granted(house, f"echo once >> ran\n{STOP}")
+    with under_way(house, run) as future:
+        ready.hear()
+        house.step_runs.let_go()
+        assert future.result(PATIENCE) is None
+    house.lease.leave()
+    shutil.rmtree(house.settings.home / "tickets" / "qa-1" / "run-1")
+    see_to_the_end(other)
+    go.let()
+    other.deliver_all()
+    assert ran(house) == ["once"]
+    found = stored(house, run)
+    assert found.state is RunState.UNKNOWN
+    assert "was removed" in (found.message or "")
+
+
 def test_a_worker_that_was_stopped_after_its_claim_and_not_lost_begins_its_run(
     house: House,
 ) -> None:
