@@ -145,9 +145,13 @@ def test_a_bell_calls_a_waiting_start_off(
 
 
 def test_a_newcomer_may_end_the_older_ones_that_are_in_its_way(
-    runner: Runner, fresh: Fresh, go: Gate
+    runner: Runner, fresh: Fresh, ready: Gate, go: Gate
 ) -> None:
-    older = [begin(runner, fresh("exec sleep 60", fence=n, locks=SHARED)) for n in (1, 2)]
+    # Their scripts must be there: what TERM meets of a wrapper before that is ended by KILL.
+    script = "echo > ready; exec sleep 60"
+    older = [begin(runner, fresh(script, fence=n, locks=SHARED)) for n in (1, 2)]
+    for _ in older:
+        ready.hear()
     aside = begin(runner, fresh("read x < go", locks=locks_of("shared:db")))
     newer = fresh("exit 0", fence=3, locks=EXCLUSIVE, on_stale=OnStale.TERMINATE)
     assert end(begin(runner, newer)) == Status(State.EXITED, 0)
