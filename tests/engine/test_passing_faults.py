@@ -37,7 +37,6 @@ from tests.steps.gates import Gate
 from tests.support.engine import until
 from tests.support.fakes import House
 
-
 #: Whenever it is tried.
 ALWAYS = 1_000_000
 
