@@ -1,26 +1,35 @@
 """Passing faults: a script that cannot be seen for a moment is not ended, and its end stays.
 
-The machine is real; the way to it fails as often as a test says, and can tell the moment.
+The machine is real; the way to it fails as often as a test says, and can tell the moment. The same
+holds for Redis: what is on record while it is away is carried on when it is back.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
+from deployengine.domain.errors import Unreachable
 from deployengine.engine.following import MOST_TROUBLES
-from deployengine.engine.ports import GrantedRun
+from deployengine.engine.lease import Lease
+from deployengine.engine.ports import GrantedRun, Link
+from deployengine.engine.questions import Answer
+from deployengine.engine.recovery import LOST_AFTER
 from deployengine.engine.step_runs import Outcome
+from deployengine.locks.beats import reachable
 from deployengine.steps.contract import Runner, State, Work, WorkTicket
 from deployengine.steps.errors import StepError
+from tests.acceptance.catalogs import catalog, project, step
 from tests.engine.test_pick_up import (
     HELD,
     PATIENCE,
@@ -35,7 +44,7 @@ from tests.engine.test_pick_up import (
 from tests.engine.test_step_runs import granted, output, stored, tickets_left, under_way
 from tests.steps.gates import Gate
 from tests.support.engine import until
-from tests.support.fakes import House
+from tests.support.fakes import House, RecordingDispatcher, away
 
 #: Whenever it is tried.
 ALWAYS = 1_000_000
@@ -360,3 +369,245 @@ def test_a_run_that_is_to_be_cancelled_waits_for_who_can_read_it_and_then_ends(
     other.deliver_all()
     assert house.detail(1).deployment.state == "cancelled"
     assert tickets_left(house) == []
+
+
+# ---- signs of life ----
+
+
+class ListeningWitness:
+    """Notes how many signs of life the database has counted when one comes here."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.counted: list[int] = []
+
+    def beat(self, name: str, number: int) -> None:
+        with self._house.database.read() as tx:
+            self.counted += [worker.beat for worker in tx.workers.at_work() if worker.name == name]
+
+    def beats(self) -> dict[str, int]:
+        return {}
+
+    def forget(self, names: object) -> None: ...
+
+
+def test_redis_hears_of_a_worker_before_a_database_that_may_hang(house: House) -> None:
+    witness = ListeningWitness(house)
+    lease = Lease(house.database, witness, house.clock, "worker", 1, house.settings.lease)
+    for _ in range(4):
+        lease.beat()
+    assert witness.counted == [0, 0, 1, 2], "only the first time the database had to be asked first"
+
+
+class DeafWitness(ListeningWitness):
+    """A Redis that is away."""
+
+    def beat(self, name: str, number: int) -> None:
+        raise Unreachable("Redis", "the locks", "the test has cut it off")
+
+
+def test_a_database_hears_of_a_worker_although_redis_does_not(house: House) -> None:
+    lease = Lease(house.database, DeafWitness(house), house.clock, "w", 1, house.settings.lease)
+    for _ in range(3):
+        lease.beat()
+        assert lease.good()
+    with house.database.read() as tx:
+        (worker,) = tx.workers.at_work()
+    assert (worker.name, worker.beat) == (lease.name, 2)
+
+
+def test_with_both_away_it_is_the_database_that_is_told_of(house: House) -> None:
+    lease = Lease(house.database, DeafWitness(house), house.clock, "w", 1, house.settings.lease)
+    lease.beat()
+    house.database.away = True
+    with pytest.raises(Unreachable, match="the database"):
+        lease.beat()
+
+
+# ---- Redis is away while something is put on record ----
+
+
+class BrokerDispatcher(RecordingDispatcher):
+    """Its messages go over Redis: none while that is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        self._redis = redis
+
+    def chain(self, links: Sequence[Link]) -> None:
+        with reachable():
+            self._redis.ping()
+        super().chain(links)
+
+    def runs(self, granted: Sequence[GrantedRun]) -> None:
+        with reachable():
+            self._redis.ping()
+        super().runs(granted)
+
+    def cancel(self, run_ids: Sequence[int]) -> None:
+        with reachable():
+            self._redis.ping()
+        super().cancel(run_ids)
+
+
+class BrokerHouse(House):
+    """A process whose messages go over the Redis that has the locks."""
+
+    @cached_property
+    def dispatcher(self) -> BrokerDispatcher:  # type: ignore[override]  # the port is what counts
+        return BrokerDispatcher(self.redis)
+
+
+@pytest.fixture
+def broker(house: House) -> Iterator[House]:
+    """Such a process."""
+    key = house.settings.master_key
+    with BrokerHouse(house.settings.home, house.redis, house.clock, master_key=key) as broker:
+        yield broker
+
+
+def assert_told(caplog: pytest.LogCaptureFixture, what: str) -> None:
+    """A warning says that it is on record, and what is missing."""
+    told = f"{what} is on record, what follows comes later: cannot reach Redis"
+    assert [r.levelname for r in caplog.records if told in r.getMessage()] == ["WARNING"]
+
+
+def housekeep(house: House) -> None:
+    """Housekeeping sees things as they are, and finds them so again when they must be lost."""
+    house.recovery.sweep()
+    house.clock.advance(LOST_AFTER)
+    house.recovery.sweep()
+    house.deliver_all()
+
+
+def state(house: House, number: int) -> str:
+    return house.detail(number).deployment.state.value
+
+
+@pytest.fixture(params=["as it was", "emptied"])
+def back(request: pytest.FixtureRequest) -> Callable[[House], None]:
+    """What Redis is like when it comes back."""
+
+    def come_back(house: House) -> None:
+        if request.param == "emptied":
+            house.redis.flushall()
+
+    return come_back
+
+
+def test_a_deployment_that_has_not_begun_is_cancelled_while_redis_is_away(
+    broker: House, caplog: pytest.LogCaptureFixture, back: Callable[[House], None]
+) -> None:
+    broker.apply(catalog(project("app", "echo once >> ran\n")))
+    first, second = broker.create("app"), broker.create("app", "2.0")
+    with away(broker.redis):
+        assert broker.deployments.cancel(first.id).state == "cancelled"
+    assert_told(caplog, "the cancelling of dep-1")
+    back(broker)
+    housekeep(broker)
+    assert (state(broker, first.id), state(broker, second.id)) == ("cancelled", "succeeded")
+    assert (ran(broker), broker.held()) == (["once"], {})
+
+
+def test_a_deployment_whose_run_is_parked_is_cancelled_while_redis_is_away(
+    broker: House, caplog: pytest.LogCaptureFixture, back: Callable[[House], None]
+) -> None:
+    broker.apply(catalog(*(project(n, f"echo {n} >> ran\n") for n in ("one", "two", "three"))))
+    deployments = [broker.create(name) for name in ("one", "two", "three")]
+    broker.deliver_chains()
+    with away(broker.redis):
+        cancelled = broker.deployments.cancel(deployments[1].id)
+    assert cancelled.cancel_requested_at is not None
+    assert broker.states(cancelled.id) == ["cancelled"]
+    assert_told(caplog, "the cancelling of dep-2")
+    back(broker)
+    housekeep(broker)
+    assert [state(broker, each.id) for each in deployments] == [
+        *("succeeded", "cancelled", "succeeded"),
+    ]
+    assert (ran(broker), broker.held()) == (["one", "three"], {})
+
+
+def test_a_script_that_is_cancelled_while_redis_is_away_is_ended_when_it_is_back(
+    broker: House, ready: Gate, go: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.apply(catalog(project("app", process=[step(HELD), step("true\n", "next")])))
+    broker.create("app")
+    broker.deliver_chains()
+    (run,) = broker.dispatcher.take_runs()
+    with begun(broker, run, ready, go) as future:
+        with away(broker.redis):
+            broker.deployments.cancel(1)
+        assert_told(caplog, "the cancelling of dep-1")
+        assert broker.dispatcher.told_cancelled == []
+        broker.recovery.sweep()
+        broker.step_runs.cancel(broker.dispatcher.told_cancelled)
+        assert future.result(PATIENCE) == Outcome(RunState.CANCELLED, None, "cancelled")
+    housekeep(broker)
+    assert (state(broker, 1), broker.states(1)) == ("cancelled", ["cancelled", "cancelled"])
+    assert broker.held() == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [(Answer.SUCCEEDED, "succeeded"), (Answer.FAILED, "failed"), (Answer.RERUN, "succeeded")],
+)
+def test_an_answer_that_is_given_while_redis_is_away_counts_when_it_is_back(
+    broker: House,
+    caplog: pytest.LogCaptureFixture,
+    back: Callable[[House], None],
+    answer: Answer,
+    ends: str,
+) -> None:
+    gone = "[ $DEPLOYENGINE_ATTEMPT = 1 ] && kill -9 0\necho $DEPLOYENGINE_ATTEMPT >> ran\n"
+    run = granted(broker, gone, on_unknown="ask")
+    broker.execute(run)
+    broker.deliver_all()
+    assert (state(broker, 1), stored(broker, run).asks) == ("paused", True)
+    with away(broker.redis):
+        answered = broker.answers.answer(run.run_id, answer, "ann", "seen")
+    assert "ann answered" in (answered.message or "")
+    assert not answered.asks
+    assert_told(caplog, "the answer for run-1")
+    back(broker)
+    housekeep(broker)
+    assert state(broker, 1) == ends
+    assert (ran(broker), broker.held()) == (["2"] if answer is Answer.RERUN else [], {})
+
+
+def test_a_script_that_ends_while_redis_is_away_lets_the_next_one_in_when_it_is_back(
+    broker: House,
+    ready: Gate,
+    go: Gate,
+    caplog: pytest.LogCaptureFixture,
+    back: Callable[[House], None],
+) -> None:
+    broker.apply(catalog(project("app", HELD), project("next", "echo next >> ran\n")))
+    broker.create("app")
+    broker.create("next")
+    broker.deliver_chains()
+    (run,) = broker.dispatcher.take_runs()
+    with begun(broker, run, ready, go) as future, away(broker.redis):
+        go.let()
+        assert future.result(PATIENCE) == Outcome(RunState.SUCCEEDED, 0)
+    assert stored(broker, run).state is RunState.SUCCEEDED
+    assert_told(caplog, "the end of run-1")
+    back(broker)
+    housekeep(broker)
+    assert (state(broker, 1), state(broker, 2)) == ("succeeded", "succeeded")
+    assert (ran(broker), broker.held()) == (["once", "next"], {})
+
+
+def test_a_failure_that_is_retried_while_redis_is_away_is_tried_again_when_it_is_back(
+    broker: House, caplog: pytest.LogCaptureFixture, back: Callable[[House], None]
+) -> None:
+    again = "echo $DEPLOYENGINE_ATTEMPT >> ran\n[ $DEPLOYENGINE_ATTEMPT = 2 ]\n"
+    run = granted(broker, again, retries=1)
+    broker.lease.beat()
+    with away(broker.redis):
+        assert broker.execute(run) == Outcome(RunState.FAILED, 1, "exit code 1")
+    assert_told(caplog, "the end of run-1")
+    back(broker)
+    housekeep(broker)
+    assert (state(broker, 1), broker.states(1)) == ("succeeded", ["failed", "succeeded"])
+    assert (ran(broker), broker.held()) == (["1", "2"], {})
