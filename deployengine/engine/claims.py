@@ -131,6 +131,11 @@ class Claims:
         with self._database.read() as tx:
             return tx.claims.orphans(of, place)
 
+    def stranded(self, place: str) -> list[RunRecord]:
+        """Runs of lost workers whose tickets nobody in this place can see."""
+        with self._database.read() as tx:
+            return tx.claims.stranded(place)
+
     def take_over(self, orphan: RunRecord, worker: str) -> Inherited | None:
         """The run under this worker and a new fence; ``None`` when somebody was faster."""
         with self._database.write("take-over") as tx:

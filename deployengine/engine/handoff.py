@@ -136,15 +136,15 @@ class HandOff:
 
     def _once_loaded(self, act: Callable[[int], list[Grant]]) -> list[Grant]:
         """Does it when somebody has loaded the locks; loads them when nobody does."""
-        for _ in range(2):
+        for look in range(3):
+            if look:  # all who see it empty see it at once: they begin one after the other
+                self._pause.wait(random.uniform(0, 2 * LOOK_AGAIN))  # noqa: S311
             stands_still = self._await_loading()
             try:
                 return act(self._known_generation(fresh=True))
             except LocksNotReady:
                 if stands_still:
                     break
-            # All who see it empty see it at once: they begin one after the other.
-            self._pause.wait(random.uniform(0, LOOK_AGAIN))  # noqa: S311
         try:
             self.rebuild()
         except (GenerationStale, RebuildSuperseded):

@@ -39,12 +39,15 @@ class PickUp:
         self._followers: list[threading.Thread] = []
         #: Runs that this process cannot carry on, for others to try.
         self._beyond: set[int] = set()
+        #: Runs in another place of which people were told.
+        self._told: set[int] = set()
         self._own: Sightings[tuple[int, int | None]] = Sightings(clock, ACCIDENT_AFTER)
 
     def look(self) -> None:
         """One look around; raises ``Unreachable`` when the database cannot be asked."""
         self._watch.look()
         self._followers = [thread for thread in self._followers if thread.is_alive()]
+        self._tell_stranded()
         for orphan in self._orphans()[: max(MOST - len(self._followers), 0)]:
             self._take(orphan)
 
@@ -58,6 +61,18 @@ class PickUp:
         mine = {(run.id, run.fence): run for run in idle if run.worker == name}
         others = [run for run in idle if run.worker != name]
         return [mine[each] for each in self._own.ripe(mine)] + others
+
+    def _tell_stranded(self) -> None:
+        place = self._lease.place
+        for run in self._step_runs.claims.stranded(place) if place else ():
+            if run.id not in self._told:
+                self._told.add(run.id)
+                log.warning(
+                    "%s was carried out by %s, on another host or in another home: only a worker "
+                    "there can go on with it; cancelling its deployment gives it up",
+                    run_id(run.id),
+                    run.worker,
+                )
 
     def join(self) -> None:
         """Waits until what is followed has ended, or was let go of."""

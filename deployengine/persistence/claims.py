@@ -153,7 +153,18 @@ class Claims:
         query = select(step_run).where(
             RUNNING_RUN,
             ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of),
-            ~elsewhere.correlate(step_run).exists(),
+            # What is to be cancelled is given up even if nobody can see it.
+            ~elsewhere.correlate(step_run).exists() | step_run.c.cancel_requested_at.is_not(None),
+        )
+        return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
+
+    def stranded(self, place: str) -> list[RunRecord]:
+        """The running ones whose worker has stopped or was lost in another place than this."""
+        elsewhere = select(worker.c.name).where(
+            worker.c.name == step_run.c.worker, worker.c.place != place
+        )
+        query = select(step_run).where(
+            RUNNING_RUN, ~_WORKER_AT_WORK.exists(), elsewhere.correlate(step_run).exists()
         )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 

@@ -71,13 +71,31 @@ class LocalWorkTicket(LocalTicket):
                 if self._has_begun():
                     return _not_first()
 
+    def output(self, offset: int, limit: int = 65536) -> bytes:
+        return b"" if self._is_anothers() else super().output(offset, limit)
+
+    def outputs(self) -> dict[str, str]:
+        return {} if self._is_anothers() else super().outputs()
+
+    def clean(self) -> None:
+        if not self._is_anothers():  # whose is left to whoever tidies up
+            super().clean()
+
     def _begun(self) -> Begun | None:
         begun = super()._begun()
+        return self._folder.of_another_run(begun) if begun and self._is_of_another(begun) else begun
+
+    def _is_anothers(self) -> bool:
+        """Whether what lies in the folder is another run's, of a database that is no more."""
+        with self._faults():
+            begun = super()._begun()
+        return begun is not None and self._is_of_another(begun)
+
+    def _is_of_another(self, begun: Begun) -> bool:
         earlier = self._work.earlier
-        if begun is None or begun.damage or begun.cancelled or earlier is None:
-            return begun
-        own = begun.fence in (self._work.fence, *earlier)
-        return begun if own else self._folder.of_another_run(begun)
+        if begun.damage or begun.cancelled or earlier is None:
+            return False
+        return begun.fence not in (self._work.fence, *earlier)
 
     def _was_removed(self) -> bool:
         """A start makes the folder before it signs; so who removed it was somebody else.

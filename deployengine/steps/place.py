@@ -12,13 +12,24 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-_FILE = ".place"
+from deployengine.steps.errors import WorkdirUnusable
+
+_FILE = ".place"  # no machine's folder beside it has such a name
 _HOST = Path("/etc/machine-id")
 
 
 def place_of(tickets: Path) -> str:
-    """What tells this host and this folder of tickets from all others; makes its mark there."""
-    return f"{_host()}:{_mark(tickets)}"
+    """What tells this host and this folder of tickets from all others; makes its mark there.
+
+    Raises :class:`WorkdirUnusable` when it cannot.
+    """
+    try:
+        return f"{_host()}:{_mark(tickets)}"
+    except OSError as error:
+        raise WorkdirUnusable(
+            f"the folder of tickets {tickets} can't be used ({error.strerror}); make it one that "
+            "the engine's user may write, with room on its disk"
+        ) from error
 
 
 def _host() -> str:
@@ -34,10 +45,10 @@ def _mark(tickets: Path) -> str:
     path = tickets / _FILE
     with suppress(FileExistsError):
         # Linked into place, so that nobody ever reads half of it.
-        draft = tickets / f"{_FILE}.{os.getpid()}"
-        draft.write_text(secrets.token_hex(8), "ascii")
+        draft = tickets / f"{_FILE}.{secrets.token_hex(8)}"
         try:
+            draft.write_text(secrets.token_hex(8), "ascii")
             os.link(draft, path)
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
     return path.read_text("ascii").strip()

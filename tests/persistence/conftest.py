@@ -16,6 +16,7 @@ from deployengine.persistence import Database, Transaction, sqlite_url
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import NewDeployment
+from tests.support.fences import from_zero
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ def database(url: str) -> Iterator[Database]:
     """A database with the tables of this program."""
     database = Database(url)
     prepare(database)
+    from_zero(database)
     yield database
     database.close()
 

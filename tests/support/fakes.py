@@ -31,6 +31,7 @@ from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.services import LOCKS_PREFIX, Services
 from deployengine.settings import Settings
+from tests.support.fences import from_zero
 
 
 class FakeClock:
@@ -179,6 +180,7 @@ class House(Services):
         self._redis = redis
         home.mkdir(parents=True, exist_ok=True)
         prepare(self.database)
+        from_zero(self.database)
 
     def neighbour(self, **settings: Any) -> House:
         """Another process of the same engine; the caller closes it."""
