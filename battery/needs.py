@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from battery.faults.fault import Fault, Stage
@@ -56,12 +57,20 @@ class Needs:
         self._injector = injector
         self._dice = dice
         self._next = time.monotonic() + 5 * EVERY
+        self._tried: Counter[str] = Counter()
+        self._rested: dict[str, float] = {}
 
     def tend(self, points: Sequence[str]) -> None:
         """One more, if some of these points need it and it is time."""
-        if time.monotonic() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return
-        self._next = time.monotonic() + EVERY
-        doors = sorted({point.rpartition(".")[0] for point in points} & FAULTS.keys())
+        self._next = now + EVERY
+        needy = {point.rpartition(".")[0] for point in points} & FAULTS.keys()
+        doors = sorted(door for door in needy if self._rested.get(door, 0.0) <= now)
         if doors:
-            self._injector.add(Planned(0.0, FAULTS[self._dice.choice(doors)](self._dice)))
+            door = self._dice.choice(doors)
+            # Each try of a door makes it wait longer: what one fault stirs up hides other doors.
+            self._tried[door] += 1
+            self._rested[door] = now + 2 * EVERY * self._tried[door]
+            self._injector.add(Planned(0.0, FAULTS[door](self._dice)))

@@ -230,3 +230,28 @@ def test_a_worker_that_goes_on_under_another_name_is_still_in_its_place(
     with house.database.read() as tx:
         places = {worker.name: worker.place for worker in tx.workers.at_work()}
     assert places[house.lease.name] == house.lease.place
+
+
+def test_a_run_that_nobody_here_can_see_is_told_once_and_given_up_when_it_is_cancelled(
+    house: House,
+    elsewhere: House,
+    ready: Gate,
+    go: Gate,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = granted(house, HELD)
+    killed(house, run, ready)
+    look(elsewhere)
+    look(elsewhere)
+    assert caplog.text.count("only a worker there can go on with it") == 1
+    assert stored(house, run).state is RunState.RUNNING
+
+    elsewhere.deployments.cancel(stored(house, run).deployment_id)
+    see_to_the_end(elsewhere)
+    elsewhere.deliver_chains()
+
+    # It had printed something: it began, and nobody here knows how it ended.
+    assert stored(house, run).state is RunState.UNKNOWN
+    assert house.detail(stored(house, run).deployment_id).deployment.state == "cancelled"
+    assert house.held() == {}
+    go.let()
