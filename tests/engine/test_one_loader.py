@@ -182,6 +182,30 @@ def test_a_loader_that_gives_up_is_followed_by_whoever_waits(
 # ---- when many find them empty at once ----
 
 
+MOST_LOADERS = 3
+
+
+def test_of_many_processes_that_find_them_empty_at_once_few_load_them(
+    house: House, asking: AskingHouse
+) -> None:
+    houses = [house.neighbour() for _ in range(8)]
+    for each in houses:  # each has connected, and knows the generation
+        each.handoff.advance()
+    waiting = list(zip(houses, PROJECTS, strict=False))
+    before = drawn(house)
+    house.redis.flushall()
+
+    def leave() -> None:
+        each, name = waiting.pop()
+        each.handoff.exchange(leaving=[f"dep-{PROJECTS.index(name) + 1}"])
+
+    at_once(len(houses), leave)
+    assert drawn(house) - before <= MOST_LOADERS
+    assert house.locks.generation() == drawn(house)
+    for each in houses:
+        each.close()
+
+
 def test_of_many_threads_of_one_process_that_find_them_empty_at_once_one_loads_them(
     house: House, asking: AskingHouse
 ) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from deployengine.steps.errors import WorkdirUnusable
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.place import place_of
+from tests.persistence.conftest import at_once
 
 ASK = """
 import sys
@@ -57,6 +62,21 @@ def test_all_processes_that_ask_at_once_are_told_the_same(tmp_path: Path) -> Non
     (told,) = set(ask_from_so_many_processes(6, tickets))
     assert told == place_of(tickets)
     assert os.listdir(tickets) == [".place"], "no draft is left"
+
+
+def test_all_threads_of_a_process_that_ask_at_once_are_told_the_same(tmp_path: Path) -> None:
+    # As processes in containers do over one volume: each has the same process number.
+    for number in range(20):
+        tickets = tmp_path / f"tickets-{number}"
+        (told,) = set(at_once(8, partial(place_of, tickets)))
+        assert told == place_of(tickets)
+        assert os.listdir(tickets) == [".place"]
+
+
+def test_a_folder_that_cannot_be_used_is_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "tickets").write_text("no folder")
+    with pytest.raises(WorkdirUnusable, match=r"the folder of tickets .* can't be used"):
+        place_of(tmp_path / "tickets")
 
 
 def test_two_folders_are_two_places(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from deployengine.persistence.counters import FENCE
 from deployengine.steps.contract import Runner, Started, State, Status, Ticket, Work, WorkTicket
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.ticket import parse_state
-from tests.engine.test_step_runs import granted, stored, under_way
+from tests.engine.test_step_runs import granted, output, stored, under_way
 from tests.steps.conftest import IMPLEMENTATIONS, begin, end, lives, tickets_of, until_dead
 from tests.steps.gates import Gate
 from tests.support.fakes import House
@@ -183,6 +183,18 @@ def test_a_success_of_another_database_is_no_success_of_this_one(house: House) -
     house.deliver_all()
     assert house.detail(1).deployment.state == "failed"
     assert house.held() == {}
+
+
+def test_nothing_that_another_databases_script_said_or_set_becomes_this_runs(
+    house: House,
+) -> None:
+    run = granted(house, "echo new >> ran\n")
+    end(left(runner_of(house), "echo a-secret-of-then; set_output Name value"))
+    house.execute(run)
+    found = stored(house, run)
+    assert (found.state, found.outputs, output(house, run)) == (RunState.UNKNOWN, None, "")
+    printed = house.settings.home / "tickets" / "qa-1" / "run-1" / "output"
+    assert printed.read_text() == "a-secret-of-then\n", "it is left for who looks into it"
 
 
 def test_a_script_of_another_database_that_still_runs_is_not_ended_by_a_run_of_this_one(
