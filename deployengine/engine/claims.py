@@ -161,8 +161,10 @@ class Claims:
     def hand_over(self, inherited: Inherited) -> None:
         """Leaves a run that was taken over to other workers, as it was."""
         claimed = inherited.claimed
+        # One that this worker itself has left behind must not stay with it.
+        to = inherited.left_by if inherited.left_by != claimed.run.worker else None
         with self._database.write("take-over") as tx:
-            tx.claims.hand_over(claimed.run.id, claimed.fence, inherited.left_by)
+            tx.claims.hand_over(claimed.run.id, claimed.fence, to)
 
     def _after_all(self, number: int, fence: int) -> Claimed | None:
         """Whether a claim without an answer was committed: nobody else would carry it out."""

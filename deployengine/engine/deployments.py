@@ -137,7 +137,8 @@ class Deployments:
             planned = Planner.from_catalog(tx, self._unseal).plan(snapshot, environment)
             new = new_deployment(snapshot, release.id, environment, planned, automatic=False)
             deployment = enqueue(tx, new, self._clock)
-        self._handoff.exchange(entering=[for_deployment(deployment)])
+        with self._handoff.or_later(deployment_id(deployment.id)):  # tried again, it would be two
+            self._handoff.exchange(entering=[for_deployment(deployment)])
         return deployment
 
     def _check_reached(

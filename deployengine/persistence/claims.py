@@ -67,6 +67,19 @@ _WORKER_AT_WORK = (
     .correlate(step_run)
 )
 
+_LOST, _NEIGHBOUR = worker.alias("lost"), worker.alias("neighbour")
+#: A worker in the place of the one that was lost.
+_NEIGHBOUR_AT_WORK = (
+    select(_NEIGHBOUR.c.name)
+    .join(_LOST, _LOST.c.place == _NEIGHBOUR.c.place)
+    .where(
+        _LOST.c.name == step_run.c.worker,
+        _NEIGHBOUR.c.left_at.is_(None),
+        _NEIGHBOUR.c.lost_at.is_(None),
+    )
+    .correlate(step_run)
+)
+
 
 class Claims:
     """What open runs claim, and the one move that needs nobody else in the way."""
@@ -153,8 +166,9 @@ class Claims:
         query = select(step_run).where(
             RUNNING_RUN,
             ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of),
-            # What is to be cancelled is given up even if nobody can see it.
-            ~elsewhere.correlate(step_run).exists() | step_run.c.cancel_requested_at.is_not(None),
+            # What is to be cancelled is given up if nobody is there that could see it.
+            ~elsewhere.correlate(step_run).exists()
+            | (step_run.c.cancel_requested_at.is_not(None) & ~_NEIGHBOUR_AT_WORK.exists()),
         )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 

@@ -22,6 +22,7 @@ from deployengine.domain.environment import Machine
 from deployengine.domain.errors import Unreachable
 from deployengine.engine.following import MOST_TROUBLES
 from deployengine.engine.lease import Lease
+from deployengine.engine.pick_up import ACCIDENT_AFTER
 from deployengine.engine.ports import GrantedRun, Link
 from deployengine.engine.questions import Answer
 from deployengine.engine.recovery import LOST_AFTER
@@ -611,3 +612,38 @@ def test_a_failure_that_is_retried_while_redis_is_away_is_tried_again_when_it_is
     housekeep(broker)
     assert (state(broker, 1), broker.states(1)) == ("succeeded", ["failed", "succeeded"])
     assert (ran(broker), broker.held()) == (["1", "2"], {})
+
+
+def test_a_run_that_a_worker_has_left_to_itself_and_cannot_read_is_anybodys(
+    house: House, ready: Gate, go: Gate
+) -> None:
+    run = granted(house, WITH_SECRET, variables=SECRET)
+    killed(house, run, ready)
+    with House(house.settings.home, house.redis, house.clock) as unable, house.neighbour() as other:
+        unable.lease.beat()
+        unable.database.unanswered.append("take-over")
+        with pytest.raises(Unreachable):
+            look(unable)
+        for _ in range(3):
+            look(unable)
+            house.clock.advance(ACCIDENT_AFTER)
+        unable.pick_up.join()
+        for worker in (unable, other, other):
+            look(worker)
+        assert stored(house, run).worker == other.lease.name
+        go.let()
+        other.pick_up.join()
+
+
+def test_a_deployment_that_redis_does_not_hear_of_is_on_record_once_and_told(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.apply(catalog(project("app", "true\n")))
+    house.create("app")
+    house.deliver_all()
+    with away(house.redis):
+        deployed = house.deployments.deploy("app", "1.0", "QA")
+    assert "is on record, what follows comes later" in caplog.text
+    house.recovery.sweep()
+    house.deliver_all()
+    assert house.detail(deployed.id).deployment.state == "succeeded"

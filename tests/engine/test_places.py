@@ -255,3 +255,18 @@ def test_a_run_that_nobody_here_can_see_is_told_once_and_given_up_when_it_is_can
     assert house.detail(stored(house, run).deployment_id).deployment.state == "cancelled"
     assert house.held() == {}
     go.let()
+
+
+def test_a_cancelled_script_is_ended_by_a_worker_that_is_there_and_not_given_up_elsewhere(
+    house: House, beside: House, elsewhere: House, ready: Gate, go: Gate
+) -> None:
+    run = granted(house, HELD)
+    killed(house, run, ready)
+    house.deployments.cancel(stored(house, run).deployment_id)
+    see_to_the_end(elsewhere)  # is first
+    for _ in range(3):
+        look(beside)
+    beside.pick_up.join()
+    assert stored(house, run).state is RunState.CANCELLED
+    assert ticket(house, run).status().state is not State.RUNNING
+    go.let()
