@@ -42,7 +42,8 @@ class Companion(threading.Thread):
             assert child.stdin is not None
             child.stdin.close()
             child.wait()
-        self.join()
+        if self.is_alive():
+            self.join()
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         with self._lock:

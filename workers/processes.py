@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -49,16 +50,18 @@ def run_slots(services: Services, *, with_control: bool, until_stdin_closes: boo
     control_command(name=PICK_UP)(_pick_up(look_around))
     leaving = Leaving(services, heartbeat)
     worker_ready.connect(leaving.listen, weak=False)
-    heartbeat.start()
-    look_around.start()
     companion = Companion() if with_control else None
-    if companion is not None:
-        companion.start()
-    if until_stdin_closes:
-        _follow_stdin()
+
+    def begin() -> None:
+        for thread in (heartbeat, look_around, companion):
+            if thread is not None:
+                thread.start()
+        if until_stdin_closes:
+            _follow_stdin()
+
     name = f"worker-{os.getpid()}@{socket.gethostname()}"
     try:
-        return _consume(services, name, RUNS_QUEUE, services.settings.task_cap)
+        return _consume(services, name, RUNS_QUEUE, services.settings.task_cap, begin)
     finally:
         look_around.stop()
         services.pick_up.join()
@@ -83,12 +86,15 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     )
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
-    housekeeping.start()
-    locks.start()
-    if until_stdin_closes:
-        _follow_stdin()
+
+    def begin() -> None:
+        housekeeping.start()
+        locks.start()
+        if until_stdin_closes:
+            _follow_stdin()
+
     try:
-        return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS)
+        return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS, begin)
     finally:
         locks.stop()
         housekeeping.stop()
@@ -154,7 +160,14 @@ class Leaving:
                 log.warning("others will miss this worker in a while: %s", error)
 
 
-def _consume(services: Services, name: str, queue: str, threads: int) -> int:
+def _consume(
+    services: Services, name: str, queue: str, threads: int, begin: Callable[[], None]
+) -> int:
+    """Consumes a queue until told to stop.
+
+    ``begin`` starts the threads beside it: not before Celery has set itself up, which writes to
+    the process's environment, while drivers of databases read it in C in any thread, and crash.
+    """
     app: Celery = services.app
     worker = app.Worker(
         hostname=name,
@@ -168,6 +181,7 @@ def _consume(services: Services, name: str, queue: str, threads: int) -> int:
         without_heartbeat=False,  # without it Celery makes no dispatcher, and Flower sees nothing
     )
     services.dispatcher.watched = lambda: _watched(worker)
+    begin()
     gc.freeze()  # what is loaded by now stays; the collector need not walk over it again and again
     worker.start()
     return int(worker.exitcode or 0)
