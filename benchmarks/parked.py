@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks import scenario
 from benchmarks.evidence import gather, rows
+from benchmarks.gates import Gates
 from benchmarks.handoffs import handoffs, summary
 from benchmarks.journal import judge
 from benchmarks.script_cost import stamp_resolution
@@ -34,18 +32,14 @@ STATES = "select state, count(*) from step_run group by state"
 def measure(wanted: int, watch: float, database_url: str | None) -> dict[str, Any]:
     """Parks runs behind one exclusive script per machine, watches, then lets some pass."""
     projects = tuple(f"app-{n:04}" for n in range(-(-wanted // len(MACHINES)) + 1))
-    text = scenario.catalog(
-        {"Production": MACHINES},
-        projects,
-        frozenset(),
-        scenario.SCRIPT.replace("WORK", scenario.WAIT_AT_GATE),
-    )
-    with running(database_url, CAP, 1, _furnish, text) as system, _nobody_left(system):
+    gates = Gates(MACHINES)
+    started = running(database_url, CAP, 1, gates.furnish, gates.catalog(projects))
+    with started as system, _nobody_left(system, gates):
         idle = memory_bytes(system.pids)
         submitting = _park(system, projects)
         figures = _watch(system, watch, idle)
-        passed = _pass_gates(system, min(HANDOFFS, figures["parked"]))
-        system.stop(while_ending=lambda: _open_gates(system.home))
+        passed = _pass_gates(system, gates, min(HANDOFFS, figures["parked"]))
+        system.stop(while_ending=gates.open_all)
         evidence = gather(system.home, system.database_url)
         resolution = stamp_resolution(system.home)
     verdict = judge(evidence, CAP)
@@ -65,11 +59,6 @@ def measure(wanted: int, watch: float, database_url: str | None) -> dict[str, An
             "stamp_resolution": milli(resolution),
         },
     }
-
-
-def _furnish(home: Path) -> None:
-    for machine in MACHINES:
-        os.mkfifo(scenario.furnished(home, machine) / scenario.GATE)
 
 
 def _park(system: System, projects: tuple[str, ...]) -> float:
@@ -117,19 +106,18 @@ def _watch(system: System, seconds: float, idle: Mapping[str, int]) -> dict[str,
     }
 
 
-def _pass_gates(system: System, times: int) -> float:
+def _pass_gates(system: System, gates: Gates, times: int) -> float:
     """Lets one script after another end, each on the next machine; when the last one was let."""
-    gates = [system.home / "machines" / machine / scenario.GATE for machine in MACHINES]
     for number in range(times):
-        gate = gates[number % len(gates)]
-        begun = _begun(gate.parent)
-        _within(partial(_open, gate), system)
-        _within(partial(_more_begun, gate.parent, begun), system)
+        machine = MACHINES[number % len(MACHINES)]
+        begun = gates.begun(machine)
+        _within(partial(gates.open, machine), system)
+        _within(partial(_more_begun, gates, machine, begun), system)
     return time.time()
 
 
 @contextmanager
-def _nobody_left(system: System) -> Iterator[None]:
+def _nobody_left(system: System, gates: Gates) -> Iterator[None]:
     """Should the block fail, no script is left waiting at a gate that is gone."""
     try:
         yield
@@ -137,37 +125,13 @@ def _nobody_left(system: System) -> Iterator[None]:
         system.kill()
         deadline = time.monotonic() + 1  # a script that was just started has yet to get there
         while time.monotonic() < deadline:
-            _open_gates(system.home)
+            gates.open_all()
             time.sleep(0.05)
         raise
 
 
-def _open_gates(home: Path) -> None:
-    for machine in MACHINES:
-        _open(home / "machines" / machine / scenario.GATE)
-
-
-def _open(gate: Path) -> bool:
-    """Lets the script that waits at the gate go on; no, when none waits there."""
-    try:
-        descriptor = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        return False
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write("\n")
-    return True
-
-
-def _begun(machine: Path) -> int:
-    """Scripts that have begun on the machine."""
-    journal = (machine / "journal").read_text("utf-8")
-    return sum(line.startswith("begin ") for line in journal.splitlines())
-
-
-def _more_begun(machine: Path, before: int) -> bool:
-    return _begun(machine) > before
+def _more_begun(gates: Gates, machine: str, before: int) -> bool:
+    return gates.begun(machine) > before
 
 
 def _within(is_so: Callable[[], bool], system: System) -> None:

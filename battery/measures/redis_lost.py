@@ -26,12 +26,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from battery.measures.figure import Figure, Measured
-from battery.measures.gates import Gates
 from battery.measures.installation import OPEN, Installation, installed, scratch
 from battery.measures.line import KEYS, Line, moved, resource
 from battery.measures.spread import Spread
 from battery.redis_server import RedisServer
 from benchmarks import scenario
+from benchmarks.gates import Gates
 from benchmarks.system import Broken
 from deployengine.settings import Settings
 
@@ -117,7 +117,7 @@ def _parked(wanted: int, seed: str, *, embedded: bool) -> Iterator[tuple[_Trial,
     """An engine with so many runs that wait, and the ways in which its Redis can be lost."""
     projects = tuple(f"app-{n:04}" for n in range(-(-wanted // len(MACHINES)) + 1))
     with scratch() as root:
-        gates = Gates(root / "home", MACHINES)
+        gates = Gates(MACHINES)
         gates.furnish(root / "home")
         server = None if embedded else RedisServer(root / "redis")
         if server:

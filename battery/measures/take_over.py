@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from battery.measures.figure import Figure, Measured
-from battery.measures.gates import Gates
 from battery.measures.installation import Installation, installed, scratch
 from battery.measures.spread import Spread
 from battery.redis_server import RedisServer
+from benchmarks.gates import Gates
 from benchmarks.system import Broken
 from deployengine.engine.lease import beat_interval
 from deployengine.settings import Settings
@@ -69,7 +69,7 @@ def measure(samples: int, lease: float, how: str) -> Measured:
     # The worker with the most has at least half of them.
     projects = tuple(f"app-{n:03}" for n in range(1, -(-samples // (len(MACHINES) // 2)) + 2))
     with scratch() as root:
-        gates = Gates(root / "home", MACHINES)
+        gates = Gates(MACHINES)
         gates.furnish(root / "home")
         redis = RedisServer(root / "redis")
         redis.start()

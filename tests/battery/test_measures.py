@@ -14,11 +14,11 @@ from redis import Redis
 from battery.measures import demo, line
 from battery.measures.__main__ import main
 from battery.measures.figure import Figure, Measured, table
-from battery.measures.gates import Gates
 from battery.measures.installation import environment, killed_all, named
 from battery.measures.line import Line, identity, moved, resource
 from battery.measures.spread import Spread
 from benchmarks import scenario
+from benchmarks.gates import Gates
 from deployengine.domain.admission import Claim, Mode, Request
 from deployengine.locks import MachineLocks
 from deployengine.services import LOCKS_PREFIX
@@ -192,7 +192,7 @@ def test_a_demo_that_is_not_as_promised_is_told(
 
 
 def test_a_gate_lets_nobody_go_where_nobody_waits(tmp_path: Path) -> None:
-    gates = Gates(tmp_path, ["m-1"])
+    gates = Gates(["m-1"])
     gates.furnish(tmp_path)
     assert not gates.open("m-1")
     reader = os.open(tmp_path / "machines" / "m-1" / scenario.GATE, os.O_RDONLY | os.O_NONBLOCK)
@@ -204,7 +204,7 @@ def test_a_gate_lets_nobody_go_where_nobody_waits(tmp_path: Path) -> None:
 
 
 def test_begins_are_counted_in_the_machines_own_journals(tmp_path: Path) -> None:
-    gates = Gates(tmp_path, ["m-1", "m-2"])
+    gates = Gates(["m-1", "m-2"])
     gates.furnish(tmp_path)
     assert gates.all_begun() == 0
     (tmp_path / "machines" / "m-2" / "journal").write_text("begin run-1\nend run-1\nbegin run-2\n")

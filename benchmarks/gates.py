@@ -13,14 +13,15 @@ from benchmarks import scenario
 class Gates:
     """Machines of one environment with a gate each, behind which exclusive scripts wait."""
 
-    def __init__(self, home: Path, machines: Sequence[str]) -> None:
+    def __init__(self, machines: Sequence[str]) -> None:
         self.machines = machines
-        self._folders = {machine: home / "machines" / machine for machine in machines}
+        self._folders: dict[str, Path] = {}
 
     def furnish(self, home: Path) -> None:
-        """Makes the machines' folders."""
+        """Makes the machines' folders in a home."""
         for machine in self.machines:
-            os.mkfifo(scenario.furnished(home, machine) / scenario.GATE)
+            self._folders[machine] = scenario.furnished(home, machine)
+            os.mkfifo(self._folders[machine] / scenario.GATE)
 
     def catalog(self, projects: Sequence[str]) -> str:
         """The catalog in YAML; every project has one step, on every machine."""
