@@ -24,6 +24,8 @@ RARE = (
     *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
     "publish.parked",
 )
+#: Doors that a worker passes when another one has died at a certain point.
+BAITS: Mapping[str, str] = {"sql.put-back": "ticket.start.before"}
 #: Of the processes that are started, so many are armed.
 SHARE, SECOND_SHARE = 0.95, 0.3
 #: Of those who have no point left at which to die, half as many: they would only keep the others,
@@ -120,6 +122,8 @@ class Armoury:
         roll = self._dice.random()
         # The second of each kind is mostly left alone, so that the work goes on meanwhile.
         first = process.endswith("-1") or not self._natural()
+        if not process.endswith("-1") and (bait := self._bait(kind)):
+            return [f"{bait}=kill@{self._dice.randint(1, 2)}"]
         share = (SHARE if first else SECOND_SHARE) * (1 if self._kills(process) else DONE_SHARE)
         if roll > share:
             return ()
@@ -134,6 +138,14 @@ class Armoury:
     def _natural(self) -> bool:
         """Whether there are points left that are passed without anybody's doing."""
         return any(name.rpartition(".")[0] not in RARE for name in self._left)
+
+    def _bait(self, kind: str) -> str | None:
+        """Where the second worker dies, so that the first one passes what is left to pass."""
+        if kind != "worker" or self._natural():
+            return None
+        doors = {name.rpartition(".")[0] for name in self._left}
+        wanted = sorted(BAITS[door] for door in doors & BAITS.keys())
+        return self._dice.choice(wanted) if wanted else None
 
     def _stop(self, kind: str) -> Sequence[str]:
         common = STOPS if kind == "worker" else HOUSEKEEPING_STOPS

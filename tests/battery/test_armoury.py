@@ -52,6 +52,17 @@ def test_who_has_no_point_left_is_armed_less_often(tmp_path: Path) -> None:
     assert 0 < worker < 0.7 * housekeeping
 
 
+def test_a_second_worker_dies_where_the_first_one_then_passes_what_is_left(tmp_path: Path) -> None:
+    armoury = Armoury(random.Random(3), tmp_path)
+    armoury.killed(name for name in failpoints.POINTS if name != "sql.put-back.after")
+
+    baits = [armoury.arms("worker-2") for _ in range(10)]
+    kills = [arm for _ in range(40) for arm in armoury.arms("worker-1") if "=kill" in arm]
+
+    assert all(names(arms) == {"ticket.start.before"} for arms in baits)
+    assert names(kills) == {"sql.put-back.after"}
+
+
 def test_nobody_is_armed_when_it_is_closed(tmp_path: Path) -> None:
     armoury = Armoury(random.Random(3), tmp_path)
     armoury.open = False
