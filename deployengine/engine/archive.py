@@ -42,10 +42,10 @@ class Archive:
 
         return self._get(("deployment", deployment_id), read)
 
-    def snapshot(self, tx: Transaction, release_id: int) -> Snapshot:
-        """What the release froze."""
+    def snapshot(self, tx: Transaction, snapshot_id: int) -> Snapshot:
+        """What a release froze."""
         return self._get(
-            ("snapshot", release_id), lambda: Snapshot(tx.releases.snapshot(release_id))
+            ("snapshot", snapshot_id), lambda: Snapshot(tx.releases.snapshot(snapshot_id))
         )
 
     def _get(self, key: tuple[str, int], read: Callable[[], T]) -> T:

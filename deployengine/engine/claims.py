@@ -180,7 +180,7 @@ class Claims:
             run,
             deployment,
             self._archive.plan(tx, deployment.id),
-            self._archive.snapshot(tx, deployment.release_id),
+            self._archive.snapshot(tx, deployment.snapshot_id),
             tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
         )
 

@@ -60,12 +60,13 @@ class Planner:
 
 
 def new_deployment(
-    snapshot: Snapshot, release_id: int, environment: str, planned: Plan, *, automatic: bool
+    snapshot: Snapshot, release: ReleaseRecord, environment: str, planned: Plan, *, automatic: bool
 ) -> NewDeployment:
     """A deployment as it is stored when it is requested."""
     phase = snapshot.lifecycle.phase_of(environment)
     return NewDeployment(
-        release_id=release_id,
+        release_id=release.id,
+        snapshot_id=release.snapshot_id,
         project=snapshot.project,
         version=snapshot.version,
         environment=environment,
@@ -91,14 +92,14 @@ def enqueue(tx: Transaction, new: NewDeployment, clock: Clock) -> DeploymentReco
 def fail(
     tx: Transaction,
     snapshot: Snapshot,
-    release_id: int,
+    release: ReleaseRecord,
     environment: str,
     message: str,
     clock: Clock,
 ) -> None:
     """Stores a deployment that could not even be planned, as failed."""
     nothing = Plan(tag=f"{snapshot.project}/{environment}", steps=())
-    new = new_deployment(snapshot, release_id, environment, nothing, automatic=True)
+    new = new_deployment(snapshot, release, environment, nothing, automatic=True)
     stored = enqueue(tx, new, clock)
     tx.deployments.end(stored.id, DeploymentState.FAILED, message, clock.now())
 
@@ -132,10 +133,10 @@ class Deployments:
             release = find_release(tx, project, version)
             if environment not in (known := tx.catalog.names("environment")):
                 raise UnknownName("environment", environment, known)
-            snapshot = self._archive.snapshot(tx, release.id)
+            snapshot = self._archive.snapshot(tx, release.snapshot_id)
             self._check_reached(tx, release, snapshot, environment)
             planned = Planner.from_catalog(tx, self._unseal).plan(snapshot, environment)
-            new = new_deployment(snapshot, release.id, environment, planned, automatic=False)
+            new = new_deployment(snapshot, release, environment, planned, automatic=False)
             deployment = enqueue(tx, new, self._clock)
         with self._handoff.or_later(deployment_id(deployment.id)):  # tried again, it would be two
             self._handoff.exchange(entering=[for_deployment(deployment)])

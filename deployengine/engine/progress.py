@@ -104,7 +104,7 @@ class ProgressView:
             for name in tx.catalog.names("environment"):
                 expected[name] = 0
             for progress in begun.releases:
-                snapshot = archive.snapshot(tx, progress.release.id)
+                snapshot = archive.snapshot(tx, progress.release.snapshot_id)
                 for name in (e for p in snapshot.lifecycle.phases for e in p.automatic):
                     there = machines_in(machines, name)
                     runs = sum(

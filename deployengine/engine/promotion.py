@@ -26,7 +26,9 @@ def promote(
     an environment where the release had succeeded before opens nothing, and a release is promoted
     to an environment once. Never puts an older release over a newer one.
     """
-    snapshot = archive.snapshot(tx, succeeded.release_id)
+    release = tx.releases.get(succeeded.release_id)
+    assert release is not None
+    snapshot = archive.snapshot(tx, release.snapshot_id)
     environments = snapshot.lifecycle.automatic_after(succeeded.environment, before)
     if not environments or tx.batches.cancelled(succeeded.release_id):
         return [], []
@@ -46,8 +48,8 @@ def promote(
             planned = planner.plan(snapshot, environment)
         except RequestError as error:
             # Stored as a deployment that failed, so that nobody takes the release for arrived.
-            fail(tx, snapshot, succeeded.release_id, environment, str(error), clock)
+            fail(tx, snapshot, release, environment, str(error), clock)
             continue
-        new = new_deployment(snapshot, succeeded.release_id, environment, planned, automatic=True)
+        new = new_deployment(snapshot, release, environment, planned, automatic=True)
         queued.append(enqueue(tx, new, clock))
     return queued, held

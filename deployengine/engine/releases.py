@@ -94,7 +94,7 @@ class Creation:
         begun = [
             enqueue(
                 self._tx,
-                new_deployment(snapshot, release.id, environment, plan, automatic=True),
+                new_deployment(snapshot, release, environment, plan, automatic=True),
                 self._clock,
             )
             for environment, plan in zip(environments, plans, strict=True)

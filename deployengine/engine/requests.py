@@ -29,6 +29,8 @@ def run_label(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> str:
 
 def for_deployment(deployment: DeploymentRecord) -> Request:
     """A deployment asks for its task tag, so that no two of one tag are ever in parallel."""
+    if deployment.ticket is None:
+        raise ValueError(f"deployment {deployment.id} is not ready: it has no ticket")
     return Request(
         id=deployment_id(deployment.id),
         ticket=deployment.ticket,

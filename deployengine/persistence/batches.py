@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from deployengine.persistence.records import BatchRecord, ReleaseRecord
+from deployengine.persistence.records import BatchRecord, ReleaseRecord, release_record
 from deployengine.persistence.releases import COLUMNS as RELEASE_COLUMNS
 from deployengine.persistence.schema import batch, batch_release, release
 
@@ -48,7 +48,7 @@ class Batches:
             .where(batch_release.c.batch_id == batch_id)
             .order_by(batch_release.c.position)
         )
-        return [ReleaseRecord(*row) for row in self._connection.execute(query)]
+        return [release_record(row) for row in self._connection.execute(query)]
 
     def cancel(self, batch_id: int, now: datetime) -> None:
         """Marks the batch, so that no release of it is promoted any more."""

@@ -28,6 +28,7 @@ class Deployments:
         """Stores a queued deployment with its plan and returns its id."""
         statement = insert(deployment).values(
             release_id=new.release_id,
+            snapshot_id=new.snapshot_id,
             project=new.project,
             version=new.version,
             environment=new.environment,

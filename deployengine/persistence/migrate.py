@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -49,12 +51,38 @@ def upgrade(database: Database) -> None:
     Raises :class:`OutOfDate` when they are those of a newer program.
     """
     # On SQLite who migrates takes the write lock first, so that two cannot both begin.
-    with database.connected("BEGIN IMMEDIATE") as connection, connection.begin():
+    with database.connected("BEGIN IMMEDIATE") as connection, _alterable(connection):
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         _refuse_newer(connection)
         if current(connection) != newest():
             command.upgrade(_config(connection), "head")
+
+
+@contextmanager
+def _alterable(connection: Connection) -> Iterator[None]:
+    """A transaction in which tables may be changed that others refer to.
+
+    SQLite changes one by making it anew, and would take the old one's end for that of its rows.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite:
+        _pragma(connection, "foreign_keys = OFF")
+    try:
+        with connection.begin():
+            yield
+            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise AssertionError("a migration left rows that refer to nothing")
+    finally:
+        if sqlite:
+            _pragma(connection, "foreign_keys = ON")
+
+
+def _pragma(connection: Connection, text: str) -> None:
+    """Outside of transactions, where alone it has an effect."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(f"PRAGMA {text}")
 
 
 def _refuse_newer(connection: Connection) -> None:

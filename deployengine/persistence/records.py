@@ -14,14 +14,18 @@ from deployengine.domain.deployment import DeploymentState, RunState, StepState
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRecord:
-    """A release without its snapshot."""
+    """A release without its snapshot; ``blocked_at``: somebody keeps it from going further."""
 
     id: int
     project: str
     version: str
     channel: str | None
     digest: str
+    snapshot_id: int
     created_at: datetime
+    blocked_at: datetime | None
+    blocked_by: str | None
+    blocked_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,27 @@ class DeploymentRecord:
 
     id: int
     release_id: int
+    snapshot_id: int
     project: str
     version: str
     environment: str
     phase: str
     automatic: bool
     state: DeploymentState
-    ticket: int
+    ticket: int | None
     tag: str
     message: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested_at: datetime | None
+    priority: int
+    guided: bool
+    requested_by: str | None
+    options: Mapping[str, Any] | None
+    not_before: datetime | None
+    expires_at: datetime | None
+    frozen_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,8 @@ class RunRecord:
     cancel_requested_at: datetime | None
     asked_at: datetime | None
     answered_at: datetime | None
+    answer: str | None
+    not_before: datetime | None
     exit_code: int | None
     message: str | None
     outputs: Mapping[str, str | dict[str, str]] | None
@@ -119,12 +133,18 @@ class NewDeployment:
     """What is stored when a deployment is requested."""
 
     release_id: int
+    snapshot_id: int
     project: str
     version: str
     environment: str
     phase: str
     automatic: bool
     plan: Mapping[str, Any]
+
+
+def release_record(row: Any) -> ReleaseRecord:
+    """A row of the columns that a release's record has."""
+    return ReleaseRecord(**row._asdict())
 
 
 def run_record(row: Row[Any]) -> RunRecord:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -76,6 +77,24 @@ counter = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+# What the engine keeps for itself beside the catalog, by name.
+setting_value = Table(
+    "setting_value",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+# What a release froze. Never changed: refreshing its variables gives a release another one, while
+# deployments go on with the one that they were requested with.
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
 release = Table(
     "release",
     metadata,
@@ -84,8 +103,12 @@ release = Table(
     Column("version", String(255), nullable=False),
     Column("channel", String(255)),
     Column("digest", String(64), nullable=False),
-    Column("snapshot", JSON, nullable=False),
+    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False),
     Column("created_at", Instant, nullable=False),
+    # Somebody keeps it from going further.
+    Column("blocked_at", Instant),
+    Column("blocked_by", String(255)),
+    Column("blocked_reason", Text),
     UniqueConstraint("project", "version"),
 )
 
@@ -118,13 +141,16 @@ deployment = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("release_id", ForeignKey(release.c.id), nullable=False, index=True),
+    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False),
     Column("project", String(255), nullable=False),
     Column("version", String(255), nullable=False),
     Column("environment", String(255), nullable=False),
     Column("phase", String(255), nullable=False),
     Column("automatic", Boolean, nullable=False),
     Column("state", String(16), nullable=False),
-    Column("ticket", BigInteger, nullable=False, unique=True),
+    # Its place in line for its task tag. NULL: it asks for nothing, as it waits for a time, for
+    # the end of a freeze, or for a person.
+    Column("ticket", BigInteger, unique=True),
     Column("tag", String(255), nullable=False),
     Column("plan", JSON, nullable=False),
     Column("message", Text),
@@ -132,6 +158,15 @@ deployment = Table(
     Column("started_at", Instant),
     Column("finished_at", Instant),
     Column("cancel_requested_at", Instant),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("guided", Boolean, nullable=False, server_default=false()),
+    Column("requested_by", String(255)),
+    # What was asked for beside release and environment: see deployengine.domain.request.
+    Column("options", JSON(none_as_null=True)),
+    Column("not_before", Instant),
+    Column("expires_at", Instant),
+    # The freeze that keeps it from beginning.
+    Column("frozen_by", String(255)),
     # Promotion by itself happens once per release and environment, whatever is delivered twice.
     Index(
         "uq_deployment_automatic",
@@ -192,6 +227,9 @@ step_run = Table(
     # A run whose end is unknown may ask a person how it ended; answered, it asks no more.
     Column("asked_at", Instant),
     Column("answered_at", Instant),
+    Column("answer", String(16)),
+    # A further attempt gets its ticket then.
+    Column("not_before", Instant),
     Column("exit_code", Integer),
     Column("message", Text),
     Column("outputs", JSON(none_as_null=True)),
@@ -249,4 +287,29 @@ worker = Table(
     Column("lost_at", Instant),
     # Where the folders of its local machines lie: who works elsewhere cannot see its tickets.
     Column("place", String(255)),
+)
+
+# Who changed what. Rows are added and never changed; each holds a hash over itself and the one
+# before it.
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(255), nullable=False, index=True),
+    Column("reason", Text),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("hash", String(64), nullable=False),
+)
+
+# When a recurring deployment comes next.
+recurrence = Table(
+    "recurrence",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("rule", String(255), nullable=False),
+    Column("next_at", Instant, nullable=False),
 )

@@ -84,7 +84,7 @@ def test_a_channel_picks_the_lifecycle(house: House) -> None:
     assert created.deployments == []
     assert house.dispatcher.quiet
     with house.database.read() as tx:
-        assert house.archive.snapshot(tx, created.release.id).lifecycle.name == "by-hand"
+        assert house.archive.snapshot(tx, created.release.snapshot_id).lifecycle.name == "by-hand"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def add_deployment(
     assert release is not None
     new = NewDeployment(
         release_id=release_id,
+        snapshot_id=release.snapshot_id,
         project=release.project,
         version=release.version,
         environment=environment,

@@ -34,7 +34,7 @@ def test_a_release_is_found_by_project_and_version_and_by_id(database: Database)
         assert tx.releases.versions("app") == ["1.4.0", "1.5.0"]
         assert tx.releases.find("app", "9") is None
         assert tx.releases.get(99) is None
-        assert tx.releases.snapshot(number) == document
+        assert tx.releases.snapshot(found.snapshot_id) == document
 
 
 def test_a_version_exists_once_per_project(database: Database) -> None:
@@ -54,8 +54,8 @@ def test_a_snapshot_comes_back_letter_for_letter(database: Database) -> None:
         "list": [1, []],
     }
     with database.write() as tx:
-        number = tx.releases.add(Snapshot(document), NOW).id
-        assert tx.releases.snapshot(number) == document
+        added = tx.releases.add(Snapshot(document), NOW)
+        assert tx.releases.snapshot(added.snapshot_id) == document
 
 
 # ---- batches ----
