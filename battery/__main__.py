@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
 
     ci = commands.add_parser("ci", help="both databases, every failpoint, a few minutes")
     ci.set_defaults(act=_ci)
-    ci.add_argument("--minutes", type=float, default=6.0, help="at most, with all hunts")
+    ci.add_argument("--minutes", type=float, default=7.5, help="at most, with all hunts")
 
     soak = commands.add_parser("soak", help="rounds with new seeds until the time is over")
     soak.set_defaults(act=_soak)

@@ -109,9 +109,12 @@ class Campaign:
     @property
     def unfinished(self) -> bool:
         """Whether there is something that more rounds may reach; branches can be hunted for."""
-        out_of_reach = self.not_injected.keys() & self.impossible.keys()
-        waiting = self.not_injected.keys() - out_of_reach
-        return bool(self.not_passed or self.never_killed or waiting)
+        return bool(self.not_passed or self.never_killed or self.waiting)
+
+    @property
+    def waiting(self) -> set[str]:
+        """The kinds of fault that were not injected yet, and can be."""
+        return self.not_injected.keys() - self.impossible.keys()
 
     def complaints(self, least: int, mounts: bool = True) -> list[str]:
         """Why this campaign proves nothing, or proves the engine wrong; empty for a good one.

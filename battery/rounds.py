@@ -20,13 +20,15 @@ LEASE = 1.5
 FAULTS, SPACING = 40, 0.7
 #: Seconds of fire in a round.
 LEAST, MOST = 20.0, 60.0
+#: The same in a round for the failpoints that are left, in which nothing else is in their way.
+POINTS_LEAST, POINTS_MOST = 2.0, 30.0
 #: How often what hides is hunted for.
 HUNTS = 3
 #: Seconds that a round takes beside its fire, and a hunt from its begin to its end, on a machine
 #: that has other things to do. Neither is begun when less is left.
 AFTER_FIRE, A_HUNT = 35.0, 40.0
 #: Seconds that rounds leave to the hunts if there is something to be hunted.
-FOR_HUNTS = 60.0
+FOR_HUNTS = 120.0
 #: The passings at which a failpoint kills, in the soak: one after the other, until a process has
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
@@ -87,11 +89,12 @@ def hunt(campaign: Campaign, tell: Tell, end: float) -> None:
 def _round(
     seed: str, campaign: Campaign, database: PostgresServer | None, at_most: float
 ) -> Outcome:
+    everything = campaign.rounds < 2 or campaign.waiting
     plan = Plan(
         seed,
-        drawn(seed, FAULTS, SPACING, LEASE),
-        at_least=LEAST,
-        at_most=at_most,
+        drawn(seed, FAULTS, SPACING, LEASE) if everything else (),
+        at_least=LEAST if everything else POINTS_LEAST,
+        at_most=at_most if everything else min(at_most, POINTS_MOST),
         lease=LEASE,
         killed_before=frozenset(campaign.killed_at),
     )
