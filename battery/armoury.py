@@ -86,6 +86,8 @@ class Armoury:
         self._only: Mapping[str, Sequence[str]] = {}
         #: How many leases a sleep takes that nothing else is said of.
         self.otherwise = 1.2
+        #: Whether everybody gets points to die at, and nobody is stopped or fails.
+        self.kills_only = False
         #: Until then processes are armed; the end of a round is quiet.
         self.open = True
         #: How long each who is stopped at a point sleeps, in leases.
@@ -124,6 +126,8 @@ class Armoury:
         first = process.endswith("-1") or not self._natural()
         if not process.endswith("-1") and (bait := self._bait(kind)):
             return [f"{bait}=kill@{self._dice.randint(1, 2)}"]
+        if self.kills_only:
+            return self._kills(process) if first or roll < 0.5 else ()
         share = (SHARE if first else SECOND_SHARE) * (1 if self._kills(process) else DONE_SHARE)
         if roll > share:
             return ()

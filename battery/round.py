@@ -54,6 +54,8 @@ class Plan:
     mutations: Sequence[str] = ()
     #: Failpoints that are off the list, since somebody was killed there before.
     killed_before: frozenset[str] = frozenset()
+    #: Whether failpoints kill and do nothing else, so that many have their turn.
+    kills_only: bool = False
     #: The passing at which each point kills.
     passing: Counter[str] = field(default_factory=Counter)
     #: By process or kind of process, what each who is started is armed with one of; none: as ever.
@@ -133,6 +135,7 @@ class Round:
             random.Random(f"{plan.seed} arms"), built.traces, start_at=plan.passing
         )
         self._armoury.killed(plan.killed_before)
+        self._armoury.kills_only = plan.kills_only
         self._armoury.only(plan.arms, plan.sleep)
         self._wakes: list[tuple[float, Process, Injected]] = []
         self._sleepers: dict[int, float] = {}

@@ -22,13 +22,11 @@ FAULTS, SPACING = 40, 0.7
 LEAST, MOST = 20.0, 60.0
 #: The same in a round for the failpoints that are left, in which nothing else is in their way.
 POINTS_LEAST, POINTS_MOST = 2.0, 30.0
-#: How often what hides is hunted for.
+#: How often what hides is hunted for at the end of the soak.
 HUNTS = 3
 #: Seconds that a round takes beside its fire, and a hunt from its begin to its end, on a machine
 #: that has other things to do. Neither is begun when less is left.
 AFTER_FIRE, A_HUNT = 35.0, 40.0
-#: Seconds that rounds leave to the hunts if there is something to be hunted.
-FOR_HUNTS = 120.0
 #: The passings at which a failpoint kills, in the soak: one after the other, until a process has
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
@@ -41,19 +39,15 @@ def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
     campaign, end = Campaign(seed), time.monotonic() + seconds
     with private_postgres() as server:
         for number, database in enumerate(_in_turn(server), 1):
-            fire = MOST if number <= 2 else _fire(campaign, end)
-            if number > 2 and (fire < LEAST or not campaign.unfinished):
+            fire = min(MOST, end - time.monotonic() - AFTER_FIRE)
+            if number > 2 and (fire < LEAST or not (campaign.unfinished or campaign.never_taken)):
                 break
-            _add(campaign, _round(f"{seed}-{number}", campaign, database, fire), tell)
-        hunt(campaign, tell, end)
+            if number <= 2 or campaign.unfinished:
+                _add(campaign, _round(f"{seed}-{number}", campaign, database, fire), tell)
+            if number >= 2:
+                hunt(campaign, tell, end, f"{seed}-{number}")
     campaign.out_of_time |= campaign.unfinished
     return campaign
-
-
-def _fire(campaign: Campaign, end: float) -> float:
-    """Seconds of fire that there is still time for."""
-    kept = FOR_HUNTS if campaign.never_taken else 0.0
-    return min(MOST, end - time.monotonic() - AFTER_FIRE - kept)
 
 
 def soak(seed: str, minutes: float, record: Path, tell: Tell) -> Campaign:
@@ -72,18 +66,18 @@ def soak(seed: str, minutes: float, record: Path, tell: Tell) -> Campaign:
             with record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(outcome.document(), ensure_ascii=False) + "\n")
             _add(campaign, outcome, tell)
-        hunt(campaign, tell, math.inf)
+        for again in range(HUNTS):
+            hunt(campaign, tell, math.inf, f"{seed}-{again}")
     return campaign
 
 
-def hunt(campaign: Campaign, tell: Tell, end: float) -> None:
-    """Goes after the branches that were not taken, and a few times more for those that hide."""
-    for number in range(HUNTS):
-        for plan in hunts.plans(f"{campaign.seed}-{number}", lambda: campaign.never_taken):
-            if time.monotonic() + A_HUNT > end:
-                campaign.out_of_time = True
-                return
-            _add(campaign, play(plan, None), tell, plan.mutations)
+def hunt(campaign: Campaign, tell: Tell, end: float, seed: str) -> None:
+    """Goes once after each of the branches that were not taken."""
+    for plan in hunts.plans(seed, lambda: campaign.never_taken):
+        if time.monotonic() + A_HUNT > end:
+            campaign.out_of_time = True
+            return
+        _add(campaign, play(plan, None), tell, plan.mutations)
 
 
 def _round(
@@ -97,6 +91,7 @@ def _round(
         at_most=at_most if everything else min(at_most, POINTS_MOST),
         lease=LEASE,
         killed_before=frozenset(campaign.killed_at),
+        kills_only=not everything,
     )
     return play(plan, database)
 
