@@ -2,69 +2,93 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Iterable
 
-MASK = b"********"
+from deployengine.steps.secret_patterns import SecretPatterns, secret_patterns
+from deployengine.steps.unwrapped import WIDTH, Unwrapped
 
-#: Shorter ones are not masked: they would blot out ordinary text, and tell what they are by that.
-SHORTEST = 3
+log = logging.getLogger("deployengine.masking")
+
+MASK = b"********"
+WITHHELD = "\n… the output is withheld from here on: it could not be masked (%s)\n"
+
+#: So many bytes before what is held are kept, since they tell whether a break in it wraps.
+_CONTEXT = WIDTH + 1
 
 
 class Masker:
     """Replaces every secret in a stream of bytes by ``********``, wherever the chunks are cut.
 
-    A secret of several lines is masked as a whole and line by line. Secrets that overlap in the
-    text become one mask. Only bytes that may be the beginning of a secret are held back, never more
-    than the longest secret; ``flush`` gives them out at the end of the stream.
+    Found are all the forms of :mod:`~deployengine.steps.encodings`, also where long lines were
+    wrapped. Forms that overlap in the text become one mask. Only bytes that may be the beginning of
+    a form are held back, never more than the longest one; ``flush`` gives them out at the end.
+
+    It fails closed: if anything goes wrong, even in making it, :data:`WITHHELD` and no more comes.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # Longest first: of the secrets that begin at one place the alternation takes the longest.
-        self._secrets = sorted(_pieces(secrets), key=lambda secret: (-len(secret), secret))
-        self._any = re.compile(b"|".join(map(re.escape, self._secrets)))
-        self._held = b""
-        #: How many of the held bytes lie under a mask that went out already.
-        self._covered = 0
+        self._closed = False
+        self._notice = b""
+        self._stream: _Stream | None = None
+        try:
+            patterns = secret_patterns(frozenset(secrets))
+            self._stream = _Stream(patterns) if patterns else None
+        except Exception as error:
+            self._close(error)
 
     def feed(self, chunk: bytes) -> bytes:
         """What can be given out now; with no secrets the chunk itself."""
-        if not self._secrets:
-            return chunk
-        text = self._held + chunk
-        return self._give_out(text, self._first_beginning(text))
+        return self._masked(chunk, last=False)
 
     def flush(self) -> bytes:
         """The rest, at the end of the stream; after it the masker is as new."""
-        return self._give_out(self._held, len(self._held))
+        return self._masked(b"", last=True)
 
-    def _give_out(self, text: bytes, until: int) -> bytes:
-        """Masks ``text[:until]``, holds the rest; what begins before ``until`` is masked whole."""
+    def _masked(self, chunk: bytes, *, last: bool) -> bytes:
+        if self._stream and not self._closed:
+            try:
+                return self._stream.masked(chunk, last=last)
+            except Exception as error:
+                self._close(error)
+        notice, self._notice = self._notice, b""
+        return notice if self._closed else chunk
+
+    def _close(self, error: Exception) -> None:
+        # Only the kind of error: its text and its traceback may hold what was to be masked.
+        kind = type(error).__name__
+        log.error("an output is withheld, as it could not be masked: %s", kind)
+        self._closed = True
+        self._notice = (WITHHELD % kind).encode()
+
+
+class _Stream:
+    """What is held of a stream: the end of the bytes that came, some of them given out already."""
+
+    def __init__(self, patterns: SecretPatterns) -> None:
+        self._patterns = patterns
+        self._text = b""
+        #: Up to here nothing begins any more that is not complete.
+        self._settled = 0
+        #: Up to here it was given out, or lies under a mask that was.
+        self._out = 0
+
+    def masked(self, chunk: bytes, *, last: bool) -> bytes:
+        text = Unwrapped(self._text + chunk)
+        settled = len(text.raw) if last else self._patterns.beginning(text)
         parts = []
-        end = self._covered
-        match = self._any.search(text) if self._secrets else None
-        while match and match.start() < until:
-            if match.start() >= end:
-                parts += [text[end : match.start()], MASK]
-            end = max(end, match.end())
-            match = self._any.search(text, match.start() + 1)
-        parts.append(text[end:until])
-        self._held, self._covered = text[until:], max(end - until, 0)
+        for start, stop in sorted(self._patterns.spans(text)):
+            if self._settled <= start < settled:
+                if start >= self._out:
+                    parts += [text.raw[self._out : start], MASK]
+                self._out = max(self._out, stop)
+        parts.append(text.raw[self._out : settled])
+        self._keep(text.raw, settled)
         return b"".join(parts)
 
-    def _first_beginning(self, text: bytes) -> int:
-        """Where the earliest end piece of the text begins that a secret could go on from."""
-        first = len(text)
-        for secret in self._secrets:
-            at = max(len(text) - len(secret) + 1, 0)
-            while (at := text.find(secret[:1], at, first)) >= 0:
-                if secret.startswith(text[at:]):
-                    first = at
-                at += 1
-        return first
-
-
-def _pieces(secrets: Iterable[str]) -> set[bytes]:
-    wholes = {secret.encode("utf-8", "surrogateescape") for secret in secrets}
-    lines = {line for whole in wholes for line in re.split(rb"[\r\n]+", whole)}
-    return {piece for piece in wholes | lines if len(piece) >= SHORTEST}
+    def _keep(self, raw: bytes, settled: int) -> None:
+        """Forgets what is of no use any more."""
+        gone = max(settled - _CONTEXT, 0)
+        self._text = raw[gone:]
+        self._settled = settled - gone
+        self._out = max(self._out, settled) - gone
