@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
+from deployengine.catalog.fields import Model, default, inner, stored
 from deployengine.domain.variables import MASK, Scope
 
 #: How much of a value is shown in a line.
@@ -34,30 +35,40 @@ class Change:
             yield f"{self.path}: {_shown(self.old)} → {_shown(self.new)}"
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The places in which two documents of one item differ, in the order of the new one."""
-    return tuple(_mappings(old, new, ""))
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], model: Model) -> tuple[Change, ...]:
+    """The places in which two documents of one item differ, in the order of the new one.
+
+    A key that only one of them has is as in the schema's ``model`` in the other.
+    """
+    return tuple(_mappings(old, new, "", model))
 
 
-def _mappings(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
+def _mappings(
+    old: Mapping[str, Any], new: Mapping[str, Any], path: str, model: Model | None
+) -> Iterator[Change]:
     if _is_variable(old) and _is_variable(new):
-        yield from _variables(old, new, path)
-        return
+        yield from _value(old, new, path)
+        old, new = _without_value(old), _without_value(new)
+    known = stored(model) if model else {}
     for name in dict.fromkeys((*new, *old)):
         where = f"{path}.{name}" if path else name
-        yield from _values(old.get(name), new.get(name), where)
+        info = known.get(name)
+        otherwise = default(info) if info else None
+        yield from _values(
+            old.get(name, otherwise), new.get(name, otherwise), where, inner(info) if info else None
+        )
 
 
-def _values(old: Any, new: Any, path: str) -> Iterator[Change]:
+def _values(old: Any, new: Any, path: str, model: Model | None) -> Iterator[Change]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        yield from _mappings(old, new, path)
+        yield from _mappings(old, new, path, model)
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _lists(old, new, path)
+        yield from _lists(old, new, path, model)
     elif old != new:
         yield Change(path, masked(old), masked(new))
 
 
-def _lists(old: list[Any], new: list[Any], path: str) -> Iterator[Change]:
+def _lists(old: list[Any], new: list[Any], path: str, model: Model | None) -> Iterator[Change]:
     """Elements with names are compared by name, so that an inserted one moves no other."""
     before, after = _by_name(old), _by_name(new)
     if before is None or after is None:
@@ -65,21 +76,20 @@ def _lists(old: list[Any], new: list[Any], path: str) -> Iterator[Change]:
             yield Change(path, masked(old), masked(new))
         return
     for name in dict.fromkeys((*after, *before)):
-        yield from _values(before.get(name), after.get(name), f"{path}[{name}]")
+        yield from _values(before.get(name), after.get(name), f"{path}[{name}]", model)
     kept_before = [name for name in before if name in after]
     kept_after = [name for name in after if name in before]
     if kept_before != kept_after:
         yield Change(f"{path} (order)", kept_before, kept_after)
 
 
-def _variables(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
+def _value(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
     """A sealed value is sealed anew each time; whether it is the same its ``mac`` tells."""
     if _secret(old) and _secret(new):
         if _mac(old) is None or _mac(old) != _mac(new):
             yield Change(f"{path}.value", MASK, MASK)
     elif old["value"] != new["value"]:
         yield Change(f"{path}.value", masked(old)["value"], masked(new)["value"])
-    yield from _mappings(_without_value(old), _without_value(new), path)
 
 
 def _without_value(variable: Mapping[str, Any]) -> dict[str, Any]:

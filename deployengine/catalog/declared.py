@@ -12,7 +12,9 @@ from typing import Any
 
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import as_written
+from deployengine.catalog.process import each_step
 from deployengine.catalog.ranges import BadRange, expand
+from deployengine.catalog.schema import Lifecycle
 
 
 def names(items: Any) -> Iterator[str]:
@@ -31,6 +33,17 @@ def inside(entry: Entry[Any], key: str) -> Iterator[str]:
         yield part if isinstance(part, str) else part.name
 
 
+def steps(entry: Entry[Any]) -> Iterator[str]:
+    """The names of a project's steps that do something; a rolling group leaves that to its own."""
+    process = entry.raw.get("process") if isinstance(entry.raw, dict) else None
+    for step in process if isinstance(process, list) else ():
+        children = step.get("steps") if isinstance(step, dict) else None
+        yield from names(children if isinstance(children, list) else [step])
+    for model, _ in each_step(getattr(entry.model, "process", ())):
+        if not getattr(model, "steps", ()):
+            yield model.name
+
+
 def _expanded(name: str) -> Iterable[str]:
     try:
         return expand(name)
@@ -40,7 +53,10 @@ def _expanded(name: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What may be referred to; ``phases`` by lifecycle, ``channels`` and ``steps`` of all."""
+    """What may be referred to; ``phases`` by lifecycle, ``channels`` and ``steps`` of all.
+
+    ``default_lifecycle`` is that of projects which name none, if there is one.
+    """
 
     environments: tuple[str, ...]
     machines: tuple[str, ...]
@@ -49,6 +65,8 @@ class Declared:
     variable_sets: tuple[str, ...]
     channels: frozenset[str]
     steps: frozenset[str]
+    projects: tuple[str, ...]
+    default_lifecycle: str | None
 
     @classmethod
     def in_(cls, entries: Entries) -> Declared:
@@ -66,5 +84,9 @@ class Declared:
             },
             variable_sets=tuple(names(raw["variable_sets"])),
             channels=frozenset(c for e in of["projects"] for c in inside(e, "channels")),
-            steps=frozenset(s for e in of["projects"] for s in inside(e, "process")),
+            steps=frozenset(s for e in of["projects"] for s in steps(e)),
+            projects=tuple(p for name in names(raw["projects"]) for p in _expanded(name)),
+            default_lifecycle=next(
+                (m.name for _, m in entries.of("lifecycles", Lifecycle) if m.default), None
+            ),
         )

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from deployengine.catalog.changes import Change, changes
-from deployengine.catalog.items import KINDS, Catalog
+from deployengine.catalog.items import KINDS, MODELS, Catalog
 from deployengine.catalog.runs_of_names import summary
 
 #: Kind and name.
@@ -61,7 +61,7 @@ def difference(stored: Mapping[Key, Mapping[str, Any]], catalog: Catalog) -> Dif
     """
     wanted = {(item.kind, item.name): item.document for item in catalog.items}
     both = [key for key in wanted if key in stored]
-    changed = [ItemChange(*key, changes(stored[key], wanted[key])) for key in both]
+    changed = [ItemChange(*key, changes(stored[key], wanted[key], MODELS[key[0]])) for key in both]
     changed = [item for item in changed if item.changes]
     return Difference(
         added=tuple(key for key in wanted if key not in stored),

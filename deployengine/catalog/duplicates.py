@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import KINDS, names, variable_document, workdir
 from deployengine.catalog.lines import Path
+from deployengine.catalog.process import ScriptStep, Step, each_step
 from deployengine.catalog.ranges import expand
 from deployengine.domain.errors import Fault
 from deployengine.domain.variables import Scope, key
@@ -29,9 +30,9 @@ def duplicates(entries: Entries) -> Iterator[Fault]:
         yield from _variables(set_entry, found.variables)
     for entry, project in entries.of("projects", schema.Project):
         yield from _twice(entry, _named(project.channels, "channel", "channels"))
-        yield from _twice(entry, _named(project.process, "step", "process"))
-        for index, step in enumerate(project.process):
-            yield from _twice(entry, _touches(step, index))
+        yield from _twice(entry, _steps(project.process))
+        for step, place in each_step(project.process):
+            yield from _twice(entry, _touches(step, place))
         yield from _variables(entry, project.variables)
 
 
@@ -73,9 +74,15 @@ def _environments(lifecycle: schema.Lifecycle) -> Iterator[Named]:
                 yield name, f"environment {name!r}", ("phases", index, when, place)
 
 
-def _touches(step: schema.Step, index: int) -> Iterator[Named]:
-    for place, touch in enumerate(step.touches):
-        path = ("process", index, "touches", place)
+def _steps(process: Sequence[Step]) -> Iterator[Named]:
+    """All of a process, since variables are scoped by their names."""
+    for step, place in each_step(process):
+        yield step.name, f"step {step.name!r}", (*place, "name")
+
+
+def _touches(step: ScriptStep, place: Path) -> Iterator[Named]:
+    for index, touch in enumerate(step.touches):
+        path = (*place, "touches", index)
         yield f"{touch.resource}/{touch.everywhere}", f"resource {touch.resource!r}", path
 
 
@@ -84,7 +91,7 @@ def _variables(entry: Entry[Any], variables: Iterable[schema.Variable]) -> Itera
 
 
 def _variable(variable: schema.Variable, index: int) -> Named:
-    scope = Scope.from_document(variable_document(variable)["scope"])
+    scope = Scope.from_document(variable_document(variable).get("scope", {}))
     alike = "/".join(f"{kind} {sorted(said)}" for kind, said in scope.to_document().items())
     called = f"variable {variable.name!r} with the same scope ({scope})"
     return f"{key(variable.name)}/{alike}", called, ("variables", index)

@@ -33,13 +33,19 @@ class Entry(Generic[Model]):
 
     def fault(self, message: str, *path: str | int) -> Fault:
         """A fault at a place inside the model."""
-        place = self.origins.place(path) if self.origins else path
-        return self.document.fault((*self.path, *place), message)
+        return self.document.fault(self._place(path), message)
 
     def line(self, *path: str | int) -> str:
         """``file:line`` of a place inside the model."""
         place = self.fault("", *path)
         return f"{place.file}:{place.line}"
+
+    def says(self, *path: str | int) -> bool:
+        """Whether something stands in the file at a place inside the model, right or wrong."""
+        return self._place(path) in self.document.lines
+
+    def _place(self, path: Path) -> Path:
+        return (*self.path, *(self.origins.place(path) if self.origins else path))
 
 
 @dataclass(frozen=True, slots=True)

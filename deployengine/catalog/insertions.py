@@ -1,4 +1,4 @@
-"""References of values and scripts to variables that can be seen to lead nowhere."""
+"""References of values, scripts and other texts that can be seen to lead nowhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from deployengine.catalog import schema
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import variable_document
 from deployengine.catalog.lines import Path
-from deployengine.domain.errors import Fault
+from deployengine.catalog.process import Step, each_step
+from deployengine.domain.errors import Fault, RequestError
 from deployengine.domain.insertion import (
     BadReference,
     VariableCycle,
@@ -38,7 +39,7 @@ def misled(entries: Entries) -> Iterator[Fault]:
             yield _fault(set_entry, variable_set.variables, cycle)
     for entry, project in entries.of("projects", schema.Project):
         yield from _values(entry, project.variables)
-        yield from _scripts(entry, project)
+        yield from _steps(entry, project)
         included = [v for name in project.include for v in sets.get(name, ())]
         for cycle in _cycles([*project.variables, *included]):
             if _members(cycle) not in known:
@@ -54,14 +55,28 @@ def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator
             yield entry.fault(said, "variables", index, "value")
 
 
-def _scripts(entry: Entry[schema.Project], project: schema.Project) -> Iterator[Fault]:
-    for index, step in enumerate(project.process):
-        try:
-            refused: Sequence[Exception] = find_unquotable(step.script)
-        except BadReference as error:
-            refused = [error]
-        for found in refused:
-            yield entry.fault(str(found), "process", index, "script")
+def _steps(entry: Entry[schema.Project], project: schema.Project) -> Iterator[Fault]:
+    for step, place in each_step(project.process):
+        wrong = {"script": _in_script(step.script), "condition": _in_text(step.condition)}
+        if isinstance(step, Step):
+            wrong["instructions"] = _in_text(step.instructions)
+        for where, errors in wrong.items():
+            yield from (entry.fault(str(error), *place, where) for error in errors)
+
+
+def _in_script(script: str) -> Sequence[RequestError]:
+    try:
+        return find_unquotable(script)
+    except BadReference as error:
+        return [error]
+
+
+def _in_text(text: str) -> Sequence[RequestError]:
+    try:
+        references(text)
+    except BadReference as error:
+        return [error]
+    return []
 
 
 def _cycles(variables: Iterable[schema.Variable]) -> tuple[VariableCycle, ...]:

@@ -1,4 +1,8 @@
-"""The catalog as it is stored: one canonical document per item, ranges written out."""
+"""The catalog as it is stored: one canonical document per item, ranges written out.
+
+What a file leaves out, or says as it is anyway, its document leaves out too: so a key that the
+schema gets later changes no document that is stored already.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,13 @@ from typing import Any, Literal
 
 from deployengine.catalog import schema
 from deployengine.catalog.names import expanded
+from deployengine.catalog.node import Node
 from deployengine.catalog.ranges import expand
+from deployengine.catalog.timetable import Freeze
 
-Kind = Literal["environment", "machine", "lifecycle", "variable_set", "project"]
+Kind = Literal[
+    "environment", "machine", "lifecycle", "variable_set", "project", "freeze", "schedule"
+]
 
 #: The kind of the items of each section, in the order in which they are stored.
 KINDS: Mapping[str, Kind] = {
@@ -20,6 +28,13 @@ KINDS: Mapping[str, Kind] = {
     "lifecycles": "lifecycle",
     "variable_sets": "variable_set",
     "projects": "project",
+    "freezes": "freeze",
+    "schedules": "schedule",
+}
+
+#: What the schema has for each kind.
+MODELS: Mapping[str, type[schema.Item]] = {
+    kind: schema.SECTIONS[section] for section, kind in KINDS.items()
 }
 
 Document = dict[str, Any]
@@ -43,7 +58,7 @@ class CatalogItem:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All that there is: environments, machines, lifecycles, variable sets, then projects."""
+    """All that there is, kind by kind as :data:`KINDS` has them."""
 
     items: tuple[CatalogItem, ...]
 
@@ -61,20 +76,31 @@ class Catalog:
         )
 
 
-def documents(model: schema.Item) -> Iterator[Document]:
-    """The canonical documents of one item: one for each name that its name stands for."""
+def documents(model: schema.Item, default_lifecycle: str | None) -> Iterator[Document]:
+    """The canonical documents of one item: one for each name that its name stands for.
+
+    A project's names its lifecycle, ``default_lifecycle`` where the file does not.
+    """
     match model:
-        case schema.Environment():
-            yield {"name": model.name, "description": model.description}
         case schema.Machine():
             yield from (_machine(name, model) for name in expand(model.name))
-        case schema.Lifecycle():
-            yield model.model_dump()
         case schema.VariableSet():
             yield {"name": model.name, "variables": _variables(model.variables)}
         case schema.Project():
-            document = _project(model)
+            document = _project(model, default_lifecycle)
             yield from ({**document, "name": name} for name in expand(model.name))
+        case Freeze():
+            document = plain(model)
+            if model.projects:
+                document["projects"] = list(expanded(model.projects))
+            yield document
+        case _:
+            yield plain(model)
+
+
+def plain(model: Node) -> Document:
+    """A part of the catalog as it is stored: without what is as it is anyway."""
+    return model.model_dump(by_alias=True, exclude_defaults=True)
 
 
 def names(model: schema.Item) -> tuple[str, ...]:
@@ -89,29 +115,16 @@ def workdir(name: str, machine: schema.Machine) -> str:
 
 
 def _machine(name: str, machine: schema.Machine) -> Document:
-    return {
-        "name": name,
-        "environments": list(machine.environments),
-        "roles": list(machine.roles),
-        "connection": {"kind": machine.connection.kind, "workdir": workdir(name, machine)},
-        "max_concurrent": machine.max_concurrent,
-    }
+    connection = {"kind": machine.connection.kind, "workdir": workdir(name, machine)}
+    return {**plain(machine), "name": name, "connection": connection}
 
 
-def _project(project: schema.Project) -> Document:
-    return {
-        "name": project.name,
-        "lifecycle": project.lifecycle,
-        "channels": [channel.model_dump() for channel in project.channels],
-        "include": list(project.include),
-        "variables": _variables(project.variables),
-        "process": [_step(step) for step in project.process],
-    }
-
-
-def _step(step: schema.Step) -> Document:
-    document = step.model_dump(exclude={"timeout"})
-    return {**document, "timeout_seconds": step.timeout}
+def _project(project: schema.Project, default_lifecycle: str | None) -> Document:
+    document = plain(project)
+    document["lifecycle"] = project.lifecycle or default_lifecycle
+    if project.variables:
+        document["variables"] = _variables(project.variables)
+    return document
 
 
 def _variables(variables: Sequence[schema.Variable]) -> list[Document]:
@@ -119,24 +132,22 @@ def _variables(variables: Sequence[schema.Variable]) -> list[Document]:
 
 
 def variable_document(variable: schema.Variable) -> Document:
-    """The canonical document of a variable."""
-    scope = variable.scope.model_dump()
-    return {
-        "name": variable.name,
-        "value": variable.value,
-        "sensitive": variable.sensitive,
-        "scope": {kind: list(expanded(names)) for kind, names in scope.items() if names},
-    }
+    """The canonical document of a variable; it always has a value, be it an empty one."""
+    document = {**plain(variable), "value": variable.value}
+    scope = plain(variable.scope)
+    if scope:
+        document["scope"] = {kind: list(expanded(names)) for kind, names in scope.items()}
+    return document
 
 
 def _sealed(document: Document, seal: Seal) -> Document:
-    if not any(v["sensitive"] for v in document.get("variables", ())):
+    if not any(v.get("sensitive") for v in document.get("variables", ())):
         return document
     return {**document, "variables": [_sealed_variable(v, seal) for v in document["variables"]]}
 
 
 def _sealed_variable(variable: Document, seal: Seal) -> Document:
     value = variable["value"]
-    if not (variable["sensitive"] and isinstance(value, str)):
+    if not (variable.get("sensitive") and isinstance(value, str)):
         return variable
     return {**variable, "value": seal(value)}

@@ -31,12 +31,13 @@ def load(paths: Iterable[Path | str]) -> Catalog:
     faults += read.faults
     if whole and not faults and not any(read.sections.values()):
         faults.append(Fault("the catalog is empty", ", ".join(str(path) for path in paths)))
+    declared = Declared.in_(read)
     if whole:
         # With a file unread, what it declares would be taken for missing.
-        faults += _checked(read)
+        faults += _checked(read, declared)
     if faults:
         raise InvalidInput(sorted(dict.fromkeys(faults), key=_place))
-    return Catalog(tuple(_items(read)))
+    return Catalog(tuple(_items(read, declared.default_lifecycle)))
 
 
 def _files(paths: Iterable[Path | str], faults: list[Fault]) -> Iterator[Path]:
@@ -91,8 +92,7 @@ def _read(files: Sequence[Path], faults: list[Fault]) -> tuple[list[lines.Docume
     return found, whole
 
 
-def _checked(read: Entries) -> Iterator[Fault]:
-    declared = Declared.in_(read)
+def _checked(read: Entries, declared: Declared) -> Iterator[Fault]:
     yield from duplicates(read)
     yield from references(read, declared)
     yield from unsound(read, declared)
@@ -103,13 +103,13 @@ def _place(fault: Fault) -> tuple[str, int]:
     return fault.file or "", fault.line or 0
 
 
-def _items(read: Entries) -> Iterator[CatalogItem]:
+def _items(read: Entries, default_lifecycle: str | None) -> Iterator[CatalogItem]:
     for section, kind in KINDS.items():
         stored = (
             document
             for entry in read.sections[section]
             if entry.model is not None
-            for document in documents(entry.model)
+            for document in documents(entry.model, default_lifecycle)
         )
         for position, document in enumerate(stored):
             yield CatalogItem(kind, document["name"], position, document)

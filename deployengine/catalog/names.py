@@ -72,5 +72,13 @@ RangedName = Annotated[str, BeforeValidator(as_written), AfterValidator(ranged),
 VariableName = Annotated[
     str, BeforeValidator(as_written), AfterValidator(variable_name), Field(min_length=1)
 ]
-Names = Annotated[list[Name], AfterValidator(_distinct)]
-RangedNames = Annotated[list[RangedName], AfterValidator(_distinct)]
+
+#: For lists in which each name stands once.
+distinct = AfterValidator(_distinct)
+
+Names = Annotated[list[Name], distinct]
+RangedNames = Annotated[list[RangedName], distinct]
+
+#: For lists that mean all when they are left out: an empty one would do so by accident.
+SomeNames = Annotated[list[Name], Field(min_length=1), distinct]
+SomeRangedNames = Annotated[list[RangedName], Field(min_length=1), distinct]

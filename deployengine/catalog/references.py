@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
-from deployengine.catalog.declared import Declared, inside
+from deployengine.catalog.declared import Declared, inside, steps
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
+from deployengine.catalog.process import Step
 from deployengine.catalog.ranges import expand
+from deployengine.catalog.timetable import Freeze, Schedule
 from deployengine.catalog.wording import unknown
 from deployengine.domain.errors import Fault
 
@@ -31,22 +33,42 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
         yield from _scopes(set_entry, variable_set.variables, _known_anywhere(declared))
     for entry, project in entries.of("projects", schema.Project):
         yield from _project(entry, project, declared)
+    for freeze_entry, freeze in entries.of("freezes", Freeze):
+        found = _each(freeze.environments, "environments")
+        yield from _unknown(freeze_entry, "environment", found, declared.environments)
+        found = _each(freeze.projects, "projects")
+        yield from _unknown(freeze_entry, "project", found, declared.projects)
+    for schedule_entry, schedule in entries.of("schedules", Schedule):
+        found = _one(schedule.project, "project")
+        yield from _unknown(schedule_entry, "project", found, declared.projects)
+        found = _one(schedule.environment, "environment")
+        yield from _unknown(schedule_entry, "environment", found, declared.environments)
 
 
 def _project(
     entry: Entry[schema.Project], project: schema.Project, declared: Declared
 ) -> Iterator[Fault]:
-    lifecycles: list[tuple[str, Path]]
-    lifecycles = [(project.lifecycle, ("lifecycle",))] if project.lifecycle else []
+    known = _known_in(entry, project, declared)
+    yield from _unknown(entry, "lifecycle", _one(project.lifecycle, "lifecycle"), declared.phases)
     for index, channel in enumerate(project.channels):
-        lifecycles.append((channel.lifecycle, ("channels", index, "lifecycle")))
-    yield from _unknown(entry, "lifecycle", lifecycles, declared.phases)
+        found = _one(channel.lifecycle, "channels", index, "lifecycle")
+        yield from _unknown(entry, "lifecycle", found, declared.phases)
     found = _each(project.include, "include")
     yield from _unknown(entry, "variable set", found, declared.variable_sets)
     for index, step in enumerate(project.process):
-        found = _each(step.roles, "process", index, "roles")
-        yield from _unknown(entry, "machine with the role", found, declared.roles)
-    yield from _scopes(entry, project.variables, _known_in(entry, project, declared))
+        yield from _step(entry, step, index, known)
+    yield from _scopes(entry, project.variables, known)
+
+
+def _step(entry: Entry[schema.Project], step: Step, index: int, known: Known) -> Iterator[Fault]:
+    """What says where and when a step runs; the steps of a group have none of their own."""
+    for key, kind, said, among in (
+        ("roles", "machine with the role", step.roles, "roles"),
+        ("environments", "environment", step.environments, "environments"),
+        ("exclude_environments", "environment", step.exclude_environments, "environments"),
+        ("channels", "channel", step.channels, "channels"),
+    ):
+        yield from _unknown(entry, kind, _each(said, "process", index, key), known[among])
 
 
 def _known_anywhere(declared: Declared) -> Known:
@@ -62,13 +84,14 @@ def _known_anywhere(declared: Declared) -> Known:
 
 def _known_in(entry: Entry[Any], project: schema.Project, declared: Declared) -> Known:
     """In a project, its own channels, steps and phases."""
-    lifecycles = {project.lifecycle, *(channel.lifecycle for channel in project.channels)}
+    own_lifecycle = project.lifecycle or declared.default_lifecycle
+    lifecycles = {own_lifecycle, *(channel.lifecycle for channel in project.channels)}
     own: Known = {
         "channels": set(inside(entry, "channels")),
-        "steps": set(inside(entry, "process")),
+        "steps": set(steps(entry)),
     }
     if lifecycles <= declared.phases.keys():
-        own["phases"] = {phase for name in lifecycles for phase in declared.phases[name]}
+        own["phases"] = {phase for name in lifecycles if name for phase in declared.phases[name]}
     return {**_known_anywhere(declared), **own}
 
 
@@ -85,6 +108,11 @@ def _each(names: Sequence[str], *path: str | int) -> Iterator[tuple[str, Path]]:
     return ((name, (*path, index)) for index, name in enumerate(names))
 
 
+def _one(name: str | None, *path: str | int) -> Iterator[tuple[str, Path]]:
+    """Nothing where the name is missing."""
+    return iter([(name, path)] if name else [])
+
+
 def _unknown(
     entry: Entry[Any], kind: str, found: Iterable[tuple[str, Path]], known: Collection[str]
 ) -> Iterator[Fault]:
@@ -95,5 +123,5 @@ def _unknown(
 
 
 def _meant(kind: str, said: str) -> tuple[str, ...]:
-    """Machines may be named by a range."""
-    return expand(said) if kind == "machine" else (said,)
+    """Machines and projects may be named by a range."""
+    return expand(said) if kind in ("machine", "project") else (said,)

@@ -2,101 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import CoreSchema
+from pydantic import ConfigDict, Field
 
-from deployengine.catalog import duration
 from deployengine.catalog.names import (
     Name,
     Names,
     RangedName,
     RangedNames,
     VariableName,
-    as_written,
 )
-
-
-def _value(value: Any) -> Any:
-    value = as_written(value)
-    if isinstance(value, bool | int | float):
-        return str(value)
-    if value is None:
-        raise ValueError('there is no value; write "" for an empty one')
-    return value
-
-
-def _timeout(value: Any) -> Any:
-    return duration.seconds(value) if isinstance(value, str) else value
-
-
-#: For lists whose entries may all be commented out, where that can't widen what is meant.
-_OR_EMPTY = BeforeValidator(lambda value: [] if value is None else value)
-
-Value = Annotated[
-    str,
-    BeforeValidator(_value),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
-]
-Timeout = Annotated[
-    float,
-    BeforeValidator(_timeout),
-    Field(gt=0, allow_inf_nan=False, strict=True),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
-                {"type": "string", "pattern": duration.PATTERN},
-            ]
-        }
-    ),
-]
-
-
-class Node(BaseModel):
-    """Common to all parts of a catalog: an unknown key is a fault, and nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Short(Node):
-    """A part that may be written as one word, which then is the value of ``short_for``."""
-
-    @classmethod
-    def short_for(cls) -> str:
-        """The key that the word stands for: the first one."""
-        return next(iter(cls.model_fields))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lengthen(cls, value: Any) -> Any:
-        word = as_written(value)
-        return {cls.short_for(): word} if isinstance(word, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        whole = handler.resolve_ref_schema(handler(core))
-        word = {k: v for k, v in whole["properties"][cls.short_for()].items() if k != "title"}
-        return {"title": whole.get("title", ""), "anyOf": [word, whole]}
+from deployengine.catalog.node import OR_EMPTY, Count, Node, Priority, Short, Text, Value
+from deployengine.catalog.process import Step
+from deployengine.catalog.timetable import Freeze, Schedule
 
 
 class Environment(Short):
     """A stage that releases pass through. The order of environments counts."""
 
     name: Name = Field(examples=["QA", "Production"])
-    description: Annotated[str, BeforeValidator(as_written)] = Field(
-        default="", description="What it is for."
+    description: Text = Field(default="", description="What it is for.")
+    guided_failure: bool = Field(
+        default=False,
+        description="true: when a step of a deployment to it fails, somebody is asked what to do.",
+    )
+    share: Count | None = Field(
+        default=None,
+        description="At most so many scripts run at once for it. Left out: no limit.",
     )
 
 
@@ -106,7 +39,7 @@ class Connection(Node):
     kind: Literal["local"] = Field(
         default="local", description="local: the scripts run on this host, in the workdir."
     )
-    workdir: Annotated[str, BeforeValidator(as_written)] = Field(
+    workdir: Text = Field(
         default="machines/#{machine}",
         min_length=1,
         description="The folder of the scripts; a relative one starts at the engine's home. "
@@ -130,10 +63,8 @@ class Machine(Node):
     connection: Connection = Field(
         default_factory=Connection, description="How the machine is reached."
     )
-    max_concurrent: int | None = Field(
+    max_concurrent: Count | None = Field(
         default=None,
-        ge=1,
-        strict=True,
         description="At most so many steps that share the machine run on it at once.",
     )
 
@@ -159,12 +90,23 @@ class Phase(Node):
         default=False,
         description="An optional phase may be passed over and never deploys by itself.",
     )
+    priority: Priority = Field(
+        default=0, description="Its deployments go before those with a lower one; from -5 to 5."
+    )
+    keep_releases: Count | None = Field(
+        default=None,
+        description="How many releases of a project are kept in each of its environments. "
+        "Left out: all.",
+    )
 
 
 class Lifecycle(Node):
     """The order in which releases pass through environments."""
 
     name: Name = Field(examples=["auto"])
+    default: bool = Field(
+        default=False, description="true: that of projects which name none. At most one is it."
+    )
     phases: list[Phase] = Field(min_length=1, description="The first phase comes first.")
 
 
@@ -186,83 +128,44 @@ class Scope(Node):
     phases: Names = Field(default_factory=list, min_length=1)
 
 
+class Prompt(Node):
+    """Whoever deploys is asked for the value."""
+
+    label: Text = Field(default="", description="What is asked. Left out: the variable's name.")
+    description: Text = Field(default="", description="What people should know to answer.")
+    required: bool = Field(default=False, description="true: an empty answer is none.")
+
+
 class Variable(Node):
     """One value of a variable and where it applies; the same name may stand here again."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["value"]}, {"required": ["prompt"]}]}
+    )
+
     name: VariableName = Field(examples=["OctopusBypassDeploymentMutex", "Port"])
     value: Value = Field(
+        default="",
         repr=False,
         description="Text; numbers are kept as they are written, true and false become True and "
-        "False. #{Other} inserts another variable.",
+        "False. #{Other} inserts another variable. Of a prompted variable, what it is when nobody "
+        "gives another value; it may be left out then.",
         examples=["8080", "#{Host}:#{Port}"],
     )
     sensitive: bool = Field(
         default=False, description="Encrypted where it is stored, never printed, masked in logs."
     )
     scope: Scope = Field(default_factory=Scope, description="Left out: it applies everywhere.")
+    prompt: Prompt | None = Field(
+        default=None, description="Whoever deploys is asked for the value."
+    )
 
 
 class VariableSet(Node):
     """Variables that projects may include."""
 
     name: Name = Field(examples=["Shared"])
-    variables: Annotated[list[Variable], _OR_EMPTY] = Field(default_factory=list)
-
-
-class Touch(Short):
-    """Something that a step touches: it waits for other steps that touch the same, and no more."""
-
-    resource: Name = Field(examples=["iis", "db:billing"])
-    mode: Literal["exclusive", "shared"] = Field(
-        default="exclusive", description="shared: together with others that share it."
-    )
-    everywhere: bool = Field(
-        default=False,
-        description="true: one and the same for all machines, as a central database is.",
-    )
-
-
-class Step(Node):
-    """One step of a process; it runs on every machine of the environment with one of its roles."""
-
-    name: Name = Field(examples=["Install"])
-    kind: Literal["script"] = Field(default="script", description="script: a shell script.")
-    roles: Names = Field(
-        default_factory=list, description="Left out: every machine of the environment."
-    )
-    script: str = Field(
-        min_length=1,
-        strict=True,
-        description="Runs under /bin/sh unless it begins with #!. #{Name} inserts a variable.",
-        examples=['echo "installing #{Octopus.Project.Name} #{Octopus.Release.Number}"\n'],
-    )
-    touches: list[Touch] = Field(
-        default_factory=list,
-        description="What the step touches. It then shares the machine with steps that touch "
-        "something else. Left out: it has the machine to itself.",
-        examples=[["iis", {"resource": "db:billing", "mode": "shared"}]],
-    )
-    timeout: Timeout | None = Field(
-        default=None, description="Left out: none.", examples=["15m", "1h30m", "90s", 90]
-    )
-    retries: int = Field(
-        default=0, ge=0, le=10, strict=True, description="Further attempts after a failed one."
-    )
-    idempotent: bool = Field(
-        default=False,
-        description="true: the script may run again although nobody knows how far it came.",
-    )
-    on_unknown: Literal["fail", "ask", "rerun"] = Field(
-        default="fail",
-        description="When its script is gone and nobody knows how it ended, as after its machine "
-        "went down. fail: the run counts as failed. ask: the deployment is paused until somebody "
-        "says how it ended. rerun: the script runs again; only with idempotent: true.",
-    )
-    on_stale: Literal["wait", "terminate"] = Field(
-        default="wait",
-        description="When the script of an older run still runs on the machine. wait: for its "
-        "end. terminate: it is ended first.",
-    )
+    variables: Annotated[list[Variable], OR_EMPTY] = Field(default_factory=list)
 
 
 class Project(Node):
@@ -272,13 +175,38 @@ class Project(Node):
         description="A range makes many projects: app-[001:200].",
         examples=["shop", "app-[001:200]"],
     )
-    lifecycle: Name = Field(description="The lifecycle of releases without a channel.")
-    channels: Annotated[list[Channel], _OR_EMPTY] = Field(default_factory=list)
-    include: Annotated[Names, _OR_EMPTY] = Field(
+    lifecycle: Name | None = Field(
+        default=None,
+        description="The lifecycle of releases without a channel. Left out: the default one.",
+    )
+    channels: Annotated[list[Channel], OR_EMPTY] = Field(default_factory=list)
+    include: Annotated[Names, OR_EMPTY] = Field(
         default_factory=list, description="Variable sets; of two alike the first one wins."
     )
-    variables: Annotated[list[Variable], _OR_EMPTY] = Field(
+    variables: Annotated[list[Variable], OR_EMPTY] = Field(
         default_factory=list, description="They win over those of the sets."
+    )
+    mutex: Literal["step", "deployment"] = Field(
+        default="step",
+        description="How long a deployment holds a machine. step: for each step's script. "
+        "deployment: from its first step there to its last.",
+    )
+    supersede: bool = Field(
+        default=False,
+        description="true: a newer release cancels older ones that wait for the same environment "
+        "and have not begun.",
+    )
+    guided_failure: bool | None = Field(
+        default=None,
+        description="Whether somebody is asked when a step fails. Left out: as the environment "
+        "says.",
+    )
+    share: Count | None = Field(
+        default=None,
+        description="At most so many scripts run at once for it. Left out: no limit.",
+    )
+    priority: Priority = Field(
+        default=0, description="Its deployments go before those with a lower one; from -5 to 5."
     )
     process: list[Step] = Field(min_length=1, description="The steps, one after the other.")
 
@@ -291,15 +219,19 @@ class CatalogFile(Node):
     lifecycles: list[Lifecycle] = Field(default_factory=list)
     variable_sets: list[VariableSet] = Field(default_factory=list)
     projects: list[Project] = Field(default_factory=list)
+    freezes: list[Freeze] = Field(default_factory=list)
+    schedules: list[Schedule] = Field(default_factory=list)
 
 
-Item = Environment | Machine | Lifecycle | VariableSet | Project
+Item = Environment | Machine | Lifecycle | VariableSet | Project | Freeze | Schedule
 
 #: The sections of a file in the order in which their items are stored, and what one item is.
-SECTIONS: dict[str, type[Environment | Machine | Lifecycle | VariableSet | Project]] = {
+SECTIONS: dict[str, type[Item]] = {
     "environments": Environment,
     "machines": Machine,
     "lifecycles": Lifecycle,
     "variable_sets": VariableSet,
     "projects": Project,
+    "freezes": Freeze,
+    "schedules": Schedule,
 }

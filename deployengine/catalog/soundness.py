@@ -1,4 +1,4 @@
-"""What is wrong with items whose every name is right: phases, steps, folders and variables."""
+"""What is wrong with items whose every name is right: phases, folders, variables and more."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from deployengine.catalog import schema
 from deployengine.catalog.declared import Declared
 from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.freezes import unsound_freezes
+from deployengine.catalog.kinds_of_steps import misfits
+from deployengine.catalog.timetable import Schedule
 from deployengine.catalog.wording import unknown
 from deployengine.domain import flags
 from deployengine.domain.errors import Fault
 from deployengine.domain.lifecycle import Lifecycle
+from deployengine.domain.release import BadVersion, check_version
 from deployengine.domain.variables import is_system, key
 
 _PLACEHOLDER = re.compile(r"#\{([^}]*)\}?")
-_RERUN = (
-    "on_unknown: rerun runs the script again although nobody knows how far it came; "
-    "say idempotent: true if it bears that, or choose fail or ask"
-)
 
 
 def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
@@ -28,11 +28,16 @@ def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
         yield from _workdir(machine_entry, machine)
     for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
         yield from _phases(lifecycle_entry, lifecycle, declared.environments)
+    yield from _defaults(entries)
     for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
         yield from _values(set_entry, variable_set.variables)
     for entry, project in entries.of("projects", schema.Project):
+        yield from _lifecycle(entry, project, declared.default_lifecycle)
         yield from _values(entry, project.variables)
-        yield from _steps(entry, project.process)
+        yield from misfits(entry, project)
+    for schedule_entry, schedule in entries.of("schedules", Schedule):
+        yield from _release(schedule_entry, schedule)
+    yield from unsound_freezes(entries)
 
 
 def _workdir(entry: Entry[schema.Machine], machine: schema.Machine) -> Iterator[Fault]:
@@ -61,29 +66,50 @@ def _phases(
             yield entry.fault(message, "phases", index, "minimum")
 
 
+def _defaults(entries: Entries) -> Iterator[Fault]:
+    first: Entry[schema.Lifecycle] | None = None
+    for entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
+        if lifecycle.default and first is not None:
+            message = f"there is a default lifecycle already ({first.line('default')})"
+            yield entry.fault(message, "default")
+        elif lifecycle.default:
+            first = entry
+
+
+def _lifecycle(
+    entry: Entry[schema.Project], project: schema.Project, default: str | None
+) -> Iterator[Fault]:
+    if not (project.lifecycle or default or entry.says("lifecycle")):
+        message = "'lifecycle' is missing, and no lifecycle says default: true"
+        yield entry.fault(message)
+
+
+def _release(entry: Entry[Schedule], schedule: Schedule) -> Iterator[Fault]:
+    try:
+        check_version(schedule.release)
+    except BadVersion as error:
+        yield entry.fault(str(error), "release")
+
+
 def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator[Fault]:
     for index, variable in enumerate(variables):
         if is_system(variable.name):
             message = f"the engine itself sets {variable.name}; choose another name"
             yield entry.fault(message, "variables", index, "name")
-        elif key(variable.name) == key(flags.BYPASS) and not _is_flag(variable.value):
+        elif not (variable.value or variable.prompt or entry.says("variables", index, "value")):
+            yield entry.fault("'value' is missing", "variables", index)
+        elif key(variable.name) == key(flags.BYPASS) and not _is_flag(variable):
             said = "the value" if variable.sensitive else repr(variable.value)
             message = f"{said} is neither True nor False, as {variable.name} must be"
             yield entry.fault(message, "variables", index, "value")
 
 
-def _steps(entry: Entry[Any], process: Sequence[schema.Step]) -> Iterator[Fault]:
-    for index, step in enumerate(process):
-        if step.on_unknown == "rerun" and not step.idempotent:
-            yield entry.fault(_RERUN, "process", index, "on_unknown")
-
-
-def _is_flag(value: str) -> bool:
-    """What refers to another variable is known only when a release is deployed."""
-    if "#{" in value:
+def _is_flag(variable: schema.Variable) -> bool:
+    """What refers to another variable, or is asked for, is known only at a deployment."""
+    if "#{" in variable.value or (variable.prompt and not variable.value):
         return True
     try:
-        flags.bypass(value)
+        flags.bypass(variable.value)
     except flags.UnparsableFlag:
         return False
     return True

@@ -7,12 +7,13 @@ may be a secret that somebody put into the wrong place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from deployengine.catalog.fields import inner, written
 from deployengine.catalog.lines import Document, Path
 from deployengine.domain.errors import Fault, did_you_mean, nearest
 
@@ -58,7 +59,7 @@ def faults(
 
 def slip(found: ErrorDetails, model: type[BaseModel]) -> str | None:
     """The key that was meant by an unknown one; ``None`` when that is not what is wrong."""
-    if found["type"] != "extra_forbidden":
+    if found["type"] != "extra_forbidden" or _elsewhere(found, model):
         return None
     return nearest(str(found["loc"][-1]), _keys(model, found["loc"][:-1]))
 
@@ -82,6 +83,8 @@ def _said(found: ErrorDetails, at: Path, model: type[BaseModel]) -> tuple[Path, 
     if kind == "missing":
         return place[:-1], f"{place[-1]!r} is missing"
     if kind == "extra_forbidden":
+        if holder := _elsewhere(found, model):
+            return place, f"{place[-1]!r} cannot stand here; it belongs to {holder}"
         return place, unknown_key(str(place[-1]), _keys(model, found["loc"][:-1]))
     if kind == "literal_error":
         return place, _choice(context["expected"], found["input"])
@@ -90,6 +93,12 @@ def _said(found: ErrorDetails, at: Path, model: type[BaseModel]) -> tuple[Path, 
     if kind in _WORDS:
         return place, _WORDS[kind].format(**context)
     return place, found["msg"]
+
+
+def _elsewhere(found: ErrorDetails, model: type[BaseModel]) -> str | None:
+    """Where a key stands that is known, but not in this part."""
+    known: Mapping[str, str] = getattr(_part(model, found["loc"][:-1]), "elsewhere", {})
+    return known.get(str(found["loc"][-1]))
 
 
 def _choice(expected: str, given: Any) -> str:
@@ -101,14 +110,12 @@ def _choice(expected: str, given: Any) -> str:
 
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> Iterable[str]:
     """The keys that the part at this place may have."""
+    return written(_part(model, loc))
+
+
+def _part(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """What the schema has at this place."""
     for part in loc:
         if isinstance(part, str):
-            model = next(_models(model.model_fields[part].annotation), model)
-    return model.model_fields
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
+            model = inner(written(model)[part]) or model
+    return model

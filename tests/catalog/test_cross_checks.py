@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from deployengine.domain.project import Step
 from tests.catalog.conftest import Faults, Read, small
 
 VARIABLES = "    variables: []\n    process"
@@ -170,8 +171,9 @@ def test_what_happens_after_an_unknown_end_is_stored_with_the_step(read: Read) -
         (small("echo hello\n", "echo hello\n        on_unknown: ask\n"), ("ask", "wait")),
         (small(), ("fail", "wait")),
     ):
-        (step,) = read(text).items[-1].document["process"]
-        assert (step["on_unknown"], step["on_stale"]) == policies
+        (document,) = read(text).items[-1].document["process"]
+        step = Step.from_document(document)
+        assert (step.on_unknown, step.on_stale) == policies
 
 
 def test_the_same_name_with_another_scope_is_another_value(read: Read) -> None:
@@ -186,8 +188,7 @@ def test_the_same_name_with_another_scope_is_another_value(read: Read) -> None:
 
 def test_a_phase_without_environments_may_have_those_that_are_left(read: Read) -> None:
     catalog = read(small("automatic: [Production]}", "minimum: 1}"))
-    phase = catalog.of("lifecycle")[0].document["phases"][1]
-    assert (phase["automatic"], phase["manual"], phase["minimum"]) == ([], [], 1)
+    assert catalog.of("lifecycle")[0].document["phases"][1] == {"name": "Live", "minimum": 1}
 
 
 def test_a_circle_through_an_included_set_is_told_at_the_project(faults: Faults) -> None:

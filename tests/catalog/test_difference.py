@@ -70,14 +70,13 @@ def test_many_alike_are_told_in_one_line(read: Read) -> None:
         ("script: echo hello", "script: |\n          a\n          b",
          ['process[Install].script: "echo hello" → "a\\nb\\n"']),
         ("        script", "        touches: [iis]\n        script",
-         ['process[Install].touches[iis]: nothing → '
-          '{"resource": "iis", "mode": "exclusive", "everywhere": fals…']),
+         ['process[Install].touches[iis]: nothing → {"resource": "iis"}']),
         ("    variables: []\n    process",
          "    variables:\n    - {name: P, value: 1}\n"
          "    - {name: P, value: 2, scope: {roles: [db]}}\n    process",
-         ['variables[P]: nothing → {"name": "P", "value": "1", "sensitive": false, "scope": {}}',
+         ['variables[P]: nothing → {"name": "P", "value": "1"}',
           'variables[P, role db]: nothing → '
-          '{"name": "P", "value": "2", "sensitive": false, "scope": {"…']),
+          '{"name": "P", "value": "2", "scope": {"roles": ["db"]}}']),
     ],
 )  # fmt: skip
 def test_a_change_is_told_with_its_place_and_both_values(

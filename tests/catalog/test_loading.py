@@ -10,7 +10,7 @@ from deployengine.catalog import load
 from deployengine.domain.admission import Mode
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import InvalidInput
-from deployengine.domain.lifecycle import Lifecycle
+from deployengine.domain.lifecycle import Lifecycle, Phase
 from deployengine.domain.project import Project, Touch
 from deployengine.domain.variables import Scope
 from tests.catalog.conftest import SMALL, Read, small
@@ -44,12 +44,14 @@ def test_a_machine_is_in_its_own_folder_unless_the_file_says_otherwise(read: Rea
         {"kind": "local", "workdir": "machines/qa-1"},
         {"kind": "local", "workdir": "/srv/prod-01"},
     ]
-    assert [m.to_document() for m in machines] == [i.document for i in catalog.of("machine")]
+    assert [Machine.from_document(m.to_document()) for m in machines] == machines
 
 
-def test_a_lifecycle_is_stored_as_the_domain_writes_it(read: Read) -> None:
+def test_a_lifecycle_is_what_the_domain_makes_of_its_document(read: Read) -> None:
     (item,) = read(SMALL).of("lifecycle")
-    assert Lifecycle.from_document(item.document).to_document() == item.document
+    lifecycle = Lifecycle.from_document(item.document)
+    assert lifecycle.phases == (Phase("Test", ("QA",)), Phase("Live", ("Production",)))
+    assert Lifecycle.from_document(lifecycle.to_document()) == lifecycle
 
 
 def test_a_project_is_what_the_domain_makes_of_its_document(read: Read) -> None:

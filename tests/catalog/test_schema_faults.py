@@ -49,7 +49,7 @@ MACHINE = "    roles: [web]\n  - name: prod"
         (small(STEP, f"{STEP}        timeout: 1e999\n"), 27, "projects[0].process[0].timeout",
          "span of time"),
         (small(STEP, f"{STEP}        kind: powershell\n"), 27, "projects[0].process[0].kind",
-         "must be 'script'"),
+         "must be 'script', 'manual' or 'rolling'"),
         (small(STEP, f"{STEP}        idempotent: maybe\n"), 27, "projects[0].process[0].idempotent",
          "true or false"),
         (small(STEP, f"{STEP}        on_unknown: retry\n"), 27, "projects[0].process[0].on_unknown",
@@ -122,8 +122,8 @@ def test_a_faulty_part_leaves_the_places_of_the_others_as_they_are(faults: Fault
         "[wbe]\n        s",
     )
     assert [(f.line, f.path) for f in faults(text)] == [
-        (24, "projects[0].process[0]"),
         (24, "projects[0].process[0].retries"),
+        (24, "projects[0].process[0]"),
         (26, "projects[0].process[1].roles[0]"),
     ]
 

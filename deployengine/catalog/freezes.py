@@ -1,0 +1,66 @@
+"""What is wrong with freezes whose every name is right: when they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.names import expanded
+from deployengine.catalog.times import instant
+from deployengine.catalog.timetable import Freeze
+from deployengine.domain.errors import Fault
+
+_ONCE = ("from", "to")
+_AGAIN = ("cron", "lasts")
+
+#: Beginning and end of a freeze, and which it is.
+Span = tuple[datetime, datetime, str, Entry[Freeze]]
+
+
+def unsound_freezes(entries: Entries) -> Iterator[Fault]:
+    """Freezes that say no time, or two, and those that say a time twice.
+
+    Freezes add up, so those of other projects or environments may overlap; two that are alike are
+    a slip.
+    """
+    alike: dict[tuple[frozenset[str], frozenset[str]], list[Span]] = {}
+    for entry, freeze in entries.of("freezes", Freeze):
+        wrong = list(_time(entry, freeze))
+        yield from wrong
+        if freeze.begins and freeze.ends and not wrong:
+            what = frozenset(freeze.environments), frozenset(expanded(freeze.projects))
+            span = instant(freeze.begins, freeze.time_zone), instant(freeze.ends, freeze.time_zone)
+            alike.setdefault(what, []).append((*span, freeze.name, entry))
+    for spans in alike.values():
+        yield from _overlaps(spans)
+
+
+def _time(entry: Entry[Freeze], freeze: Freeze) -> Iterator[Fault]:
+    once = [key for key in _ONCE if entry.says(key)]
+    again = [key for key in _AGAIN if entry.says(key)]
+    if once and again:
+        message = "a freeze is once (from and to) or again and again (cron and lasts), not both"
+        yield entry.fault(message, again[0])
+    elif not once and not again:
+        yield entry.fault("a freeze needs from and to, or cron and lasts")
+    else:
+        for key in _ONCE if once else _AGAIN:
+            if not entry.says(key):
+                yield entry.fault(f"{key!r} is missing beside {(once or again)[0]!r}")
+    if freeze.begins and freeze.ends:
+        begin, end = (instant(at, freeze.time_zone) for at in (freeze.begins, freeze.ends))
+        if end <= begin:
+            yield entry.fault("the freeze ends before it begins", "to")
+
+
+def _overlaps(spans: Sequence[Span]) -> Iterator[Fault]:
+    ordered = sorted(spans, key=lambda span: span[:2])
+    for (_, end, name, entry), (begin, *_, later) in pairwise(ordered):
+        if begin < end:
+            message = (
+                f"overlaps freeze {name!r} ({entry.line('name')}) of the same projects and "
+                "environments; make one of them"
+            )
+            yield later.fault(message, "from")

@@ -1,0 +1,78 @@
+"""What each kind of step needs and bears, and which steps of a process do not keep to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from deployengine.catalog.entries import Entry
+from deployengine.catalog.fields import written
+from deployengine.catalog.lines import Path
+from deployengine.catalog.process import GroupStep, ScriptStep, Step, each_step
+from deployengine.catalog.schema import Project
+from deployengine.domain.errors import Fault
+
+_RERUN = (
+    "on_unknown: rerun runs the script again although nobody knows how far it came; "
+    "say idempotent: true if it bears that, or choose fail or ask"
+)
+
+#: How people call each kind, and the key without which it makes no sense.
+_KINDS = {
+    "script": ("script step", "script"),
+    "manual": ("manual step", "instructions"),
+    "rolling": ("rolling group", "steps"),
+}
+_ANY = {
+    "name", "kind", "condition", "environments", "exclude_environments", "channels", "start",
+    "required",
+}  # fmt: skip
+_OWN = {
+    "script": {*written(ScriptStep), "roles", "max_parallel"},
+    "manual": {"instructions", "responsible", "keep_tag"},
+    "rolling": {"roles", "max_parallel", "on_failure", "steps"},
+}
+
+
+def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
+    """Steps that lack what their kind needs, have what it knows not, or contradict themselves."""
+    for step, place in each_step(project.process):
+        yield from _missing(entry, step, place)
+        yield from _script(entry, step, place)
+        if isinstance(step, Step):
+            yield from _strange(entry, step, place)
+            yield from _places(entry, step, place)
+    if project.process and project.process[0].start == "with_previous":
+        message = "the first step has none before it to start with"
+        yield entry.fault(message, "process", 0, "start")
+
+
+def _missing(entry: Entry[Any], step: Step | GroupStep, place: Path) -> Iterator[Fault]:
+    called, needed = _KINDS[step.kind]
+    if not getattr(step, needed) and not entry.says(*place, needed):
+        yield entry.fault(f"{needed!r} is missing, which a {called} needs", *place)
+
+
+def _strange(entry: Entry[Any], step: Step, place: Path) -> Iterator[Fault]:
+    called, _ = _KINDS[step.kind]
+    for key in written(Step):
+        if key in step.model_fields_set and key not in _ANY | _OWN[step.kind]:
+            inside = step.kind == "rolling" and key in written(GroupStep)
+            advice = "; put it at the steps in it" if inside else ""
+            yield entry.fault(f"a {called} has no {key!r}{advice}", *place, key)
+
+
+def _script(entry: Entry[Any], step: ScriptStep, place: Path) -> Iterator[Fault]:
+    if step.on_unknown == "rerun" and not step.idempotent:
+        yield entry.fault(_RERUN, *place, "on_unknown")
+    faulty = "retries" not in step.model_fields_set and entry.says(*place, "retries")
+    if step.backoff is not None and step.retries == 0 and not faulty:
+        message = "backoff is the pause before a retry; say how many retries there are"
+        yield entry.fault(message, *place, "backoff")
+
+
+def _places(entry: Entry[Any], step: Step, place: Path) -> Iterator[Fault]:
+    for index, name in enumerate(step.exclude_environments):
+        if name in step.environments:
+            message = f"{name!r} is also one of its environments"
+            yield entry.fault(message, *place, "exclude_environments", index)

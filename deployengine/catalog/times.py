@@ -1,0 +1,81 @@
+"""Times in the catalog: local ones, their zones, and those that come again by cron.
+
+A local time that the clocks of its zone skip counts as if they had not been put forward yet; one
+that they show twice is the first of the two.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from deployengine.catalog.names import as_written
+from deployengine.catalog.wording import unknown
+
+#: What a local time looks like; also the pattern that editors check against.
+PATTERN = r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
+
+_LOCAL = re.compile(PATTERN)
+_FIELDS = "five fields: minute, hour, day of month, month, day of week, as in 0 18 * * FRI"
+_ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def instant(local: str, time_zone: str) -> datetime:
+    """The instant, in UTC, at which the clocks of the zone show this local time."""
+    return datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def _local_time(value: str) -> str:
+    value = value.strip().replace(" ", "T")
+    try:
+        if not _LOCAL.match(value):
+            raise ValueError
+        datetime.fromisoformat(value)
+    except ValueError:
+        advice = "write 2026-12-20T18:00, and its zone as time_zone"
+        raise ValueError(f"is no local time: {advice}") from None
+    return value
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Those that mean the same on every host."""
+    return frozenset(available_timezones() - {"localtime"})
+
+
+def _time_zone(name: str) -> str:
+    name = name.strip()
+    if name not in _zones():
+        raise ValueError(unknown("time zone", name, _zones()))
+    return name
+
+
+def _cron(expression: str) -> str:
+    expression = " ".join(expression.split())
+    if expression.count(" ") != 4:
+        raise ValueError(f"must have {_FIELDS}")
+    try:
+        next(CronSim(expression, _ANY_DAY))
+    except CronSimError as error:
+        field = str(error).removeprefix("Bad ").replace("-", " ")
+        raise ValueError(f"has a wrong {field}; write {_FIELDS}") from None
+    except StopIteration:
+        raise ValueError("names a time that never comes") from None
+    return expression
+
+
+#: Stored as it is written.
+LocalTime = Annotated[
+    str,
+    BeforeValidator(as_written),
+    AfterValidator(_local_time),
+    Field(json_schema_extra={"pattern": PATTERN}),
+]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron)]
