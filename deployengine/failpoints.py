@@ -39,7 +39,7 @@ DOORS = (
     *("sql.answer", "sql.apply", "sql.batch", "sql.beat", "sql.begin", "sql.cancel"),
     *("sql.cancel-batch", "sql.claim", "sql.deploy", "sql.end", "sql.finish", "sql.leave"),
     *("sql.lost", "sql.open", "sql.output", "sql.put-back", "sql.rebuild", "sql.release"),
-    "sql.take-over",
+    *("sql.fingerprint-key", "sql.reseal", "sql.take-over"),
     *("lua.advance", "lua.hold", "lua.release", "lua.submit"),
     *("lua.rebuild-begin", "lua.rebuild-finish"),
     *("publish.cancel", "publish.chain", "publish.parked", "publish.runs"),

@@ -15,7 +15,7 @@ from redis import Redis
 
 from deployengine.domain.environment import Machine
 from deployengine.embedded.broker_url import broker_url
-from deployengine.embedded.master_key import master_key
+from deployengine.embedded.master_key import MasterKeys
 from deployengine.embedded.redis_server import EmbeddedRedis
 from deployengine.engine.answers import Answers
 from deployengine.engine.archive import Archive
@@ -23,7 +23,9 @@ from deployengine.engine.batches import Batches
 from deployengine.engine.catalogs import Catalogs
 from deployengine.engine.clock import SystemClock
 from deployengine.engine.deployments import Deployments
+from deployengine.engine.fingerprint_key import fingerprint_key
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.key_rotation import KeyRotation
 from deployengine.engine.lease import Lease, beat_interval
 from deployengine.engine.phases import Phases
 from deployengine.engine.pick_up import PickUp
@@ -41,7 +43,7 @@ from deployengine.persistence import Database
 from deployengine.persistence.migrate import prepare
 from deployengine.queue.app import make_app
 from deployengine.queue.dispatcher import CeleryDispatcher
-from deployengine.sealing import SecretBox
+from deployengine.sealing import KeyRing, SecretBox
 from deployengine.settings import Settings
 from deployengine.steps.contract import Runner
 from deployengine.steps.local import LocalRunner
@@ -117,9 +119,23 @@ class Services:
         return make_app(broker_url(self.redis_url))
 
     @cached_property
+    def master_keys(self) -> MasterKeys:
+        """The keys, and the file that they are in."""
+        return MasterKeys(self.settings)
+
+    @cached_property
+    def _key_ring(self) -> KeyRing:
+        return KeyRing(self.master_keys)
+
+    @cached_property
     def secrets(self) -> SecretBox:
-        """Seals and unseals with the master key."""
-        return SecretBox(master_key(self.settings))
+        """Seals and unseals with the master keys."""
+        return SecretBox(self._key_ring, fingerprint_key(self.database, self._key_ring))
+
+    @cached_property
+    def key_rotation(self) -> KeyRotation:
+        """Change master keys."""
+        return KeyRotation(self.database, self._key_ring)
 
     @cached_property
     def locks(self) -> MachineLocks:

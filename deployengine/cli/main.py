@@ -17,6 +17,7 @@ from deployengine.cli.deployment_commands import deployment
 from deployengine.cli.doctor import doctor
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
 from deployengine.cli.release_commands import release
+from deployengine.cli.secrets_commands import secrets
 from deployengine.cli.variable_commands import variable
 from deployengine.cli.wait_commands import locks, why
 from deployengine.domain.errors import DeployEngineError
@@ -36,7 +37,7 @@ def cli() -> None:
 
 for _command in (
     *(demo, init, apply, up, down, worker, housekeeping, flower),
-    *(release, batch, deployment, why, locks, variable, doctor, database),
+    *(release, batch, deployment, why, locks, variable, secrets, doctor, database),
 ):
     cli.add_command(_command)
 

@@ -113,7 +113,7 @@ def _variables(document: Mapping[str, Any]) -> tuple[Variable, ...]:
 
 def _without_ciphers(node: Any) -> Any:
     if isinstance(node, Mapping):
-        return {k: _without_ciphers(v) for k, v in node.items() if k != "cipher"}
+        return {k: _without_ciphers(v) for k, v in node.items() if k not in ("cipher", "key_id")}
     if isinstance(node, list | tuple):
         return [_without_ciphers(v) for v in node]
     return node

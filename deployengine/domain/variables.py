@@ -37,10 +37,24 @@ def key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An encrypted value; ``mac`` tells whether two hold the same secret. Its repr shows none."""
+    """An encrypted value; ``mac`` tells whether two hold the same secret. Its repr shows none.
+
+    ``key_id`` names the master key that opens it; values from before there were several have none.
+    """
 
     cipher: str = field(repr=False)
     mac: str = field(repr=False)
+    key_id: str | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, str]) -> Sealed:
+        """The sealed value that a stored document holds."""
+        return cls(document["cipher"], document["mac"], document.get("key_id"))
+
+    def to_document(self) -> dict[str, str]:
+        """The inverse of :meth:`from_document`."""
+        document = {"cipher": self.cipher, "mac": self.mac}
+        return document if self.key_id is None else {**document, "key_id": self.key_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +143,14 @@ class Variable:
         value = document["value"]
         return cls(
             name=document["name"],
-            value=value if isinstance(value, str) else Sealed(value["cipher"], value["mac"]),
+            value=value if isinstance(value, str) else Sealed.from_document(value),
             scope=Scope.from_document(document.get("scope") or {}),
             sensitive=document.get("sensitive", False),
         )
 
     def to_document(self) -> dict[str, Any]:
         """The inverse of :meth:`from_document`."""
-        value: str | dict[str, str] = (
-            {"cipher": self.value.cipher, "mac": self.value.mac}
-            if isinstance(self.value, Sealed)
-            else self.value
-        )
+        value = self.value.to_document() if isinstance(self.value, Sealed) else self.value
         return {
             "name": self.name,
             "value": value,

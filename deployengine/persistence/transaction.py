@@ -13,6 +13,8 @@ from deployengine.persistence.counters import Counters
 from deployengine.persistence.deployments import Deployments
 from deployengine.persistence.outputs import Outputs
 from deployengine.persistence.releases import Releases
+from deployengine.persistence.sealed_values import SealedValues
+from deployengine.persistence.setting_values import SettingValues
 from deployengine.persistence.step_runs import StepRuns
 from deployengine.persistence.steps import Steps
 from deployengine.persistence.views import Views
@@ -64,6 +66,16 @@ class Transaction:
     def runs(self) -> StepRuns:
         """Step runs."""
         return StepRuns(self._connection)
+
+    @cached_property
+    def sealed(self) -> SealedValues:
+        """Rows with sealed values."""
+        return SealedValues(self._connection)
+
+    @cached_property
+    def settings(self) -> SettingValues:
+        """What the engine keeps for itself."""
+        return SettingValues(self._connection)
 
     @cached_property
     def steps(self) -> Steps:
