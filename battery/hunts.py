@@ -8,7 +8,7 @@ nothing in either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from battery.round import Plan
 from battery.trial import ALONE, LONG
@@ -24,6 +24,16 @@ class Hunt:
     sleep: float = 3.0
     mutations: tuple[str, ...] = ()
 
+
+#: Nobody remembers on the machine that the sleeper's fence was revoked: the newer fence tells.
+#: Two sleeps are far apart: of two sleepers over one run the second would need the guard that is
+#: out. A short sleep ends while the script runs elsewhere, a long one when others came after it.
+_FORGETFUL = Hunt(
+    frozenset({"branch.stale-fence", "branch.not-first"}),
+    ALONE,
+    {"worker-1": ["sql.claim.after=stop@1", "sql.claim.after=stop@6"]},
+    mutations=("revoked", "self-fence"),
+)
 
 HUNTS: tuple[Hunt, ...] = (
     # Workers sleep between the claim and the script, and wake when others have their runs.
@@ -44,14 +54,8 @@ HUNTS: tuple[Hunt, ...] = (
         {"housekeeping": ["sql.open.after=stop@1", "sql.open.after=stop@2"]},
         sleep=1.2,
     ),
-    # Nobody remembers on the machine that the sleeper's fence was revoked: the newer fence tells.
-    Hunt(
-        frozenset({"branch.stale-fence", "branch.not-first"}),
-        ALONE,
-        # Far apart: of two sleepers over one run the second would need the guard that is out.
-        {"worker-1": ["sql.claim.after=stop@1", "sql.claim.after=stop@6"]},
-        mutations=("revoked", "self-fence"),
-    ),
+    _FORGETFUL,
+    replace(_FORGETFUL, sleep=6.0),
 )
 
 

@@ -119,7 +119,7 @@ def test_a_branch_that_was_reached_only_with_a_guard_left_out_is_marked() -> Non
 def test_nothing_is_hunted_when_the_time_is_over_and_that_is_complained_of() -> None:
     made = campaign(outcome(traced=Counter(failpoints.POINTS)))
 
-    rounds.hunt(made, lambda _: None, end=time.monotonic() + 1)
+    rounds.hunt(made, lambda _: None, time.monotonic() + 1, "1")
 
     assert made.rounds == 1
     assert made.complaints(0)[-1] == "the time was over"
