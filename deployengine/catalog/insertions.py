@@ -20,11 +20,14 @@ from deployengine.domain.insertion import (
 )
 from deployengine.domain.variables import Variable, key
 
-_UNREADABLE = "the value holds a #{ that begins no reference; write ##{ for the signs themselves"
+_UNREADABLE = (
+    "the value holds a #{ that begins no reference, or a filter that there is not; "
+    "write ##{ for the signs themselves"
+)
 
 
 def misled(entries: Entries) -> Iterator[Fault]:
-    """Unreadable references, such as no shell could be given safely, and circles of variables.
+    """Unreadable references, unknown filters, what no shell could be given safely, and circles.
 
     A circle inside a set is told there, not again for each project that includes it. A name that
     no variable bears is no fault yet: an earlier step may put it out.
@@ -51,7 +54,9 @@ def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator
         try:
             references(variable.value)
         except BadReference as error:
-            said = _UNREADABLE if variable.sensitive else f"{error.what}; {error.advice}"
+            where = error.where if "\n" in variable.value else None
+            told = RequestError(error.what, where, error.advice)
+            said = _UNREADABLE if variable.sensitive else str(told)
             yield entry.fault(said, "variables", index, "value")
 
 

@@ -107,8 +107,7 @@ SCOPE = "projects[0].variables[0].scope"
          "stands in (( )); use \"$(get_variable 'A')\" or the environment where the script can, "
          "or #{A | raw} to insert it as code"),
         (small("echo hello", 'echo "#{if A}"'), 26, "projects[0].process[0].script",
-         "line 1: #{if A} is a condition or loop, which this engine does not have; "
-         "write ##{ where the text shall hold #{ itself"),
+         "line 1: #{if A} has no end; write #{/if} where it ends"),
         (with_variables("{name: octopus.machine.name, value: x}"), 23,
          "projects[0].variables[0].name",
          "the engine itself sets octopus.machine.name; choose another name"),

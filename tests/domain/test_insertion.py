@@ -18,7 +18,6 @@ from deployengine.domain.insertion import (
     Unquotable,
     VariableCycle,
     expand,
-    find_cycles,
     find_unquotable,
     insert,
     insert_script,
@@ -57,6 +56,7 @@ def values(*secret: str, **texts: str) -> dict[str, Plain]:
         ("#{Name|RAW}", "shop"),
         ("#{Greeting}!", "hello shop!"),
         ("#{Literal}", "#{Name}"),
+        ("#{Name | ToUpper | raw}", "SHOP"),
     ],
 )
 def test_a_reference_gives_way_to_the_value(text: str, result: str) -> None:
@@ -79,6 +79,15 @@ def test_references_are_listed_once_each_and_in_order() -> None:
     assert references("#{B} ##{C} #{a | raw} #{ b } #{D}") == ("b", "a", "D")
 
 
+def test_references_are_found_in_options_conditions_branches_loops_and_names() -> None:
+    text = (
+        '#{A | Replace #{B} "C" | Append #{D | Trim}}#{if E == F}#{G}#{elseif "x" != H}#{I}'
+        "#{else}#{J}#{/if}#{unless K}#{L}#{/unless}#{M[#{N}].O}"
+        "#{each z in P}#{z} #{z.Q} #{R}#{Octopus.Template.Each.Index}#{/each}#{z}"
+    )
+    assert "".join(references(text)) == "ABDEFGHIJKLNPRz"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -87,10 +96,6 @@ def test_references_are_listed_once_each_and_in_order() -> None:
         ("#{A#{B}}", "not closed"),
         ("#{}", "no variable"),
         ("#{ | raw}", "no variable"),
-        ("#{Name | ToUpper}", "filter 'ToUpper'"),
-        ("#{if Debug}", "condition"),
-        ("#{each x in Xs}", "condition"),
-        ("#{/if}", "condition"),
     ],
 )
 def test_a_malformed_reference_is_an_error_that_says_how_to_write_it(text: str, said: str) -> None:
@@ -258,50 +263,68 @@ def test_all_unquotable_places_are_found_without_any_value() -> None:
     assert [(u.reference, u.line) for u in found] == [("B", 1), ("E", 4)]
 
 
-# Circles among definitions.
+def test_a_filtered_value_is_quoted_as_any_other_and_a_raw_one_is_code() -> None:
+    known = values(Name="it's $HOME")
+    script = 'echo #{Name | ToUpper} "#{Name | Append "`"}" #{Name | Substring 2 | raw}'
+    assert insert_script(script, known).text == ("echo 'IT'\"'\"'S $HOME' \"it's \\$HOME\\`\" it")
 
 
-def variables(**texts: str | Sealed) -> list[Variable]:
-    return [Variable(name, text) for name, text in texts.items()]
+def test_a_script_runs_the_branch_that_is_chosen_and_quotes_the_values_in_it() -> None:
+    script = """
+#{if Loud}
+say() { echo "#{Name | ToUpper}!"; }
+#{else}
+say() { echo "#{Name}"; }
+#{/if}
+say
+#{each port in Ports}
+echo #{port} '#{Name} on #{port | Trim}'
+#{/each}
+echo "#{if Loud}it's #{Name}#{/if}#{unless Loud}quiet#{/unless}" # #{if Loud}x#{/if} #{NoSuch}
+"""
+    known = {"Name": '$(id) `id` "it\'s"', "Ports": "80, 443;id"}
+    for loud, said in (("True", "{0}!\n{1}it's {2}\n"), ("False", "{2}\n{1}quiet\n")):
+        inserted = insert_script(script, values(**known, Loud=loud))
+        done = subprocess.run(["/bin/sh", "-c", inserted.text], capture_output=True, text=True)
+        name = known["Name"]
+        ports = f"80 {name} on 80\n 443;id {name} on 443;id\n"
+        assert done.stdout == said.format(name.upper(), ports, name)
+        assert not done.stderr
 
 
-def test_circles_are_found_among_definitions_each_from_its_first_variable() -> None:
-    found = find_cycles(
-        variables(Z="#{A}", A="#{B}", B="#{c}#{D}", C="#{A}", D="#{Elsewhere}", E="#{e}")
+def test_the_chosen_branch_decides_where_the_values_behind_it_stand() -> None:
+    script = '#{if Quoted}echo "#{else}echo #{/if}#{Name}#{if Quoted}"#{/if}'
+    assert insert_script(script, values(Name="a b$", Quoted="1")).text == 'echo "a b\\$"'
+    assert insert_script(script, values(Name="a b$", Quoted="0")).text == "echo 'a b$'"
+
+
+def test_the_interpreter_may_be_chosen_too() -> None:
+    script = "#{if Python}#!/usr/bin/env python3#{/if}\n#{Name}"
+    assert insert_script(script, values(Name="x", Python="no")).text == "\n'x'"
+    with pytest.raises(Unquotable, match="python3"):
+        insert_script(script, values(Name="x", Python="yes"))
+
+
+def test_a_script_tells_the_secrets_that_its_filters_made() -> None:
+    inserted = insert_script("log in #{Password | ToUpper}", values("Password", Password="it's"))
+    assert {"it's", "IT'S", "IT'\\''S"} <= inserted.secrets
+
+
+def test_unquotable_places_are_found_on_every_way_through_the_conditions() -> None:
+    script = (
+        "#{if A}echo $((#{B}))#{elseif C}echo ${x:-#{D | ToUpper}}#{else}#{if E}$((#{F}))#{/if}"
+        "#{/if}\n#{each g in G}$((#{g}))#{/each}"
     )
-    assert {cycle.names for cycle in found} == {("A", "B", "C", "A"), ("E", "E")}
+    found = find_unquotable(script)
+    assert [(u.reference, u.line) for u in found] == [
+        ("B", 1), ("D | ToUpper", 1), ("F", 1), ("g", 2),
+    ]  # fmt: skip
+    assert "#{D | ToUpper | raw}" in str(found[1])
+    assert "get_variable" not in str(found[1])
 
 
-def test_two_circles_through_one_variable_are_both_found() -> None:
-    found = find_cycles(variables(A="#{B} #{C}", B="#{A}", C="#{A}"))
-    assert {cycle.names for cycle in found} == {("A", "B", "A"), ("A", "C", "A")}
-
-
-def test_a_circle_over_several_values_of_a_name_counts_whatever_their_scopes() -> None:
-    found = find_cycles([*variables(A="1", B="2"), *variables(A="#{B}"), *variables(B="#{A}")])
-    assert [cycle.names for cycle in found] == [("A", "B", "A")]
-
-
-def test_sealed_and_malformed_values_refer_to_nothing() -> None:
-    assert find_cycles(variables(A=Sealed("#{A}", "m"), B="#{B", C="#{A}#{B}")) == ()
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from("ABCDEF"), st.lists(st.sampled_from("ABCDEF"), max_size=3), min_size=1
-    )
-)
-def test_definitions_have_a_circle_if_and_only_if_some_value_runs_into_one(
-    graph: dict[str, list[str]],
-) -> None:
-    texts = {name: "".join(f"#{{{n}}}" for n in graph.get(name, ())) for name in "ABCDEF"}
-    known = {key(name): Plain(name, text) for name, text in texts.items()}
-
-    def runs_into_one(name: str) -> bool:
-        try:
-            expand(name, known)
-        except VariableCycle:
-            return True
-        return False
-
-    assert bool(find_cycles(variables(**texts))) == any(map(runs_into_one, texts))
+def test_a_place_that_some_way_makes_right_is_not_refused_beforehand() -> None:
+    script = '#{if Quoted}echo "#{else}echo $((#{/if}#{Name}#{if Quoted}"#{else}))#{/if}'
+    assert find_unquotable(script) == ()
+    with pytest.raises(Unquotable):
+        insert_script(script, values(Name="1", Quoted="0"))
