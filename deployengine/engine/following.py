@@ -16,7 +16,7 @@ from deployengine.engine.endings import Endings, Outcome, Outputs
 from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
-from deployengine.engine.work import Seal, outputs_to_store
+from deployengine.engine.set_outputs import Seal, outputs_to_store
 from deployengine.steps.contract import State, Status, Ticket, WorkTicket
 from deployengine.steps.errors import StepError
 from deployengine.steps.wake import Wake

@@ -31,8 +31,9 @@ from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import run_label
+from deployengine.engine.set_outputs import Seal
 from deployengine.engine.slots import Slots
-from deployengine.engine.work import Seal, work_of
+from deployengine.engine.work import work_of
 from deployengine.locks import Grant
 from deployengine.persistence import Database
 from deployengine.steps.contract import Runner, Started, State, Status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from deployengine.domain.admission import Mode
@@ -23,8 +23,6 @@ from deployengine.domain.variables import (
 )
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 from deployengine.steps.contract import Lock, OnStale, Work
-
-Seal = Callable[[str], dict[str, str]]
 
 #: A NUL can be in no environment, so what holds one is handed on in no form.
 _NUL = "\0"
@@ -113,16 +111,6 @@ def _outputs(
             for full in (f"{prefix}.{name}", f"{prefix}[{run.machine}].{name}"):
                 found[key(full)] = Plain(full, literal, sensitive=not plain)
     return found
-
-
-def outputs_to_store(
-    outputs: Mapping[str, str], secrets: Collection[str], seal: Seal
-) -> dict[str, str | dict[str, str]]:
-    """What a script set as outputs, sealed where a secret is in it."""
-    return {
-        name: seal(value) if any(secret in value for secret in secrets) else value
-        for name, value in outputs.items()
-    }
 
 
 def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[str]]:

@@ -59,6 +59,18 @@ def test_any_value_goes_in_and_out_unchanged_in_any_shell(
         assert ticket.outputs() == variables
 
 
+def test_a_value_can_come_in_by_stdin_which_no_process_list_shows() -> None:
+    script = """
+    get_variable Key | set_output --stdin Key
+    printf '' | set_output --stdin Empty
+    awk 'BEGIN { for (i = 0; i < 50000; i++) printf "x" }' | set_output --stdin Long
+    """
+    with tempfile.TemporaryDirectory() as workdir:
+        ticket = begin(runner_in(workdir), Work("run", 1, script, {}, {"Key": "a\n'b'\n\n"}))
+        assert end(ticket) == Status(State.EXITED, 0), ticket.output(0)
+        assert ticket.outputs() == {"Key": "a\n'b'\n\n", "Empty": "", "Long": "x" * 50000}
+
+
 def test_capitals_and_blanks_around_a_name_do_not_count() -> None:
     code, said = outcome("get_variable ' octopus.project.NAME '", {"Octopus.Project.Name": "shop"})
     assert (code, said) == (0, "shop")
