@@ -48,6 +48,7 @@ TRIALS: tuple[Trial, ...] = (
         every=2.0,
         further=("rebuild", "claim-conflict", "stale-fence"),
     ),
+    Trial("masking", harm=("secret",), projects=("secret",)),
     Trial(
         "missing-entered",
         harm=("stuck",),

@@ -75,6 +75,7 @@ MUTATIONS: Mapping[str, str] = {
     "gone-freed": "the claims of a run that ended are held for ever if its hand-off was lost",
     "grants-sent-again": "a granted run whose message was lost waits for ever",
     "machine-lock": "two clashing scripts meet on a machine when the engine lets both start",
+    "masking": "what a script prints of a secret can be read by everybody",
     "missing-entered": "a run that never reached Redis waits for ever",
     "outlast": "the end of a run is lost when the database is away",
     "output-owner": "a worker that woke writes into the output that another one goes on with",
