@@ -22,17 +22,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployengine.domain.errors import RequestError
+from deployengine.domain.variable_names import SYSTEM_NAMES as SYSTEM_NAMES
+from deployengine.domain.variable_names import is_system as is_system
+from deployengine.domain.variable_names import key as key
+from deployengine.domain.variable_names import system_variables as system_variables
 
 #: The kinds of scope, the most specific first.
 KINDS = ("steps", "machines", "roles", "tenants", "environments", "channels", "phases")
 
 #: What stands in place of a sensitive value wherever something is shown.
 MASK = "********"
-
-
-def key(name: str) -> str:
-    """What identifies a variable: its name without surrounding space, in any case."""
-    return name.strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +111,14 @@ class Scope:
 
     def applies(self, context: Context) -> bool:
         """Whether each kind that is named has an alternative that the context offers."""
-        return all(
-            not self.of(kind) or not set(self.of(kind)).isdisjoint(context.offers(kind))
+        return not self.unmatched(context)
+
+    def unmatched(self, context: Context) -> tuple[str, ...]:
+        """The kinds that are named and have no alternative that the context offers."""
+        return tuple(
+            kind
             for kind in KINDS
+            if self.of(kind) and set(self.of(kind)).isdisjoint(context.offers(kind))
         )
 
     @property
@@ -275,57 +279,6 @@ def _why(scope: Scope, source: Source, applying: int, outranked: Sequence[Source
 
 #: How the source of the system variables is called.
 SYSTEM_LABEL = "system"
-
-_SYSTEM = {
-    "project": ("Octopus.Project.Name",),
-    "release": ("Octopus.Release.Number",),
-    "channel": ("Octopus.Release.Channel.Name",),
-    "environment": ("Octopus.Environment.Name",),
-    "machine": ("Octopus.Machine.Name",),
-    "roles": ("Octopus.Machine.Roles",),
-    "step": ("Octopus.Step.Name", "Octopus.Action.Name"),
-    "deployment": ("Octopus.Deployment.Id",),
-}
-
-#: The variables that the engine sets and nobody else may.
-SYSTEM_NAMES = tuple(name for names in _SYSTEM.values() for name in names)
-
-_SYSTEM_KEYS = frozenset(map(key, SYSTEM_NAMES))
-
-
-def is_system(name: str) -> bool:
-    """Whether the engine sets this variable, so that a catalog's value for it has no effect."""
-    return key(name) in _SYSTEM_KEYS
-
-
-def system_variables(
-    *,
-    project: str | None = None,
-    release: str | None = None,
-    environment: str | None = None,
-    machine: str | None = None,
-    roles: Sequence[str] | None = None,
-    step: str | None = None,
-    deployment: str | None = None,
-    channel: str | None = None,
-) -> dict[str, str]:
-    """The system variables by name; what is not known (``None``) is left out.
-
-    ``deployment`` is its id; roles are joined by commas, as Octopus does.
-    """
-    known = {
-        "project": project,
-        "release": release,
-        "environment": environment,
-        "machine": machine,
-        "roles": None if roles is None else ",".join(roles),
-        "step": step,
-        "deployment": deployment,
-        "channel": channel,
-    }
-    return {
-        name: value for kind, value in known.items() if value is not None for name in _SYSTEM[kind]
-    }
 
 
 def system_source(values: Mapping[str, str]) -> Source:

@@ -6,8 +6,6 @@ import pickle
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deployengine.domain.flags import BYPASS, UnparsableFlag, bypass
 from deployengine.domain.variables import (
@@ -28,27 +26,7 @@ from deployengine.domain.variables import (
     system_source,
     system_variables,
 )
-
-HERE = Context(
-    environment="Production",
-    machine="prod-01",
-    roles=("web", "db"),
-    channel="auto",
-    step="Install",
-    tenant="acme",
-    phase="Live",
-)
-
-#: What each kind must name to match HERE.
-MATCHING = {
-    "steps": "Install",
-    "machines": "prod-01",
-    "roles": "web",
-    "tenants": "acme",
-    "environments": "Production",
-    "channels": "auto",
-    "phases": "Live",
-}
+from tests.support.place import HERE, MATCHING
 
 
 def scope(words: str) -> Scope:
@@ -267,90 +245,6 @@ def test_a_document_that_names_an_unknown_kind_is_not_taken_for_unscoped() -> No
 
 def test_a_document_may_leave_out_what_it_does_not_need() -> None:
     assert Variable.from_document({"name": "A", "value": "1"}) == Variable("A", "1")
-
-
-# Properties.
-
-NAMES = {kind: [name, f"other-{kind}"] for kind, name in MATCHING.items()}
-SCOPES = st.builds(
-    Scope,
-    **{
-        kind: st.lists(st.sampled_from(names), unique=True, max_size=2).map(tuple)
-        for kind, names in NAMES.items()
-    },
-)
-VALUES = st.one_of(st.text(max_size=3), st.builds(Sealed, st.text(), st.text()))
-VARIABLES = st.builds(
-    Variable, st.sampled_from(["Colour", "colour ", "Size"]), VALUES, SCOPES, st.booleans()
-)
-SOURCES = st.lists(
-    st.builds(
-        Source, st.sampled_from(["First", "Second"]), st.lists(VARIABLES, max_size=5).map(tuple)
-    ),
-    max_size=3,
-)
-
-
-def outcome(sources: list[Source]) -> object:
-    """The value that wins and where it stands, or that there is a tie."""
-    try:
-        resolved = resolve("Colour", sources, HERE)
-    except AmbiguousVariable:
-        return "ambiguous"
-    return resolved and (resolved.value, resolved.source, resolved.scope, resolved.sensitive)
-
-
-@given(VARIABLES)
-def test_a_variable_survives_its_document(variable: Variable) -> None:
-    assert Variable.from_document(variable.to_document()) == variable
-
-
-@given(SOURCES, st.randoms(use_true_random=False))
-def test_the_order_of_definition_does_not_matter(sources: list[Source], chance: object) -> None:
-    def shuffled(variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        return tuple(chance.sample(variables, len(variables)))  # type: ignore[attr-defined]
-
-    assert outcome([Source(s.label, shuffled(s.variables)) for s in sources]) == outcome(sources)
-
-
-@given(SOURCES, VARIABLES, st.data())
-def test_a_value_that_does_not_apply_changes_nothing(
-    sources: list[Source], extra: Variable, data: st.DataObject
-) -> None:
-    kind = data.draw(st.sampled_from(KINDS))
-    document = extra.to_document()
-    document["scope"][kind] = ["elsewhere"]
-    more = Source("First", (Variable.from_document(document),))
-    at = data.draw(st.integers(0, len(sources)))
-    assert outcome([*sources[:at], more, *sources[at:]]) == outcome(sources)
-
-
-@given(SOURCES)
-def test_what_wins_applies_and_nothing_that_applies_is_more_specific(
-    sources: list[Source],
-) -> None:
-    values = [v for s in sources for v in s.variables if key(v.name) == "colour"]
-    applying = [v.scope for v in values if v.scope.applies(HERE)]
-    try:
-        resolved = resolve("Colour", sources, HERE)
-    except AmbiguousVariable:
-        assert len(applying) > 1
-        return
-    if resolved is None:
-        assert applying == []
-    else:
-        assert resolved.scope in applying
-        assert resolved.scope.specificity == max(s.specificity for s in applying)
-
-
-@given(SOURCES)
-def test_one_at_a_time_and_all_at_once_say_the_same(sources: list[Source]) -> None:
-    try:
-        found = resolve_all(sources, HERE)
-    except AmbiguousVariable:
-        return
-    for name in ("Colour", "Size"):
-        assert found.get(key(name)) == resolve(name, sources, HERE)
 
 
 # The bypass flag.

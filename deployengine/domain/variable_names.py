@@ -1,0 +1,62 @@
+"""Names of variables: what identifies one, and which of them only the engine sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def key(name: str) -> str:
+    """What identifies a variable: its name without surrounding space, in any case."""
+    return name.strip().casefold()
+
+
+_SYSTEM = {
+    "project": ("Octopus.Project.Name",),
+    "release": ("Octopus.Release.Number",),
+    "channel": ("Octopus.Release.Channel.Name",),
+    "environment": ("Octopus.Environment.Name",),
+    "machine": ("Octopus.Machine.Name",),
+    "roles": ("Octopus.Machine.Roles",),
+    "step": ("Octopus.Step.Name", "Octopus.Action.Name"),
+    "deployment": ("Octopus.Deployment.Id",),
+}
+
+#: The variables that the engine sets and nobody else may.
+SYSTEM_NAMES = tuple(name for names in _SYSTEM.values() for name in names)
+
+_SYSTEM_KEYS = frozenset(map(key, SYSTEM_NAMES))
+
+
+def is_system(name: str) -> bool:
+    """Whether the engine sets this variable, so that a catalog's value for it has no effect."""
+    return key(name) in _SYSTEM_KEYS
+
+
+def system_variables(
+    *,
+    project: str | None = None,
+    release: str | None = None,
+    environment: str | None = None,
+    machine: str | None = None,
+    roles: Sequence[str] | None = None,
+    step: str | None = None,
+    deployment: str | None = None,
+    channel: str | None = None,
+) -> dict[str, str]:
+    """The system variables by name; what is not known (``None``) is left out.
+
+    ``deployment`` is its id; roles are joined by commas, as Octopus does.
+    """
+    known = {
+        "project": project,
+        "release": release,
+        "environment": environment,
+        "machine": machine,
+        "roles": None if roles is None else ",".join(roles),
+        "step": step,
+        "deployment": deployment,
+        "channel": channel,
+    }
+    return {
+        name: value for kind, value in known.items() if value is not None for name in _SYSTEM[kind]
+    }
