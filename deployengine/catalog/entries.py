@@ -44,6 +44,13 @@ class Entry(Generic[Model]):
         """Whether something stands in the file at a place inside the model, right or wrong."""
         return self._place(path) in self.document.lines
 
+    def refused(self, part: BaseModel, *path: str | int) -> bool:
+        """Whether the file has the last key of the path, but the schema did not take its value.
+
+        ``part`` is the part of the model that lacks it; there is a fault for it already.
+        """
+        return path[-1] not in part.model_fields_set and self.says(*path)
+
     def _place(self, path: Path) -> Path:
         return (*self.path, *(self.origins.place(path) if self.origins else path))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import pairwise
 
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import expanded
@@ -16,7 +15,7 @@ _ONCE = ("from", "to")
 _AGAIN = ("cron", "lasts")
 
 #: Beginning and end of a freeze, and which it is.
-Span = tuple[datetime, datetime, str, Entry[Freeze]]
+Window = tuple[datetime, datetime, str, Entry[Freeze]]
 
 
 def unsound_freezes(entries: Entries) -> Iterator[Fault]:
@@ -25,16 +24,19 @@ def unsound_freezes(entries: Entries) -> Iterator[Fault]:
     Freezes add up, so those of other projects or environments may overlap; two that are alike are
     a slip.
     """
-    alike: dict[tuple[frozenset[str], frozenset[str]], list[Span]] = {}
+    alike: dict[tuple[frozenset[str], frozenset[str]], list[Window]] = {}
     for entry, freeze in entries.of("freezes", Freeze):
         wrong = list(_time(entry, freeze))
         yield from wrong
         if freeze.begins and freeze.ends and not wrong:
             what = frozenset(freeze.environments), frozenset(expanded(freeze.projects))
-            span = instant(freeze.begins, freeze.time_zone), instant(freeze.ends, freeze.time_zone)
-            alike.setdefault(what, []).append((*span, freeze.name, entry))
-    for spans in alike.values():
-        yield from _overlaps(spans)
+            window = (
+                instant(freeze.begins, freeze.time_zone),
+                instant(freeze.ends, freeze.time_zone),
+            )
+            alike.setdefault(what, []).append((*window, freeze.name, entry))
+    for windows in alike.values():
+        yield from _overlaps(windows)
 
 
 def _time(entry: Entry[Freeze], freeze: Freeze) -> Iterator[Fault]:
@@ -55,12 +57,15 @@ def _time(entry: Entry[Freeze], freeze: Freeze) -> Iterator[Fault]:
             yield entry.fault("the freeze ends before it begins", "to")
 
 
-def _overlaps(spans: Sequence[Span]) -> Iterator[Fault]:
-    ordered = sorted(spans, key=lambda span: span[:2])
-    for (_, end, name, entry), (begin, *_, later) in pairwise(ordered):
-        if begin < end:
+def _overlaps(windows: Sequence[Window]) -> Iterator[Fault]:
+    """Each is told beside the one that ends last of those that begin before it."""
+    (_, last, name, entry), *others = sorted(windows, key=lambda window: window[:2])
+    for begin, end, next_name, next_entry in others:
+        if begin < last:
             message = (
                 f"overlaps freeze {name!r} ({entry.line('name')}) of the same projects and "
                 "environments; make one of them"
             )
-            yield later.fault(message, "from")
+            yield next_entry.fault(message, "from")
+        if end > last:
+            last, name, entry = end, next_name, next_entry

@@ -37,36 +37,32 @@ _OWN = {
 def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
     """Steps that lack what their kind needs, have what it knows not, or contradict themselves."""
     for step, place in each_step(project.process):
-        yield from _missing(entry, step, place)
         yield from _script(entry, step, place)
+        if not entry.refused(step, *place, "kind"):
+            yield from _kind(entry, step, place)
         if isinstance(step, Step):
-            yield from _strange(entry, step, place)
             yield from _places(entry, step, place)
     if project.process and project.process[0].start == "with_previous":
         message = "the first step has none before it to start with"
         yield entry.fault(message, "process", 0, "start")
 
 
-def _missing(entry: Entry[Any], step: Step | GroupStep, place: Path) -> Iterator[Fault]:
+def _kind(entry: Entry[Any], step: Step | GroupStep, place: Path) -> Iterator[Fault]:
     called, needed = _KINDS[step.kind]
-    if not getattr(step, needed) and not entry.says(*place, needed):
+    if not entry.says(*place, needed):
         yield entry.fault(f"{needed!r} is missing, which a {called} needs", *place)
-
-
-def _strange(entry: Entry[Any], step: Step, place: Path) -> Iterator[Fault]:
-    called, _ = _KINDS[step.kind]
-    for key in written(Step):
-        if key in step.model_fields_set and key not in _ANY | _OWN[step.kind]:
-            inside = step.kind == "rolling" and key in written(GroupStep)
-            advice = "; put it at the steps in it" if inside else ""
-            yield entry.fault(f"a {called} has no {key!r}{advice}", *place, key)
+    strange = step.model_fields_set - _ANY - _OWN[step.kind]
+    for key in (key for key in written(type(step)) if key in strange):
+        inside = step.kind == "rolling" and key in written(GroupStep)
+        advice = "; put it at the steps in it" if inside else ""
+        yield entry.fault(f"a {called} has no {key!r}{advice}", *place, key)
 
 
 def _script(entry: Entry[Any], step: ScriptStep, place: Path) -> Iterator[Fault]:
     if step.on_unknown == "rerun" and not step.idempotent:
         yield entry.fault(_RERUN, *place, "on_unknown")
-    faulty = "retries" not in step.model_fields_set and entry.says(*place, "retries")
-    if step.backoff is not None and step.retries == 0 and not faulty:
+    retried = step.retries or entry.refused(step, *place, "retries")
+    if step.backoff is not None and not retried:
         message = "backoff is the pause before a retry; say how many retries there are"
         yield entry.fault(message, *place, "backoff")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from deployengine.catalog.lines import Path
 from deployengine.catalog.names import Name, Names, SomeNames, as_written
@@ -115,6 +115,8 @@ class ScriptStep(Node):
 class GroupStep(ScriptStep):
     """One step of a rolling group; the group says where it runs."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["name", "script"]})
+
     kind: Annotated[Literal["script"], BeforeValidator(_only_scripts)] = "script"
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
@@ -138,6 +140,12 @@ class Step(ScriptStep):
     A manual step runs nowhere and asks a person; a rolling group takes its own steps from
     machine to machine.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": [needed]} for needed in ("script", "instructions", "steps")]
+        }
+    )
 
     kind: Literal["script", "manual", "rolling"] = Field(
         default="script",

@@ -91,7 +91,7 @@ class Phase(Node):
         description="An optional phase may be passed over and never deploys by itself.",
     )
     priority: Priority = Field(
-        default=0, description="Its deployments go before those with a lower one; from -5 to 5."
+        default=0, description="From -5 to 5; added to the project's. The highest goes first."
     )
     keep_releases: Count | None = Field(
         default=None,
@@ -206,7 +206,7 @@ class Project(Node):
         description="At most so many scripts run at once for it. Left out: no limit.",
     )
     priority: Priority = Field(
-        default=0, description="Its deployments go before those with a lower one; from -5 to 5."
+        default=0, description="From -5 to 5. Deployments with the highest go first."
     )
     process: list[Step] = Field(min_length=1, description="The steps, one after the other.")
 

@@ -93,21 +93,28 @@ def _release(entry: Entry[Schedule], schedule: Schedule) -> Iterator[Fault]:
 
 def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator[Fault]:
     for index, variable in enumerate(variables):
+        place = ("variables", index)
         if is_system(variable.name):
             message = f"the engine itself sets {variable.name}; choose another name"
-            yield entry.fault(message, "variables", index, "name")
-        elif not (variable.value or variable.prompt or entry.says("variables", index, "value")):
-            yield entry.fault("'value' is missing", "variables", index)
+            yield entry.fault(message, *place, "name")
+        elif not (entry.says(*place, "value") or _is_asked_for(entry, variable, index)):
+            yield entry.fault("'value' is missing", *place)
         elif key(variable.name) == key(flags.BYPASS) and not _is_flag(variable):
             said = "the value" if variable.sensitive else repr(variable.value)
             message = f"{said} is neither True nor False, as {variable.name} must be"
-            yield entry.fault(message, "variables", index, "value")
+            yield entry.fault(message, *place, "value")
+
+
+def _is_asked_for(entry: Entry[Any], variable: schema.Variable, index: int) -> bool:
+    return bool(variable.prompt) or entry.refused(variable, "variables", index, "prompt")
 
 
 def _is_flag(variable: schema.Variable) -> bool:
     """What refers to another variable, or is asked for, is known only at a deployment."""
     if "#{" in variable.value or (variable.prompt and not variable.value):
         return True
+    if "value" not in variable.model_fields_set:
+        return True  # it has a fault already
     try:
         flags.bypass(variable.value)
     except flags.UnparsableFlag:

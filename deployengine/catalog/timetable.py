@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from deployengine.catalog.names import Name, SomeNames, SomeRangedNames
 from deployengine.catalog.node import Node, Span, Text
@@ -13,6 +13,12 @@ _CRON = "Minute, hour, day of month, month and day of week, in the time zone."
 
 class Freeze(Node):
     """A time in which no deployment begins: once (from and to), or again (cron and lasts)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": ["from", "to"]}, {"required": ["cron", "lasts"]}],
+        }
+    )
 
     name: Name = Field(examples=["year-end", "weekends"])
     environments: SomeNames = Field(default_factory=list, description="Left out: all.")

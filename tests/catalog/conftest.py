@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,60 @@ projects:
         roles: [web]
         script: echo hello
 """
+
+#: A right catalog that says all that can be said.
+FULL: dict[str, Any] = {
+    "environments": [{"name": "QA", "description": "d", "guided_failure": True, "share": 3}],
+    "machines": [
+        {"name": "qa-1", "environments": ["QA"], "roles": ["web"], "max_concurrent": 2,
+         "connection": {"kind": "local", "workdir": "m/#{machine}"}},
+    ],
+    "lifecycles": [
+        {"name": "auto", "default": True, "phases": [
+            {"name": "Test", "automatic": ["QA"], "manual": [], "minimum": 1, "optional": True,
+             "priority": 2, "keep_releases": 4}]},
+    ],
+    "variable_sets": [
+        {"name": "Shared", "variables": [
+            {"name": "A", "value": "x", "sensitive": True,
+             "scope": {"environments": ["QA"], "machines": ["qa-1"], "roles": ["web"],
+                       "channels": ["fix"], "steps": ["Install"], "phases": ["Test"]},
+             "prompt": {"label": "l", "description": "d", "required": True}}]},
+    ],
+    "projects": [
+        {"name": "app", "lifecycle": "auto", "channels": [{"name": "fix", "lifecycle": "auto"}],
+         "include": ["Shared"], "variables": [{"name": "B", "value": "y"}],
+         "mutex": "deployment", "supersede": True, "guided_failure": True, "share": 2,
+         "priority": -1,
+         "process": [
+             {"name": "First", "script": "ls"},
+             {"name": "Install", "kind": "script", "roles": ["web"], "environments": ["QA"],
+              "channels": ["fix"], "condition": "always",
+              "start": "with_previous", "required": True, "max_parallel": 3, "retries": 2,
+              "backoff": "10s", "timeout": "15m", "script": "ls", "idempotent": True,
+              "on_unknown": "rerun", "on_stale": "terminate",
+              "touches": [{"resource": "iis", "mode": "shared", "everywhere": True}]},
+             {"name": "Approve", "kind": "manual", "instructions": "Look", "keep_tag": True,
+              "responsible": ["alice"], "exclude_environments": ["QA"]},
+             {"name": "Roll", "kind": "rolling", "max_parallel": 2, "on_failure": "exclude",
+              "steps": [
+                  {"name": "Swap", "kind": "script", "script": "ls", "condition": "#{Go}",
+                   "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
+                   "on_unknown": "ask", "on_stale": "terminate",
+                   "touches": [{"resource": "iis"}]}]},
+         ]},
+    ],
+    "freezes": [
+        {"name": "end", "environments": ["QA"], "projects": ["app"], "from": "2026-12-20T00:00",
+         "to": "2027-01-03T00:00", "time_zone": "Europe/Vienna"},
+        {"name": "weekends", "cron": "0 18 * * FRI", "lasts": "62h"},
+    ],
+    "schedules": [
+        {"name": "nightly", "project": "app", "environment": "QA", "release": "1.0",
+         "cron": "0 2 * * *", "time_zone": "Europe/Vienna"},
+    ],
+}  # fmt: skip
+
 
 Read = Callable[[str], Catalog]
 Faults = Callable[[str], list[Fault]]

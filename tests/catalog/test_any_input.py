@@ -13,22 +13,34 @@ from hypothesis import strategies as st
 
 from deployengine.catalog import load
 from deployengine.domain.errors import InvalidInput
-from tests.catalog.conftest import SMALL
-
-FULL = yaml.safe_load(SMALL)
-FULL["machines"][0]["connection"] = {"kind": "local", "workdir": "m/#{machine}"}
-FULL["projects"][0]["variables"] = [
-    {"name": "A", "value": "#{B}", "sensitive": True, "scope": {"machines": ["qa-1"]}},
-    {"name": "OctopusBypassDeploymentMutex", "value": "True"},
-]
-FULL["projects"][0]["process"][0] |= {"touches": ["iis", {"resource": "db"}], "timeout": "1m"}
+from tests.catalog.conftest import FULL
 
 WRONG = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from(["", "x", "#{", "#{A}", "a[1:2]", "a[", "QA", "../x", "\x01", "web", "True"])
+    | st.sampled_from(
+        [
+            "",
+            "x",
+            "#{",
+            "#{A}",
+            "a[1:2]",
+            "a[",
+            "QA",
+            "../x",
+            "\x01",
+            "web",
+            "True",
+            "always",
+            "manual",
+            "rolling",
+            "2026-12-20T00:00",
+            "0 2 * * *",
+            "9" * 5000,
+        ]
+    )
     | st.sampled_from([[], {}, [[]], [{}], {"name": "x"}, [{"name": "x"}], ["x", "x"], {"x": 1}])
 )
 
