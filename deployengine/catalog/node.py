@@ -72,6 +72,8 @@ class Node(BaseModel):
 
     #: Keys that people look for here, and where they stand instead.
     elsewhere: ClassVar[Mapping[str, str]] = {}
+    #: Keys that are kept for later, and what there is to say of each.
+    reserved: ClassVar[Mapping[str, str]] = {}
 
 
 class Short(Node):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -119,6 +120,8 @@ class Channel(Node):
 
 class Scope(Node):
     """Where a value applies: one of each kind that is named. The most specific value wins."""
+
+    reserved: ClassVar[Mapping[str, str]] = {"tenants": "scope the value by something else"}
 
     environments: Names = Field(default_factory=list, min_length=1)
     machines: RangedNames = Field(default_factory=list, min_length=1)

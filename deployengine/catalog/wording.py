@@ -59,7 +59,8 @@ def faults(
 
 def slip(found: ErrorDetails, model: type[BaseModel]) -> str | None:
     """The key that was meant by an unknown one; ``None`` when that is not what is wrong."""
-    if found["type"] != "extra_forbidden" or _elsewhere(found, model):
+    known = _among(found, model, "elsewhere") or _among(found, model, "reserved")
+    if found["type"] != "extra_forbidden" or known:
         return None
     return nearest(str(found["loc"][-1]), _keys(model, found["loc"][:-1]))
 
@@ -83,8 +84,10 @@ def _said(found: ErrorDetails, at: Path, model: type[BaseModel]) -> tuple[Path, 
     if kind == "missing":
         return place[:-1], f"{place[-1]!r} is missing"
     if kind == "extra_forbidden":
-        if holder := _elsewhere(found, model):
+        if holder := _among(found, model, "elsewhere"):
             return place, f"{place[-1]!r} cannot stand here; it belongs to {holder}"
+        if why := _among(found, model, "reserved"):
+            return place, f"{place[-1]!r} is reserved and has no effect yet; {why}"
         return place, unknown_key(str(place[-1]), _keys(model, found["loc"][:-1]))
     if kind == "literal_error":
         return place, _choice(context["expected"], found["input"])
@@ -95,9 +98,9 @@ def _said(found: ErrorDetails, at: Path, model: type[BaseModel]) -> tuple[Path, 
     return place, found["msg"]
 
 
-def _elsewhere(found: ErrorDetails, model: type[BaseModel]) -> str | None:
-    """Where a key stands that is known, but not in this part."""
-    known: Mapping[str, str] = getattr(_part(model, found["loc"][:-1]), "elsewhere", {})
+def _among(found: ErrorDetails, model: type[BaseModel], table: str) -> str | None:
+    """What a table of the part that an unknown key stands in says of the key."""
+    known: Mapping[str, str] = getattr(_part(model, found["loc"][:-1]), table, {})
     return known.get(str(found["loc"][-1]))
 
 
