@@ -59,8 +59,9 @@ def faults(
 
 def slip(found: ErrorDetails, model: type[BaseModel]) -> str | None:
     """The key that was meant by an unknown one; ``None`` when that is not what is wrong."""
-    known = _among(found, model, "elsewhere") or _among(found, model, "reserved")
-    if found["type"] != "extra_forbidden" or known:
+    if found["type"] != "extra_forbidden":
+        return None
+    if _among(found, model, "elsewhere") or _among(found, model, "reserved"):
         return None
     return nearest(str(found["loc"][-1]), _keys(model, found["loc"][:-1]))
 
