@@ -182,7 +182,7 @@ class Services:
     @cached_property
     def answers(self) -> Answers:
         """Take answers to runs whose end is unknown."""
-        return Answers(self.database, self.handoff, self.archive, self.clock)
+        return Answers(self.database, self.handoff, self.archive, self.clock, self.secrets.unseal)
 
     @cached_property
     def batches(self) -> Batches:

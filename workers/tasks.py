@@ -30,7 +30,7 @@ def register_links(app: Celery, services: Services) -> None:
 
     @app.task(name=STEP, shared=False, bind=True, throws=(Unreachable,))
     def step(task: Task[Any, Any], deployment: int, position: int) -> None:
-        go_on(task, services.phases.open_step(deployment, position))
+        go_on(task, services.phases.open_stage(deployment, position))
 
     @app.task(name=FINISH, shared=False, throws=(Unreachable,))
     def finish(deployment: int) -> None:

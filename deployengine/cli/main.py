@@ -15,6 +15,7 @@ from deployengine.cli.database_commands import database
 from deployengine.cli.demo import demo
 from deployengine.cli.deployment_commands import deployment
 from deployengine.cli.doctor import doctor
+from deployengine.cli.import_commands import import_
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
 from deployengine.cli.release_commands import release
 from deployengine.cli.secrets_commands import secrets
@@ -37,7 +38,7 @@ def cli() -> None:
 
 for _command in (
     *(demo, init, apply, up, down, worker, housekeeping, flower),
-    *(release, batch, deployment, why, locks, variable, secrets, doctor, database),
+    *(release, batch, deployment, why, locks, variable, secrets, import_, doctor, database),
 ):
     cli.add_command(_command)
 

@@ -14,13 +14,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One stage of a lifecycle; ``minimum`` 0 means that all its environments must succeed."""
+    """One stage of a lifecycle; ``minimum`` 0 means that all its environments must succeed.
+
+    ``priority`` is added to that of the project. ``keep_releases`` ``None``: all are kept.
+    """
 
     name: str
     automatic: tuple[str, ...] = ()
     manual: tuple[str, ...] = ()
     minimum: int = 0
     optional: bool = False
+    priority: int = 0
+    keep_releases: int | None = None
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -52,26 +57,16 @@ class Lifecycle:
                     manual=tuple(p.get("manual", ())),
                     minimum=p.get("minimum", 0),
                     optional=p.get("optional", False),
+                    priority=p.get("priority", 0),
+                    keep_releases=p.get("keep_releases"),
                 )
                 for p in document["phases"]
             ),
         )
 
     def to_document(self) -> dict[str, Any]:
-        """The inverse of :meth:`from_document`."""
-        return {
-            "name": self.name,
-            "phases": [
-                {
-                    "name": p.name,
-                    "automatic": list(p.automatic),
-                    "manual": list(p.manual),
-                    "minimum": p.minimum,
-                    "optional": p.optional,
-                }
-                for p in self.phases
-            ],
-        }
+        """The inverse of :meth:`from_document`; what later versions added is left out if unset."""
+        return {"name": self.name, "phases": [_phase_document(p) for p in self.phases]}
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -127,3 +122,18 @@ class Lifecycle:
 def _automatic(phases: Sequence[Phase]) -> tuple[str, ...]:
     """Optional phases never deploy by themselves."""
     return tuple(name for phase in phases if not phase.optional for name in phase.automatic)
+
+
+def _phase_document(phase: Phase) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": phase.name,
+        "automatic": list(phase.automatic),
+        "manual": list(phase.manual),
+        "minimum": phase.minimum,
+        "optional": phase.optional,
+    }
+    if phase.priority:
+        document["priority"] = phase.priority
+    if phase.keep_releases is not None:
+        document["keep_releases"] = phase.keep_releases
+    return document

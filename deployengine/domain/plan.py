@@ -1,20 +1,26 @@
-"""A release's plan for one environment: which steps run on which machines, under which claims."""
+"""A release's plan for one environment: which steps run on which machines, under which claims.
+
+A plan is stored with its deployment and never computed again. Its steps come in *stages*, one after
+the other; a stage has one or more *tracks*, which begin together. A track is one step, or the
+children of a rolling group, and goes through its machines with a *window*: at most so many of them
+at once (:mod:`~deployengine.domain.turns`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
-from deployengine.domain import flags
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
-from deployengine.domain.insertion import expand, plain_values
-from deployengine.domain.project import Step
-from deployengine.domain.release import Snapshot
-from deployengine.domain.variables import Context, Sealed, resolve, resolve_all
 
-CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
+#: What the resources begin with that bound how many scripts run at once.
+SHARE = "share:"
+#: Where manual steps are: on no machine.
+NOWHERE = Machine("", (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,65 +38,110 @@ class PlannedRun:
     @property
     def lock_mode(self) -> Mode:
         """The mode in which the machine itself is claimed; the machine comes first."""
-        return self.claims[0].mode
+        return self.claims[0].mode if self.claims else Mode.SHARED
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step and its runs, in catalog order of the machines; none means that it is skipped."""
+    """A step and its runs, in catalog order of the machines; none means that it is skipped.
+
+    ``left_out`` says why it is skipped although there are machines. ``window`` ``None``: all of
+    its machines at once.
+    """
 
     name: str
     runs: tuple[PlannedRun, ...]
+    stage: int
+    track: int
+    window: int | None = None
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Track:
+    """Steps that each machine goes through one after the other, by their positions in the plan."""
+
+    positions: tuple[int, ...]
+    window: int | None
+
+    @property
+    def compound(self) -> bool:
+        """Whether some of its runs wait for others of its runs."""
+        return self.window is not None or len(self.positions) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Tracks that begin together; the next stage begins when all of them are done."""
+
+    tracks: tuple[Track, ...]
+
+    @property
+    def first(self) -> int:
+        """The position of its first step, by which it is called."""
+        return self.positions[0]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Those of all its steps."""
+        return tuple(position for track in self.tracks for position in track.positions)
+
+    @property
+    def compound(self) -> bool:
+        """Whether some of its runs depend on others of its runs."""
+        return len(self.tracks) > 1 or self.tracks[0].compound
+
+    def track_of(self, position: int) -> Track:
+        """The track that a step is in."""
+        return next(track for track in self.tracks if position in track.positions)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What a deployment will do; stored with it and never recomputed."""
+    """What a deployment will do; stored with it and never recomputed.
+
+    ``holds`` is what it holds as a whole, from its first step to its last, beside its ``tag``.
+    """
 
     tag: str
     steps: tuple[PlannedStep, ...]
+    holds: tuple[Claim, ...] = ()
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in order."""
+        return tuple(
+            Stage(
+                tuple(
+                    Track(tuple(position for position, _ in track), self.steps[track[0][0]].window)
+                    for track in _grouped(stage, "track")
+                )
+            )
+            for stage in _grouped(list(enumerate(self.steps)), "stage")
+        )
+
+    def stage_of(self, position: int) -> Stage:
+        """The stage that a step is in."""
+        return next(stage for stage in self.stages if position in stage.positions)
 
     def to_document(self) -> dict[str, Any]:
         """The stored form."""
-        return {
+        document: dict[str, Any] = {
             "tag": self.tag,
-            "steps": [
-                {
-                    "name": step.name,
-                    "runs": [
-                        {
-                            "machine": run.machine.to_document(),
-                            "claims": [[c.resource, c.mode.value, c.limit] for c in run.claims],
-                        }
-                        for run in step.runs
-                    ],
-                }
-                for step in self.steps
-            ],
+            "steps": [_step_document(step) for step in self.steps],
         }
+        if self.holds:
+            document["holds"] = _claims_document(self.holds)
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Plan:
         """The inverse of :meth:`to_document`."""
         return cls(
             document["tag"],
-            tuple(
-                PlannedStep(
-                    step["name"],
-                    tuple(
-                        PlannedRun(
-                            Machine.from_document(run["machine"]),
-                            tuple(Claim(name, Mode(mode), n) for name, mode, n in run["claims"]),
-                        )
-                        for run in step["runs"]
-                    ),
-                )
-                for step in document["steps"]
-            ),
+            tuple(_step(position, step) for position, step in enumerate(document["steps"])),
+            _claims(document.get("holds", ())),
         )
-
-
-Unseal = Callable[[Sealed], str]
 
 
 def machine_resource(machine: str) -> str:
@@ -98,80 +149,42 @@ def machine_resource(machine: str) -> str:
     return f"machine:{machine}"
 
 
-def plan(
-    snapshot: Snapshot, environment: str, phase: str, machines: Sequence[Machine], unseal: Unseal
-) -> Plan:
-    """Plans a deployment of the release to the environment's machines.
+def _grouped(steps: list[tuple[int, PlannedStep]], by: str) -> list[list[tuple[int, PlannedStep]]]:
+    return [list(group) for _, group in groupby(steps, key=lambda each: getattr(each[1], by))]
 
-    Raises :class:`~deployengine.domain.flags.UnparsableFlag` when the bypass variable is no
-    boolean for some step on some machine, and ``AmbiguousVariable`` when two of its values tie.
-    """
-    scope = Context(environment=environment, channel=snapshot.channel, phase=phase)
-    tag = _text(snapshot, CONCURRENCY_TAG, scope, unseal) or f"{snapshot.project}/{environment}"
-    return Plan(
-        tag=tag,
-        steps=tuple(
-            PlannedStep(
-                step.name,
-                tuple(
-                    PlannedRun(m, _claims(snapshot, step, m, environment, phase, unseal))
-                    for m in machines
-                    if m.bears_one_of(step.roles)
-                ),
-            )
-            for step in snapshot.process
+
+def _step_document(step: PlannedStep) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": step.name,
+        "stage": step.stage,
+        "track": step.track,
+        "runs": [
+            {"machine": run.machine.to_document(), "claims": _claims_document(run.claims)}
+            for run in step.runs
+        ],
+    }
+    optional = {"window": step.window, "left_out": step.left_out}
+    return document | {key: value for key, value in optional.items() if value is not None}
+
+
+def _step(position: int, document: Mapping[str, Any]) -> PlannedStep:
+    return PlannedStep(
+        document["name"],
+        tuple(
+            PlannedRun(Machine.from_document(run["machine"]), _claims(run["claims"]))
+            for run in document["runs"]
         ),
+        # Plans that were stored before there were stages have one step in each.
+        document.get("stage", position),
+        document.get("track", position),
+        document.get("window"),
+        document.get("left_out"),
     )
 
 
-def _claims(
-    snapshot: Snapshot, step: Step, machine: Machine, environment: str, phase: str, unseal: Unseal
-) -> tuple[Claim, ...]:
-    """The machine first, then what the step touches.
-
-    A step that names what it touches takes the machine shared, so it clashes only with those
-    that touch the same and with those that take the machine whole.
-    """
-    shared = bool(step.touches) or _bypassed(snapshot, step, machine, environment, phase, unseal)
-    own = Claim(
-        machine_resource(machine.name),
-        Mode.SHARED if shared else Mode.EXCLUSIVE,
-        machine.max_concurrent if shared else None,
-    )
-    touched = (
-        Claim(
-            f"resource:{touch.resource}"
-            if touch.everywhere
-            else f"resource:{machine.name}/{touch.resource}",
-            touch.mode,
-        )
-        for touch in step.touches
-    )
-    return (own, *touched)
+def _claims_document(claims: tuple[Claim, ...]) -> list[list[Any]]:
+    return [[claim.resource, claim.mode.value, claim.limit] for claim in claims]
 
 
-def _bypassed(
-    snapshot: Snapshot, step: Step, machine: Machine, environment: str, phase: str, unseal: Unseal
-) -> bool:
-    context = Context(
-        environment=environment,
-        machine=machine.name,
-        roles=machine.roles,
-        channel=snapshot.channel,
-        step=step.name,
-        phase=phase,
-    )
-    found = resolve(flags.BYPASS, snapshot.sources, context)
-    if found is None:
-        return False
-    text = _text(snapshot, flags.BYPASS, context, unseal)
-    return flags.bypass(text, found.source, sensitive=found.sensitive)
-
-
-def _text(snapshot: Snapshot, name: str, context: Context, unseal: Unseal) -> str | None:
-    resolved = resolve(name, snapshot.sources, context)
-    if resolved is None:
-        return None
-    if isinstance(resolved.value, str) and "#{" not in resolved.value:
-        return resolved.value  # the common case, many times a deployment
-    return expand(name, plain_values(resolve_all(snapshot.sources, context), unseal)).text
+def _claims(documents: Any) -> tuple[Claim, ...]:
+    return tuple(Claim(resource, Mode(mode), limit) for resource, mode, limit in documents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -39,49 +39,149 @@ class Touch:
     everywhere: bool = False
 
 
+class StepKind(StrEnum):
+    """What a step does: run a script on machines, or ask a person."""
+
+    SCRIPT = "script"
+    MANUAL = "manual"
+
+
+class OnFailure(StrEnum):
+    """What a rolling group does when a machine failed: begin no other one, or leave it out."""
+
+    STOP = "stop"
+    EXCLUDE = "exclude"
+
+
+class Mutex(StrEnum):
+    """How long a deployment holds a machine: for each step's script, or from first to last."""
+
+    STEP = "step"
+    DEPLOYMENT = "deployment"
+
+
+#: Run conditions; any other text is an expression that is true or false.
+SUCCESS, FAILURE, ALWAYS = "success", "failure", "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """The group that a step is a child of: machine by machine, at most ``window`` of them at once.
+
+    ``condition`` is that of the whole group.
+    """
+
+    name: str
+    window: int = 1
+    on_failure: OnFailure = OnFailure.STOP
+    condition: str = SUCCESS
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a process; it runs on every machine of the environment with one of its roles.
 
-    ``timeout_seconds`` ``None`` means no time-out. ``retries`` counts further attempts after the
-    first. ``idempotent`` says that the script may run again although nobody knows how far it came;
-    only then may ``on_unknown`` be ``rerun``.
+    A manual step runs nowhere: it asks those who are ``responsible`` (nobody named: anybody).
+    ``environments`` and ``channels`` that are empty mean all. ``condition`` is one of
+    :data:`SUCCESS`, :data:`FAILURE`, :data:`ALWAYS`, or an expression. ``timeout_seconds`` ``None``
+    means no time-out. ``retries`` counts further attempts after the first, which
+    ``backoff_seconds`` of pause precede, doubled for each. ``idempotent`` says that the script may
+    run again although nobody knows how far it came; only then may ``on_unknown`` be ``rerun``.
     """
 
     name: str
-    script: str
-    kind: str = "script"
+    script: str = ""
+    kind: StepKind = StepKind.SCRIPT
     roles: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    exclude_environments: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    condition: str = SUCCESS
+    with_previous: bool = False
+    required: bool = False
+    max_parallel: int | None = None
     touches: tuple[Touch, ...] = ()
     timeout_seconds: float | None = None
     retries: int = 0
+    backoff_seconds: float = 0.0
     idempotent: bool = False
     on_unknown: OnUnknown = OnUnknown.FAIL
     on_stale: OnStale = OnStale.WAIT
+    instructions: str = ""
+    responsible: tuple[str, ...] = ()
+    keep_tag: bool = False
+    rolling: Rolling | None = None
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Step:
+    def from_document(cls, document: Mapping[str, Any], rolling: Rolling | None = None) -> Step:
         """The step that a stored catalog document or release snapshot describes."""
         return cls(
             name=document["name"],
-            script=document["script"],
-            kind=document.get("kind", "script"),
+            script=document.get("script", ""),
+            kind=StepKind(document.get("kind", "script")),
             roles=tuple(document.get("roles", ())),
+            environments=tuple(document.get("environments", ())),
+            exclude_environments=tuple(document.get("exclude_environments", ())),
+            channels=tuple(document.get("channels", ())),
+            condition=document.get("condition", SUCCESS),
+            with_previous=document.get("start") == "with_previous",
+            required=document.get("required", False),
+            max_parallel=document.get("max_parallel"),
             touches=tuple(
                 Touch(t["resource"], Mode(t.get("mode", "exclusive")), t.get("everywhere", False))
                 for t in document.get("touches", ())
             ),
             timeout_seconds=document.get("timeout_seconds"),
             retries=document.get("retries", 0),
+            backoff_seconds=document.get("backoff_seconds", 0.0),
             idempotent=document.get("idempotent", False),
             on_unknown=OnUnknown(document.get("on_unknown", "fail")),
             on_stale=OnStale(document.get("on_stale", "wait")),
+            instructions=document.get("instructions", ""),
+            responsible=tuple(document.get("responsible", ())),
+            keep_tag=document.get("keep_tag", False),
+            rolling=rolling,
         )
+
+    def left_out(self, environment: str, channel: str | None) -> str | None:
+        """Why the step is no part of such a deployment; ``None``: it is one."""
+        excluded = environment in self.exclude_environments
+        if excluded or (self.environments and environment not in self.environments):
+            return f"not in {environment}"
+        if self.channels and channel not in self.channels:
+            return f"not in channel {channel}" if channel else "only in channels"
+        return None
+
+
+def steps_of(process: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """The steps of a process, the children of rolling groups in the place of their group."""
+    return tuple(step for document in process for step in _flat(document))
+
+
+def _flat(document: Mapping[str, Any]) -> Iterator[Step]:
+    if document.get("kind") != "rolling":
+        yield Step.from_document(document)
+        return
+    rolling = Rolling(
+        document["name"],
+        document.get("max_parallel", 1),
+        OnFailure(document.get("on_failure", "stop")),
+        document.get("condition", SUCCESS),
+    )
+    # What says where and when the group runs holds for each child; the rest is the child's own.
+    common = ("roles", "environments", "exclude_environments", "channels", "required")
+    shared = {key: document[key] for key in common if key in document}
+    for index, child in enumerate(document["steps"]):
+        start = document.get("start", "after_previous") if index == 0 else "after_previous"
+        yield Step.from_document({**child, **shared, "start": start}, rolling)
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a release of this name is made of; ``channels`` maps a channel to its lifecycle."""
+    """What a release of this name is made of; ``channels`` maps a channel to its lifecycle.
+
+    ``guided_failure`` ``None``: as the environment says.
+    """
 
     name: str
     lifecycle: str
@@ -89,6 +189,11 @@ class Project:
     include: tuple[str, ...]
     variables: tuple[Variable, ...]
     process: tuple[Step, ...]
+    mutex: Mutex = Mutex.STEP
+    supersede: bool = False
+    guided_failure: bool | None = None
+    share: int | None = None
+    priority: int = 0
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Project:
@@ -99,5 +204,10 @@ class Project:
             channels={c["name"]: c["lifecycle"] for c in document.get("channels", ())},
             include=tuple(document.get("include", ())),
             variables=tuple(Variable.from_document(v) for v in document.get("variables", ())),
-            process=tuple(Step.from_document(s) for s in document["process"]),
+            process=steps_of(document["process"]),
+            mutex=Mutex(document.get("mutex", "step")),
+            supersede=document.get("supersede", False),
+            guided_failure=document.get("guided_failure"),
+            share=document.get("share"),
+            priority=document.get("priority", 0),
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from deployengine.domain.errors import RequestError
 from deployengine.domain.lifecycle import Lifecycle
-from deployengine.domain.project import Step
+from deployengine.domain.project import Mutex, Step, steps_of
 from deployengine.domain.variables import Source, Variable
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
@@ -52,17 +52,18 @@ class Snapshot:
         variable_sets: list[Mapping[str, Any]],
     ) -> Snapshot:
         """Freezes today's catalog documents; the sets in the order in which they are included."""
-        return cls(
-            {
-                "project": project["name"],
-                "version": check_version(version),
-                "channel": channel,
-                "lifecycle": lifecycle.to_document(),
-                "variables": list(project.get("variables", ())),
-                "variable_sets": variable_sets,
-                "process": list(project["process"]),
-            }
-        )
+        document = {
+            "project": project["name"],
+            "version": check_version(version),
+            "channel": channel,
+            "lifecycle": lifecycle.to_document(),
+            "variables": list(project.get("variables", ())),
+            "variable_sets": variable_sets,
+            "process": list(project["process"]),
+        }
+        if "mutex" in project:
+            document["mutex"] = project["mutex"]
+        return cls(document)
 
     @cached_property
     def digest(self) -> str:
@@ -93,8 +94,13 @@ class Snapshot:
 
     @cached_property
     def process(self) -> tuple[Step, ...]:
-        """The steps in order."""
-        return tuple(Step.from_document(s) for s in self.document["process"])
+        """The steps in order, the children of rolling groups in the place of their group."""
+        return steps_of(self.document["process"])
+
+    @property
+    def mutex(self) -> Mutex:
+        """How long its deployments hold their machines."""
+        return Mutex(self.document.get("mutex", Mutex.STEP))
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:

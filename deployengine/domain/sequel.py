@@ -22,11 +22,14 @@ class Sequel(StrEnum):
     ASK = "ask"
 
 
-def sequel(step: Step, ends: Sequence[RunState], *, cancelled: bool) -> Sequel:
+def sequel(
+    step: Step, ends: Sequence[RunState], *, cancelled: bool, guided: bool = False
+) -> Sequel:
     """What follows the last of these ends, which are those of the machine's attempts at the step.
 
     ``retries`` counts attempts that failed, so an unknown end uses none of them up. Nothing
-    follows in a deployment that is being ``cancelled``.
+    follows in a deployment that is being ``cancelled``. In one that is ``guided`` a person is
+    asked before anything counts as failed.
     """
     if cancelled:
         return Sequel.NOTHING
@@ -36,5 +39,13 @@ def sequel(step: Step, ends: Sequence[RunState], *, cancelled: bool) -> Sequel:
         return Sequel.ASK
     if ends[-1] is RunState.UNKNOWN and step.on_unknown is OnUnknown.RERUN:
         in_a_row = takewhile(lambda end: end is RunState.UNKNOWN, reversed(ends))
-        return Sequel.AGAIN if sum(1 for _ in in_a_row) <= MOST_RERUNS else Sequel.NOTHING
-    return Sequel.NOTHING
+        if sum(1 for _ in in_a_row) <= MOST_RERUNS:
+            return Sequel.AGAIN
+    bad = ends[-1] in (RunState.FAILED, RunState.UNKNOWN)
+    return Sequel.ASK if guided and bad else Sequel.NOTHING
+
+
+def pause(step: Step, ends: Sequence[RunState]) -> float:
+    """Seconds before the attempt that follows these ends: doubled for each that failed."""
+    failed = ends.count(RunState.FAILED)
+    return step.backoff_seconds * 2 ** (failed - 1) if failed else 0.0

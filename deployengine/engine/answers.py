@@ -1,19 +1,27 @@
-"""Answers: what a person says of a run whose end is unknown, and what comes of it."""
+"""Answers: what a person says of a run that asks, and what comes of it."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import run_id
+from deployengine.domain.plan import Plan
+from deployengine.domain.planning import Unseal
+from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
+from deployengine.engine.attempts import again
+from deployengine.engine.deployments import find_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.questions import Answer, after
-from deployengine.engine.requests import for_run, run_label
+from deployengine.engine.questions import CHOICES, Answer, after, asks_for
+from deployengine.engine.requests import for_deployments, for_run, run_label
+from deployengine.engine.tickets import draw
+from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 log = logging.getLogger("deployengine.answers")
@@ -22,54 +30,116 @@ _STATES = {
     Answer.SUCCEEDED: RunState.SUCCEEDED,
     Answer.FAILED: RunState.FAILED,
     Answer.RERUN: RunState.UNKNOWN,
+    Answer.PROCEED: RunState.SUCCEEDED,
+    Answer.ABORT: RunState.FAILED,
 }
+_AGAIN = (Answer.RERUN, Answer.RETRY)
 
 
 class NothingAsked(RequestError):
-    """The run asks nothing, or not any more."""
+    """The run asks nothing, or not any more, or something else."""
+
+
+class NotResponsible(RequestError):
+    """The step names those who may answer, and this is somebody else."""
+
+
+@dataclass(slots=True)
+class _After:
+    """What follows an answer: runs that are ready, a deployment that lines up, a chain."""
+
+    ready: list[RunRecord] = field(default_factory=list)
+    lining_up: list[DeploymentRecord] = field(default_factory=list)
+    stage_done: bool = False
 
 
 class Answers:
     """Takes answers; of several to one question the first one counts."""
 
     def __init__(
-        self, database: Database, handoff: HandOff, archive: Archive, clock: Clock
+        self,
+        database: Database,
+        handoff: HandOff,
+        archive: Archive,
+        clock: Clock,
+        unseal: Unseal,
     ) -> None:
         self._database = database
         self._handoff = handoff
         self._archive = archive
         self._clock = clock
+        self._unseal = unseal
 
     def answer(self, number: int, answer: Answer, who: str, note: str = "") -> RunRecord:
-        """Closes the run's question: it has succeeded, has failed, or a further attempt waits.
+        """Closes the run's question.
 
-        A failure that a person states is final: ``retries`` are for failures that were seen.
         ``who`` and ``note`` become part of the run's message. The deployment goes on once no run
-        of it asks any more. Raises :class:`UnknownName` and :class:`NothingAsked`.
+        of it asks any more: one that has given up its task tag meanwhile waits for that first.
+        Raises :class:`UnknownName`, :class:`NothingAsked` and :class:`NotResponsible`.
         """
         said = f"{who} answered {answer}" + (f": {note}" if (note := _one_line(note)) else "")
         with self._database.write("answer") as tx:
             deployment, run = _asking(tx, number)
+            if answer not in (choices := CHOICES[asks_for(run)]):
+                raise NothingAsked(f"{run_id(number)} asks for: {' or '.join(choices)}")
             plan = self._archive.plan(tx, deployment.id)
+            snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
+            step = snapshot.process[run.step]
+            if step.responsible and who not in step.responsible:
+                raise NotResponsible(
+                    f"{run_id(number)} may be answered by {' or '.join(step.responsible)}, "
+                    f"not by {who}"
+                )
             now = self._clock.now()
-            tx.runs.answer(number, _STATES[answer], now, after(run.message, said))
-            again, last = [], False
-            if answer is Answer.RERUN:
-                attempt = tx.runs.add_attempt(run, tx.counters.draw(TICKET), now)
-                tx.claims.touch({attempt.id: plan.steps[run.step].runs[run.place].touched})
-                again = [for_run(deployment, plan, attempt)]
-            else:
-                last = tx.steps.count_down(deployment.id, run.step, 1, now)
-            if not tx.runs.asking([deployment.id]):
-                tx.deployments.unpause(deployment.id)
+            state = _STATES.get(answer, run.state)
+            tx.questions.answer(number, state, now, after(run.message, said), answer)
+            follows = self._follow(tx, deployment, plan, snapshot, run, answer, now)
+            self._go_on(tx, deployment, follows)
             answered = tx.runs.get(number)
         assert answered is not None
         log.info("%s: %s", run_label(deployment, plan, run), said)
         with self._handoff.or_later(f"the answer for {run_id(number)}"):
-            self._handoff.exchange(entering=again)
-            if last:
+            self._handoff.exchange(
+                entering=[
+                    *(for_run(deployment, plan, ready) for ready in follows.ready),
+                    *for_deployments(follows.lining_up),
+                ]
+            )
+            if follows.stage_done and not follows.lining_up:
                 self._handoff.resume(deployment.id)
         return answered
+
+    def _follow(
+        self,
+        tx: Transaction,
+        deployment: DeploymentRecord,
+        plan: Plan,
+        snapshot: Snapshot,
+        run: RunRecord,
+        answer: Answer,
+        now: datetime,
+    ) -> _After:
+        if answer in _AGAIN:
+            step = snapshot.process[run.step]
+            return _After(again(tx, deployment, plan, step, run, now, at_once=True))
+        stage = plan.stage_of(run.step)
+        turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
+        tx.steps.count_down(deployment.id, run.step, 1, now)
+        if answer is Answer.EXCLUDE:
+            turns.leave_out(run.machine)
+        moved = turns.go_on(stage, [stage.track_of(run.step)])
+        return _After(moved.ready, stage_done=moved.done)
+
+    def _go_on(self, tx: Transaction, deployment: DeploymentRecord, follows: _After) -> None:
+        """Lets the deployment go on, if nothing of it asks any more."""
+        if tx.questions.asking([deployment.id]):
+            return
+        if deployment.ticket is not None:
+            tx.deployments.unpause(deployment.id)
+            return
+        (ticket,) = draw(tx, deployment.priority)
+        tx.deployments.line_up(deployment.id, ticket)
+        follows.lining_up = [find_deployment(tx, deployment.id)]
 
 
 def _asking(tx: Transaction, number: int) -> tuple[DeploymentRecord, RunRecord]:

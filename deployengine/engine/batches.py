@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from deployengine.domain.deployment import DeploymentState, ReleaseState, release_state
 from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, RequestError, UnknownName
-from deployengine.domain.plan import Unseal
+from deployengine.domain.identity import deployment_id
+from deployengine.domain.planning import Unseal
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
@@ -75,6 +76,15 @@ class BatchProgress:
         return self.state is not ReleaseState.RUNNING
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A batch, the deployments that it began with, and ids of those that had to make room."""
+
+    batch: BatchRecord
+    begun: Sequence[DeploymentRecord] = ()
+    superseded: Sequence[str] = ()
+
+
 class Batches:
     """What people ask of batches."""
 
@@ -101,15 +111,14 @@ class Batches:
         digest = _digest([row.wanted for row in rows])
         name = name or f"batch-{digest[:12]}"
         try:
-            stored, begun = self._store(rows, name, digest)
+            stored = self._store(rows, name, digest)
         except Conflict:
-            stored, begun = self._store(rows, name, digest)  # somebody else has just run it
-        self._handoff.exchange(entering=for_deployments(begun))
-        return stored
+            stored = self._store(rows, name, digest)  # somebody else has just run it
+        begun = [d for d in stored.begun if deployment_id(d.id) not in stored.superseded]
+        self._handoff.exchange(leaving=stored.superseded, entering=for_deployments(begun))
+        return stored.batch
 
-    def _store(
-        self, rows: Sequence[Row], name: str, digest: str
-    ) -> tuple[BatchRecord, list[DeploymentRecord]]:
+    def _store(self, rows: Sequence[Row], name: str, digest: str) -> _Stored:
         with self._database.write("batch") as tx:
             existing = tx.batches.find(name)
             if existing is not None:
@@ -117,16 +126,17 @@ class Batches:
                     raise AlreadyExists(
                         f"batch {name} exists with other rows", None, "choose another --name"
                     )
-                return existing, []
-            created = self._create(tx, rows)
+                return _Stored(existing)
+            creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
+            created = self._create(creation, rows)
             tx.batches.add(name, digest, [c.release.id for c in created], self._clock.now())
             stored = tx.batches.find(name)
         assert stored is not None
-        return stored, [deployment for c in created for deployment in c.deployments]
+        begun = [deployment for c in created for deployment in c.deployments]
+        return _Stored(stored, begun, creation.intake.superseded)
 
-    def _create(self, tx: Transaction, rows: Sequence[Row]) -> list[Created]:
+    def _create(self, creation: Creation, rows: Sequence[Row]) -> list[Created]:
         """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""
-        creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
         created, faults = [], _repeats(rows)
         for row in rows:
             try:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from deployengine.domain.deployment import RunState, StepState
+from deployengine.domain.deployment import RunState
 from deployengine.domain.identity import run_id
-from deployengine.domain.project import OnUnknown
+from deployengine.domain.planning import Unseal
+from deployengine.domain.project import OnFailure
 from deployengine.domain.sequel import Sequel, sequel
+from deployengine.engine.attempts import again
 from deployengine.engine.claims import Claimed, Relinquished
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_run, run_label
+from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import TICKET
-from deployengine.persistence.records import RunRecord
+from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 log = logging.getLogger("deployengine.runs")
 
@@ -37,19 +39,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """The attempt that follows, and whether the step ended with this run."""
+    """The runs that are ready because of it, and whether the stage ended with this run."""
 
-    followed_by: RunRecord | None = None
+    ready: Sequence[RunRecord] = ()
     last: bool = False
 
 
 class Endings:
     """Records ends and hands on."""
 
-    def __init__(self, database: Database, handoff: HandOff, clock: Clock) -> None:
+    def __init__(self, database: Database, handoff: HandOff, clock: Clock, unseal: Unseal) -> None:
         self._database = database
         self._handoff = handoff
         self._clock = clock
+        self._unseal = unseal
 
     def conclude(
         self,
@@ -83,8 +86,9 @@ class Endings:
         rest = stream.rest if stream is not None else None
         with self._database.write("end") as tx:
             now = self._clock.now()
-            # Asked before the run's row is written: who cancels locks in this order, too.
-            then = self._sequel(tx, claimed, outcome)
+            # Before the run's row is written: who cancels locks in this order, too.
+            deployment = self._locked(tx, claimed, outcome)
+            then = self._sequel(tx, claimed, outcome, deployment)
             ended = tx.runs.end(
                 run.id,
                 outcome.state,
@@ -101,41 +105,74 @@ class Endings:
             if claimed.planned.touched:
                 tx.claims.untouch([run.id])
             if then is Sequel.AGAIN:
-                return _Recorded(followed_by=self._again(tx, claimed, now))
+                return _Recorded(
+                    again(tx, claimed.deployment, claimed.plan, claimed.step, run, now)
+                )
             if then is Sequel.ASK:
-                tx.runs.ask(run.id, now)
+                tx.questions.ask(run.id, now)
                 tx.deployments.pause(run.deployment_id)
                 return _Recorded()
-            return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
+            return self._count_off(tx, claimed, outcome, deployment, now)
 
     def _as_recorded(self, tx: Transaction, claimed: Claimed) -> _Recorded:
         """What an earlier try has recorded whose answer got lost."""
         run = tx.runs.get(claimed.run.id)
         if run is None or run.fence != claimed.fence:
             raise Relinquished(run.worker if run and run.worker else "nobody")
+        after = tx.runs.waiting_after(run)
+        stage = claimed.plan.stage_of(run.step)
         return _Recorded(
-            tx.runs.waiting_after(run),
-            last=tx.steps.state(run.deployment_id, run.step) is StepState.DONE,
+            [after] if after else [], last=tx.steps.all_done(run.deployment_id, stage.positions)
         )
 
-    def _sequel(self, tx: Transaction, claimed: Claimed, outcome: Outcome) -> Sequel:
-        retries = outcome.state is RunState.FAILED and claimed.step.retries > 0
-        unknown = outcome.state is RunState.UNKNOWN and claimed.step.on_unknown != OnUnknown.FAIL
-        if not retries and not unknown:
+    def _locked(
+        self, tx: Transaction, claimed: Claimed, outcome: Outcome
+    ) -> DeploymentRecord | None:
+        """The deployment with its row held, where what follows depends on more than this run."""
+        bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
+        if not bad and not claimed.plan.stage_of(claimed.run.step).compound:
+            return None
+        return tx.deployments.locked(claimed.deployment.id)
+
+    def _sequel(
+        self,
+        tx: Transaction,
+        claimed: Claimed,
+        outcome: Outcome,
+        deployment: DeploymentRecord | None,
+    ) -> Sequel:
+        if outcome.state not in (RunState.FAILED, RunState.UNKNOWN):
             return Sequel.NOTHING
-        deployment = tx.deployments.locked(claimed.deployment.id)
         cancelled = deployment is None or deployment.cancel_requested_at is not None
         ends = [*tx.runs.ends_before(claimed.run), outcome.state]
-        return sequel(claimed.step, ends, cancelled=cancelled)
+        guided = deployment is not None and deployment.guided
+        return sequel(claimed.step, ends, cancelled=cancelled, guided=guided)
 
-    def _again(self, tx: Transaction, claimed: Claimed, now: datetime) -> RunRecord:
-        again = tx.runs.add_attempt(claimed.run, tx.counters.draw(TICKET), now)
-        tx.claims.touch({again.id: claimed.planned.touched})
-        return again
+    def _count_off(
+        self,
+        tx: Transaction,
+        claimed: Claimed,
+        outcome: Outcome,
+        deployment: DeploymentRecord | None,
+        now: datetime,
+    ) -> _Recorded:
+        """Takes an end off its step, and readies what it made room for."""
+        run, plan = claimed.run, claimed.plan
+        stage = plan.stage_of(run.step)
+        last = tx.steps.count_down(run.deployment_id, run.step, 1, now)
+        if deployment is None or not stage.compound:
+            return _Recorded(last=last)
+        turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
+        rolling = claimed.step.rolling
+        bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
+        if bad and rolling and rolling.on_failure is OnFailure.EXCLUDE:
+            tx.questions.forgive(run.id, "exclude")
+            turns.leave_out(run.machine)
+        moved = turns.go_on(stage, [stage.track_of(run.step)])
+        return _Recorded(moved.ready, moved.done)
 
     def _hand_on(self, claimed: Claimed, recorded: _Recorded) -> None:
-        after = recorded.followed_by
-        entering = [for_run(claimed.deployment, claimed.plan, after)] if after else []
+        entering = [for_run(claimed.deployment, claimed.plan, run) for run in recorded.ready]
         self._handoff.exchange(leaving=[run_id(claimed.run.id)], entering=entering)
         if recorded.last:
             self._handoff.resume(claimed.run.deployment_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -18,6 +18,7 @@ from deployengine.domain.admission import Request
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import Kind, parse
+from deployengine.domain.plan import Stage
 from deployengine.engine.archive import Archive
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
 from deployengine.engine.requests import deployment_label, for_deployment, for_run
@@ -103,7 +104,7 @@ class HandOff:
     def resume(self, deployment_id: int) -> None:
         """Sends the rest of the deployment's chain, derived from what the database says is done."""
         with self._database.read() as tx:
-            links = remaining_links(tx, deployment_id)
+            links = remaining_links(tx, self._archive, deployment_id)
         if links:
             self._dispatcher.chain(links)
 
@@ -189,8 +190,9 @@ class HandOff:
 def standing(tx: Transaction, archive: Archive) -> tuple[list[Request], list[Request]]:
     """Who holds and who waits, as the database has it."""
     deployments = {d.id: d for d in tx.deployments.open()}
-    holding = [for_deployment(d) for d in deployments.values() if d.started_at is not None]
-    waiting = [for_deployment(d) for d in deployments.values() if d.started_at is None]
+    queued = {d.id for d in deployments.values() if d.state is DeploymentState.QUEUED}
+    holding = [for_deployment(d) for d in deployments.values() if d.id not in queued]
+    waiting = [for_deployment(d) for d in deployments.values() if d.id in queued]
     for run in tx.runs.open():
         # One that was begun since the deployments were read is for the next who looks.
         if deployment := deployments.get(run.deployment_id):
@@ -199,16 +201,21 @@ def standing(tx: Transaction, archive: Archive) -> tuple[list[Request], list[Req
     return holding, waiting
 
 
-def remaining_links(tx: Transaction, deployment_id: int) -> list[Link]:
+def _named(stage: Stage, left: Mapping[int, str]) -> str:
+    return ", ".join(left[position] for position in stage.positions if position in left)
+
+
+def remaining_links(tx: Transaction, archive: Archive, deployment_id: int) -> list[Link]:
     """The links that a deployment still has to go through; none once it has ended."""
     deployment = tx.deployments.get(deployment_id)
     if deployment is None or deployment.state.final:
         return []
     label = deployment_label(deployment)
+    left = {s.position: s.name for s in tx.steps.of(deployment_id) if s.state is not StepState.DONE}
     links = [
-        Link(LinkKind.STEP, deployment_id, step.position, f"{label} · {step.name}")
-        for step in tx.steps.of(deployment_id)
-        if step.state is not StepState.DONE
+        Link(LinkKind.STEP, deployment_id, stage.first, f"{label} · {_named(stage, left)}")
+        for stage in archive.plan(tx, deployment_id).stages
+        if not left.keys().isdisjoint(stage.positions)
     ]
     if deployment.state is DeploymentState.QUEUED:
         links.insert(0, Link(LinkKind.BEGIN, deployment_id, 0, label))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import deployment_id
-from deployengine.domain.plan import Unseal
+from deployengine.domain.plan import Plan, Stage
+from deployengine.domain.planning import Unseal
+from deployengine.domain.project import StepKind
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.promotion import promote
+from deployengine.engine.promotion import Promotion, promote
 from deployengine.engine.requests import for_deployment, for_deployments, for_run
+from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
 
 
@@ -44,29 +46,37 @@ class Phases:
         self._handoff.give_back(for_deployment(deployment), for_deployments(ahead), held=held)
         return False
 
-    def open_step(self, number: int, position: int) -> bool:
-        """Readies the step's runs, one a machine, and lets in those that can start.
+    def open_stage(self, number: int, position: int) -> bool:
+        """Opens the stage that begins with this step, and lets in those of its runs that can start.
 
-        False: the step is open, and the last of its runs resumes the chain.
+        False: the stage is open, and the last of its runs resumes the chain.
         """
         with self._database.write("open") as tx:
             deployment = tx.deployments.locked(number)
             if deployment is None or deployment.state is not DeploymentState.RUNNING:
                 return False
             state = tx.steps.state(number, position)
-            if state is not StepState.PENDING:
-                return state is StepState.DONE
             plan = self._archive.plan(tx, number)
-            planned = plan.steps[position].runs
-            if not planned or self._is_over(tx, deployment):
-                self._skip(tx, deployment, position)
-                return True
-            tx.steps.open(number, position, len(planned))
-            first = tx.counters.draw(TICKET, len(planned))
-            ready = tx.runs.make_ready(number, position, first, self._clock.now())
-            tx.claims.touch({run.id: planned[run.place].touched for run in ready})
-        self._handoff.exchange(entering=[for_run(deployment, plan, run) for run in ready])
-        return False
+            stage = plan.stage_of(position)
+            if state is not StepState.PENDING:
+                return tx.steps.all_done(number, stage.positions)
+            moved = self._turns(tx, deployment, plan).open(stage)
+            aside = moved.asking and self._may_stand_aside(tx, deployment, stage)
+            if aside:
+                tx.deployments.stand_aside(number)
+        self._handoff.exchange(
+            leaving=[deployment_id(number)] if aside else [],
+            entering=[for_run(deployment, plan, run) for run in moved.ready],
+        )
+        return moved.done and not moved.asking
+
+    def _may_stand_aside(self, tx: Transaction, deployment: DeploymentRecord, stage: Stage) -> bool:
+        """Whether the task tag is free while people decide: nothing else of the stage is at work,
+        and none of its steps keeps it.
+        """
+        process = self._archive.snapshot(tx, deployment.snapshot_id).process
+        steps = [process[position] for position in stage.positions]
+        return all(step.kind is StepKind.MANUAL and not step.keep_tag for step in steps)
 
     def finish(self, number: int) -> None:
         """Ends a deployment, promotes its release if it succeeded, and gives the task tag on."""
@@ -74,34 +84,31 @@ class Phases:
             deployment = tx.deployments.locked(number)
             if deployment is None or self._unfinished(tx, deployment):
                 return
-            promoted = self._end(tx, deployment) if not deployment.state.final else []
+            promoted = self._end(tx, deployment) if not deployment.state.final else Promotion()
         # Said again for a deployment that has ended: its first telling may have been lost.
-        self._handoff.exchange(leaving=[deployment_id(number)], entering=for_deployments(promoted))
+        self._handoff.exchange(
+            leaving=[deployment_id(number), *promoted.superseded],
+            entering=for_deployments(promoted.queued),
+        )
 
-    def _end(self, tx: Transaction, deployment: DeploymentRecord) -> list[DeploymentRecord]:
+    def _end(self, tx: Transaction, deployment: DeploymentRecord) -> Promotion:
         now = self._clock.now()
         failed = tx.runs.any_unsuccessful(deployment.id)
         if deployment.cancel_requested_at is not None:
             tx.deployments.end(deployment.id, DeploymentState.CANCELLED, "cancelled", now)
-            return []
+            return Promotion()
         if failed:
             tx.deployments.end(deployment.id, DeploymentState.FAILED, _why(tx, deployment), now)
-            return []
+            return Promotion()
         before = tx.deployments.succeeded_environments(deployment.release_id)
-        queued, held = promote(tx, deployment, before, self._archive, self._clock, self._unseal)
-        message = "; ".join(held) or None
+        promoted = promote(tx, deployment, before, self._archive, self._clock, self._unseal)
+        message = "; ".join([*_left_out(tx, deployment), *promoted.held]) or None
         tx.deployments.end(deployment.id, DeploymentState.SUCCEEDED, message, now)
-        return queued
+        return promoted
 
-    def _is_over(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
-        return deployment.cancel_requested_at is not None or tx.runs.any_unsuccessful(deployment.id)
-
-    def _skip(self, tx: Transaction, deployment: DeploymentRecord, position: int) -> None:
-        cancelled = deployment.cancel_requested_at is not None
-        state = RunState.CANCELLED if cancelled else RunState.SKIPPED
-        now = self._clock.now()
-        tx.runs.give_up_pending(deployment.id, state, now, step=position)
-        tx.steps.skip(deployment.id, position, now)
+    def _turns(self, tx: Transaction, deployment: DeploymentRecord, plan: Plan) -> Turns:
+        snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
+        return Turns(tx, deployment, plan, snapshot, self._unseal, self._clock.now())
 
     def _unfinished(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
         paused = deployment.state is DeploymentState.PAUSED
@@ -110,15 +117,23 @@ class Phases:
 
 def _why(tx: Transaction, deployment: DeploymentRecord) -> str:
     """Where it went wrong, by the last attempt on each machine."""
-    last = {(run.step, run.place): run for run in tx.runs.of_deployment(deployment.id)}
-    told = (
-        ("a step failed on", [r.machine for r in last.values() if r.state is RunState.FAILED]),
-        (
-            "nobody knows how a step ended on",
-            [r.machine for r in last.values() if r.state is RunState.UNKNOWN],
-        ),
-    )
-    return "; ".join(f"{what} {_some(machines)}" for what, machines in told if machines)
+    latest = {(run.step, run.place): run for run in tx.runs.of_deployment(deployment.id)}
+    last = [run for run in latest.values() if not run.forgiven]
+    bad = [run for run in last if run.state is RunState.FAILED]
+    unknown = [run.machine for run in last if run.state is RunState.UNKNOWN]
+    told = [f"aborted: {run.message}" for run in bad if not run.machine]
+    if failed := [run.machine for run in bad if run.machine]:
+        told.append(f"a step failed on {_some(failed)}")
+    if unknown:
+        told.append(f"nobody knows how a step ended on {_some(unknown)}")
+    return "; ".join(told)
+
+
+def _left_out(tx: Transaction, deployment: DeploymentRecord) -> list[str]:
+    """What a success does not hold for."""
+    runs = tx.runs.of_deployment(deployment.id)
+    machines = dict.fromkeys(run.machine for run in runs if run.answer == "exclude")
+    return [f"without {_some(list(machines))}"] if machines else []
 
 
 def _some(machines: list[str]) -> str:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from deployengine.domain.errors import RequestError
-from deployengine.domain.plan import Unseal
+from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
-from deployengine.engine.deployments import Planner, enqueue, fail, new_deployment
+from deployengine.engine.intake import BY_ITSELF, Intake
 from deployengine.engine.ports import Clock
 from deployengine.persistence import Transaction
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """Deployments that were queued, environments where none was and why, and ids of those that
+    had to make room.
+    """
+
+    queued: Sequence[DeploymentRecord] = ()
+    held: Sequence[str] = ()
+    superseded: Sequence[str] = ()
 
 
 def promote(
@@ -19,8 +33,8 @@ def promote(
     archive: Archive,
     clock: Clock,
     unseal: Unseal,
-) -> tuple[list[DeploymentRecord], list[str]]:
-    """Queues the deployments that this success opens by itself, and says which it did not and why.
+) -> Promotion:
+    """Queues the deployments that this success opens by itself.
 
     ``before`` is where the release had succeeded without this. Happens exactly once: a success in
     an environment where the release had succeeded before opens nothing, and a release is promoted
@@ -31,9 +45,9 @@ def promote(
     snapshot = archive.snapshot(tx, release.snapshot_id)
     environments = snapshot.lifecycle.automatic_after(succeeded.environment, before)
     if not environments or tx.batches.cancelled(succeeded.release_id):
-        return [], []
+        return Promotion()
     tx.counters.lock(TICKET)  # a newer release is seen here, or gets its ticket after this one
-    planner = Planner.from_catalog(tx, unseal)
+    intake = Intake(tx, clock, unseal)
     queued, held = [], []
     for environment in environments:
         newer = tx.deployments.newer_release_in(
@@ -45,11 +59,10 @@ def promote(
         if tx.deployments.was_started_by_itself(succeeded.release_id, environment):
             continue
         try:
-            planned = planner.plan(snapshot, environment)
+            planned = intake.plan(snapshot, environment, BY_ITSELF)
         except RequestError as error:
             # Stored as a deployment that failed, so that nobody takes the release for arrived.
-            fail(tx, snapshot, release, environment, str(error), clock)
+            intake.fail(snapshot, release, environment, str(error))
             continue
-        new = new_deployment(snapshot, release, environment, planned, automatic=True)
-        queued.append(enqueue(tx, new, clock))
-    return queued, held
+        queued.append(intake.queue(snapshot, release, environment, planned, BY_ITSELF))
+    return Promotion(queued, held, intake.superseded)

@@ -11,7 +11,7 @@ from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import Kind, parse, run_id
 from deployengine.domain.insertion import Insertion, Plain, expand, plain_values
 from deployengine.domain.lifecycle import Lifecycle
-from deployengine.domain.plan import Unseal
+from deployengine.domain.planning import Unseal
 from deployengine.domain.project import Project
 from deployengine.domain.variables import (
     MASK,
@@ -102,7 +102,7 @@ class Queries:
         if not paused:
             return []
         with self._database.read() as tx:
-            asking = tx.runs.asking(list(paused))
+            asking = tx.questions.asking(list(paused))
             names = tx.steps.names(sorted({run.deployment_id for run in asking}))
         return [
             Question(paused[run.deployment_id], run, names[run.deployment_id][run.step])

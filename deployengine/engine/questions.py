@@ -1,29 +1,61 @@
-"""Questions: runs that ask a person how they ended, as their step says ``on_unknown: ask``.
+"""Questions: runs that ask a person, and what may be answered.
 
-Such a run has begun and is gone, and nobody recorded its end. It holds no machine, resource or
-slot while it asks, and is not counted off its step. Its deployment is paused and keeps its task
-tag. See :mod:`deployengine.engine.answers` for how that ends.
+Three kinds of run ask: a manual step, which has nothing else to do; a failure in a deployment
+whose failures are *guided*; and a run that has begun and is gone, and nobody recorded its end,
+where its step says ``on_unknown: ask``. A run that asks holds no machine, resource or slot, and is
+not counted off its step. Its deployment is paused. See :mod:`deployengine.engine.answers` for how
+that ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.identity import run_id
-from deployengine.engine.requests import deployment_label
+from deployengine.engine.requests import deployment_label, on_machine
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
 class Answer(StrEnum):
-    """What a person says of a run whose end is unknown."""
+    """What a person says of a run that asks."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RERUN = "rerun"
+    PROCEED = "proceed"
+    ABORT = "abort"
+    RETRY = "retry"
+    IGNORE = "ignore"
+    EXCLUDE = "exclude"
+    FAIL = "fail"
+
+
+class Asks(StrEnum):
+    """What a run asks for."""
+
+    END = "end"
+    APPROVAL = "approval"
+    GUIDANCE = "guidance"
+
+
+#: What may be answered to each.
+CHOICES: Mapping[Asks, tuple[Answer, ...]] = {
+    Asks.END: (Answer.SUCCEEDED, Answer.FAILED, Answer.RERUN),
+    Asks.APPROVAL: (Answer.PROCEED, Answer.ABORT),
+    Asks.GUIDANCE: (Answer.RETRY, Answer.IGNORE, Answer.EXCLUDE, Answer.FAIL),
+}
+
+
+def asks_for(run: RunRecord) -> Asks:
+    """What a run that asks wants to know."""
+    if run.state is RunState.PENDING:
+        return Asks.APPROVAL
+    return Asks.END if run.state is RunState.UNKNOWN else Asks.GUIDANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +69,49 @@ class Question:
     @property
     def label(self) -> str:
         """Whom it is about: "app-017 1.4.0 → Staging · Install on stg-2"."""
-        return f"{deployment_label(self.deployment)} · {self.step} on {self.run.machine}"
+        return f"{deployment_label(self.deployment)} · {self.step}{on_machine(self.run)}"
+
+    @property
+    def asks(self) -> Asks:
+        """What for."""
+        return asks_for(self.run)
 
     @property
     def text(self) -> str:
         """The question itself."""
-        return f"how did {run_id(self.run.id)} end?"
+        name = run_id(self.run.id)
+        match self.asks:
+            case Asks.APPROVAL:
+                return f"shall {name} proceed?"
+            case Asks.GUIDANCE:
+                return f"{name} failed: what now?"
+            case Asks.END:
+                return f"how did {name} end?"
 
     @property
     def command(self) -> str:
         """The command that answers it."""
-        return f"deployengine deployment answer {run_id(self.run.id)} {'|'.join(Answer)}"
+        name = run_id(self.run.id)
+        match self.asks:
+            case Asks.APPROVAL:
+                return f"deployengine approve {name} [--abort]"
+            case Asks.GUIDANCE:
+                return f"deployengine guide {name} {'|'.join(CHOICES[Asks.GUIDANCE])}"
+            case Asks.END:
+                return f"deployengine deployment answer {name} {'|'.join(CHOICES[Asks.END])}"
 
 
 def withdraw(tx: Transaction, deployment_id: int, now: datetime) -> list[RunRecord]:
     """Closes every question of a deployment that is being cancelled; the runs that had asked.
 
-    They stay ``unknown``, since that is what is known of them, and are yet to be counted off
-    their step. Call with the deployment's row locked.
+    What ended stays as it ended, a manual step is cancelled. They are yet to be counted off their
+    steps. Call with the deployment's row locked.
     """
-    asking = tx.runs.asking([deployment_id])
+    asking = tx.questions.asking([deployment_id])
     for run in asking:
-        said = after(run.message, "cancelled before anybody said how it ended")
-        tx.runs.answer(run.id, RunState.UNKNOWN, now, said)
+        by_hand = run.state is RunState.PENDING
+        said = after(run.message, "cancelled before anybody answered")
+        tx.questions.answer(run.id, RunState.CANCELLED if by_hand else run.state, now, said)
     tx.deployments.unpause(deployment_id)
     return asking
 

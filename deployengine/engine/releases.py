@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from deployengine.domain.errors import AlreadyExists, UnknownName
 from deployengine.domain.lifecycle import Lifecycle
-from deployengine.domain.plan import Unseal
+from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
-from deployengine.engine.deployments import Planner, enqueue, new_deployment
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.intake import BY_ITSELF, Intake
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments
 from deployengine.persistence import Conflict, Database, Transaction
@@ -28,11 +28,15 @@ class Wanted:
 
 @dataclass(slots=True)
 class Created:
-    """What creating did: the release, whether it is new, and the deployments it began."""
+    """What creating did: the release, whether it is new, and the deployments it began.
+
+    ``superseded`` are the ids of those that had to make room.
+    """
 
     release: ReleaseRecord
     new: bool
     deployments: list[DeploymentRecord] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)
 
 
 class Releases:
@@ -54,12 +58,17 @@ class Releases:
             created = self._store(wanted)
         except Conflict:
             created = self._store(wanted)  # somebody else has just created it: now it is found
-        self._handoff.exchange(entering=for_deployments(created.deployments))
+        self._handoff.exchange(
+            leaving=created.superseded, entering=for_deployments(created.deployments)
+        )
         return created
 
     def _store(self, wanted: Wanted) -> Created:
         with self._database.write("release") as tx:
-            return Creation(tx, [wanted], self._clock, self._unseal).create(wanted)
+            creation = Creation(tx, [wanted], self._clock, self._unseal)
+            created = creation.create(wanted)
+            created.superseded = creation.intake.superseded
+        return created
 
 
 class Creation:
@@ -71,7 +80,7 @@ class Creation:
         self._tx = tx
         self._clock = clock
         self._catalog = _Frozen(tx, wanted)
-        self._planner = Planner.from_catalog(tx, unseal)
+        self.intake = Intake(tx, clock, unseal)
 
     def create(self, wanted: Wanted) -> Created:
         """Stores one of them and the deployments that it begins with.
@@ -89,15 +98,11 @@ class Creation:
                 )
             return Created(existing, new=False)
         environments = snapshot.lifecycle.automatic_at_start()
-        plans = [self._planner.plan(snapshot, environment) for environment in environments]
+        plans = [self.intake.plan(snapshot, name, BY_ITSELF) for name in environments]
         release = self._tx.releases.add(snapshot, self._clock.now())
         begun = [
-            enqueue(
-                self._tx,
-                new_deployment(snapshot, release, environment, plan, automatic=True),
-                self._clock,
-            )
-            for environment, plan in zip(environments, plans, strict=True)
+            self.intake.queue(snapshot, release, name, plan, BY_ITSELF)
+            for name, plan in zip(environments, plans, strict=True)
         ]
         return Created(release, new=True, deployments=begun)
 

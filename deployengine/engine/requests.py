@@ -24,7 +24,12 @@ def run_label(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> str:
     """How people recognise a run: "app-017 1.4.0 → Staging · Install on stg-2"."""
     step = plan.steps[run.step].name
     again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-    return f"{deployment_label(deployment)} · {step} on {run.machine}{again}"
+    return f"{deployment_label(deployment)} · {step}{on_machine(run)}{again}"
+
+
+def on_machine(run: RunRecord) -> str:
+    """Where a run is; a manual step is nowhere."""
+    return f" on {run.machine}" if run.machine else ""
 
 
 def for_deployment(deployment: DeploymentRecord) -> Request:

@@ -19,7 +19,7 @@ from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
-from deployengine.domain.plan import Unseal
+from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
 from deployengine.engine.bells import Bells, LetGo
 from deployengine.engine.claims import Claimed, Claims, Inherited, Relinquished
@@ -73,7 +73,7 @@ class StepRuns:
         self._database = database
         self._handoff = handoff
         self.claims = Claims(database, handoff, archive, clock)
-        self._endings = Endings(database, handoff, clock)
+        self._endings = Endings(database, handoff, clock, unseal)
         self._clock = clock
         self._lease = lease
         self._runner_of = runner_of

@@ -6,21 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from deployengine.domain.admission import Mode
-from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id, run_id
-from deployengine.domain.insertion import Plain, expand, insert_script, plain_values
-from deployengine.domain.plan import PlannedRun, Unseal
+from deployengine.domain.insertion import Plain, expand, insert_script
+from deployengine.domain.plan import SHARE, PlannedRun
+from deployengine.domain.planning import Unseal
 from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
-from deployengine.domain.variables import (
-    Context,
-    Sealed,
-    key,
-    resolve_all,
-    system_source,
-    system_variables,
-)
+from deployengine.engine.values import values_of
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 from deployengine.steps.contract import Lock, OnStale, Work
 
@@ -44,10 +37,7 @@ def work_of(
     ``insert_script`` raises when a value is missing or cannot be put in its place.
     """
     machine = planned.machine
-    values = {
-        **_values(deployment, snapshot, step, machine, unseal),
-        **_outputs(earlier, snapshot, machine, unseal),
-    }
+    values = values_of(deployment, snapshot, step, machine, earlier, unseal)
     inserted = insert_script(step.script, values)
     variables, secrets = _expanded(values)
     work = Work(
@@ -66,51 +56,16 @@ def work_of(
         },
         variables=variables,
         grace=grace,
-        locks=tuple(Lock(c.resource, c.mode is Mode.EXCLUSIVE) for c in planned.claims),
+        # A share of the task cap is nothing that a machine would know of.
+        locks=tuple(
+            Lock(claim.resource, claim.mode is Mode.EXCLUSIVE)
+            for claim in planned.claims
+            if not claim.resource.startswith(SHARE)
+        ),
         on_stale=OnStale(step.on_stale.value),
         earlier=tuple(run.revoked or ()),
     )
     return work, inserted.secrets | secrets
-
-
-def _values(
-    deployment: DeploymentRecord, snapshot: Snapshot, step: Step, machine: Machine, unseal: Unseal
-) -> Mapping[str, Plain]:
-    system = system_variables(
-        project=deployment.project,
-        release=deployment.version,
-        environment=deployment.environment,
-        machine=machine.name,
-        roles=machine.roles,
-        step=step.name,
-        deployment=deployment_id(deployment.id),
-        channel=snapshot.channel,
-    )
-    context = Context(
-        environment=deployment.environment,
-        machine=machine.name,
-        roles=machine.roles,
-        channel=snapshot.channel,
-        step=step.name,
-        phase=deployment.phase,
-    )
-    return plain_values(resolve_all((system_source(system), *snapshot.sources), context), unseal)
-
-
-def _outputs(
-    earlier: Sequence[RunRecord], snapshot: Snapshot, machine: Machine, unseal: Unseal
-) -> dict[str, Plain]:
-    """Outputs by the names of Octopus: of one machine, and without a machine of this one first."""
-    found: dict[str, Plain] = {}
-    for run in sorted(earlier, key=lambda run: (run.machine == machine.name, run.id)):
-        prefix = f"Octopus.Action[{snapshot.process[run.step].name}].Output"
-        for name, value in (run.outputs or {}).items():
-            plain = isinstance(value, str)
-            text = value if isinstance(value, str) else unseal(Sealed(**value))
-            literal = text.replace("#{", "##{")  # a script's words are no references
-            for full in (f"{prefix}.{name}", f"{prefix}[{run.machine}].{name}"):
-                found[key(full)] = Plain(full, literal, sensitive=not plain)
-    return found
 
 
 def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[str]]:

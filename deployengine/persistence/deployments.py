@@ -15,6 +15,7 @@ from deployengine.persistence.schema import OPEN_DEPLOYMENT, batch_release, depl
 COLUMNS = tuple(column for column in deployment.c if column.name != "plan")
 _BEGUN = (DeploymentState.RUNNING, DeploymentState.PAUSED)
 _OPEN = (DeploymentState.QUEUED, *_BEGUN)
+_IN_LINE = (OPEN_DEPLOYMENT, deployment.c.ticket.is_not(None))
 _BY_ID = select(*COLUMNS).where(deployment.c.id == bindparam("which"))
 
 
@@ -24,8 +25,11 @@ class Deployments:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, new: NewDeployment, ticket: int, now: datetime) -> int:
-        """Stores a queued deployment with its plan and returns its id."""
+    def add(self, new: NewDeployment, ticket: int | None, now: datetime) -> int:
+        """Stores a queued deployment with its plan and returns its id.
+
+        Without a ticket it has no place in line yet.
+        """
         statement = insert(deployment).values(
             release_id=new.release_id,
             snapshot_id=new.snapshot_id,
@@ -36,6 +40,10 @@ class Deployments:
             automatic=new.automatic,
             plan=new.plan,
             tag=new.plan["tag"],
+            priority=new.priority,
+            guided=new.guided,
+            requested_by=new.requested_by,
+            options=new.options,
             state=DeploymentState.QUEUED,
             ticket=ticket,
             created_at=now,
@@ -70,6 +78,7 @@ class Deployments:
             .where(
                 other.c.tag == deployment.c.tag,
                 other.c.id != deployment.c.id,
+                other.c.ticket.is_not(None),
                 (other.c.ticket < deployment.c.ticket) | other.c.state.in_(_BEGUN),
                 text("other.state in ('queued', 'running', 'paused')"),
             )
@@ -78,20 +87,43 @@ class Deployments:
         statement = update(deployment).where(
             deployment.c.id == deployment_id,
             deployment.c.state == DeploymentState.QUEUED,
+            deployment.c.ticket.is_not(None),
             ~before.exists(),
         )
-        values = {"state": DeploymentState.RUNNING, "started_at": now}
-        return self._connection.execute(statement.values(**values)).rowcount == 1
+        # One that stood aside meanwhile began before.
+        started = func.coalesce(deployment.c.started_at, now)
+        begun = statement.values(state=DeploymentState.RUNNING, started_at=started)
+        return self._connection.execute(begun).rowcount == 1
 
     def in_the_way(self, waiting: DeploymentRecord) -> list[DeploymentRecord]:
         """The open deployments of its task tag that this one must let go first."""
         query = select(*COLUMNS).where(
             deployment.c.tag == waiting.tag,
             deployment.c.id != waiting.id,
+            deployment.c.ticket.is_not(None),
             (deployment.c.ticket < waiting.ticket) | deployment.c.state.in_(_BEGUN),
             OPEN_DEPLOYMENT,
         )
         return self._list(query)
+
+    def supersede(
+        self, project: str, environment: str, by: int, message: str, now: datetime
+    ) -> list[int]:
+        """Ends those of older releases that have not begun and are whole; which they were."""
+        statement = (
+            update(deployment)
+            .where(
+                deployment.c.project == project,
+                deployment.c.environment == environment,
+                deployment.c.release_id < by,
+                deployment.c.state == DeploymentState.QUEUED,
+                deployment.c.started_at.is_(None),
+                deployment.c.options.is_(None),
+            )
+            .values(state=DeploymentState.SUPERSEDED, finished_at=now, message=message)
+            .returning(deployment.c.id)
+        )
+        return sorted(self._connection.execute(statement).scalars())
 
     def end(
         self, deployment_id: int, state: DeploymentState, message: str | None, now: datetime
@@ -109,6 +141,23 @@ class Deployments:
     def unpause(self, deployment_id: int) -> bool:
         """Paused to running, once no run of it asks any more; whether this call did it."""
         return self._move(deployment_id, (DeploymentState.PAUSED,), state=DeploymentState.RUNNING)
+
+    def stand_aside(self, deployment_id: int) -> bool:
+        """Gives up the place in line of a paused deployment; whether this call did it."""
+        return self._move(deployment_id, (DeploymentState.PAUSED,), ticket=None)
+
+    def line_up(self, deployment_id: int, ticket: int) -> bool:
+        """Gives a place in line to a deployment that has none; whether this call did it.
+
+        It is queued for its task tag then, whether it has begun before or not.
+        """
+        statement = update(deployment).where(
+            deployment.c.id == deployment_id,
+            deployment.c.ticket.is_(None),
+            deployment.c.state.in_((DeploymentState.QUEUED, DeploymentState.PAUSED)),
+        )
+        values = {"ticket": ticket, "state": DeploymentState.QUEUED}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
 
     def request_cancel(self, deployment_id: int, now: datetime) -> None:
         """Marks an open deployment, so that it opens no further step and ends as cancelled."""
@@ -134,17 +183,17 @@ class Deployments:
         return self._list(query.where(batch_release.c.batch_id == batch_id))
 
     def open(self) -> list[DeploymentRecord]:
-        """All that have not ended, the oldest first."""
-        return self._list(select(*COLUMNS).where(OPEN_DEPLOYMENT))
+        """All that have not ended and have a place in line, or had one, the oldest first."""
+        return self._list(select(*COLUMNS).where(*_IN_LINE))
 
     def open_ids(self) -> set[int]:
         """The ids only."""
-        query = select(deployment.c.id).where(OPEN_DEPLOYMENT)
+        query = select(deployment.c.id).where(*_IN_LINE)
         return set(self._connection.execute(query).scalars())
 
     def count_open(self) -> int:
-        """How many have not ended."""
-        query = select(func.count()).select_from(deployment).where(OPEN_DEPLOYMENT)
+        """How many they are."""
+        query = select(func.count()).select_from(deployment).where(*_IN_LINE)
         return int(self._connection.execute(query).scalar_one())
 
     def still_queued(self, deployment_ids: Sequence[int]) -> set[int]:

@@ -79,6 +79,10 @@ class StepRecord:
     open_runs: int
 
 
+#: Answers after which a run that ended badly does not count.
+FORGIVEN = ("ignore", "exclude")
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A step run: one attempt of one step on one machine."""
@@ -110,8 +114,13 @@ class RunRecord:
 
     @property
     def asks(self) -> bool:
-        """Whether it asks a person how it ended, and nobody has answered."""
+        """Whether it asks a person, and nobody has answered."""
         return self.asked_at is not None and self.answered_at is None
+
+    @property
+    def forgiven(self) -> bool:
+        """Whether it ended badly, and the deployment was to go on without it."""
+        return self.answer in FORGIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,10 @@ class NewDeployment:
     phase: str
     automatic: bool
     plan: Mapping[str, Any]
+    priority: int = 0
+    guided: bool = False
+    requested_by: str | None = None
+    options: Mapping[str, Any] | None = None
 
 
 def release_record(row: Any) -> ReleaseRecord:

@@ -5,12 +5,13 @@ Every move is a compare-and-set, so a message that comes late or twice changes n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
-    and_,
     bindparam,
     func,
     insert,
@@ -19,7 +20,9 @@ from sqlalchemy import (
 )
 
 from deployengine.domain.deployment import RunState
-from deployengine.persistence.records import RunRecord, run_record
+from deployengine.persistence.pages import pages
+from deployengine.persistence.questions import ASKING
+from deployengine.persistence.records import FORGIVEN, RunRecord, run_record
 from deployengine.persistence.schema import (
     OPEN_RUN,
     RUNNING_RUN,
@@ -44,16 +47,6 @@ _END = (
     )
     .returning(step_run.c.id)
 )
-
-#: Runs that ask a person how they ended.
-_ASKING = and_(
-    step_run.c.state == RunState.UNKNOWN,
-    step_run.c.asked_at.is_not(None),
-    step_run.c.answered_at.is_(None),
-)
-
-#: Ids in one query; the databases take some thousands.
-PAGE = 500
 
 
 class StepRuns:
@@ -80,9 +73,9 @@ class StepRuns:
             self._connection.execute(insert(step_run), rows)
 
     def make_ready(
-        self, deployment_id: int, step: int, first_ticket: int, now: datetime
+        self, deployment_id: int, step: int, tickets: range, now: datetime
     ) -> list[RunRecord]:
-        """Pending to waiting for the whole step, with tickets in the order of its machines."""
+        """Pending to waiting for the whole step; each machine's place is that of its ticket."""
         self._connection.execute(
             update(step_run)
             .where(
@@ -90,22 +83,36 @@ class StepRuns:
                 step_run.c.step == step,
                 step_run.c.state == RunState.PENDING,
             )
-            .values(state=RunState.WAITING, ready_at=now, ticket=first_ticket + step_run.c.place)
+            .values(
+                state=RunState.WAITING,
+                ready_at=now,
+                ticket=tickets.start + tickets.step * step_run.c.place,
+            )
         )
         return self.of_step(deployment_id, step)
 
-    def add_attempt(self, failed: RunRecord, ticket: int, now: datetime) -> RunRecord:
-        """Stores the attempt after one that has ended, waiting with a ticket of its own."""
+    def add_attempt(
+        self,
+        failed: RunRecord,
+        ticket: int | None,
+        now: datetime,
+        not_before: datetime | None = None,
+    ) -> RunRecord:
+        """Stores the attempt after one that has ended.
+
+        It waits with a ticket of its own, or is pending without one until an instant.
+        """
         statement = insert(step_run).values(
             deployment_id=failed.deployment_id,
             step=failed.step,
             place=failed.place,
             machine=failed.machine,
             attempt=failed.attempt + 1,
-            state=RunState.WAITING,
+            state=RunState.PENDING if ticket is None else RunState.WAITING,
             lock_mode=failed.lock_mode,
             ticket=ticket,
-            ready_at=now,
+            ready_at=None if ticket is None else now,
+            not_before=not_before,
         )
         return run_record(self._connection.execute(statement.returning(*step_run.c)).one())
 
@@ -139,44 +146,26 @@ class StepRuns:
             is not None
         )
 
-    def ask(self, run_id: int, now: datetime) -> bool:
-        """Has a run whose end is unknown ask a person for it, once; whether this call did it."""
-        statement = update(step_run).where(
-            step_run.c.id == run_id,
-            step_run.c.state == RunState.UNKNOWN,
-            step_run.c.asked_at.is_(None),
-        )
-        return self._connection.execute(statement.values(asked_at=now)).rowcount == 1
-
-    def answer(self, run_id: int, state: RunState, now: datetime, message: str) -> bool:
-        """Closes the question of a run, which then has this state; whether this call did it."""
-        statement = update(step_run).where(step_run.c.id == run_id, _ASKING)
-        values = {"state": state, "answered_at": now, "message": message}
-        return self._connection.execute(statement.values(**values)).rowcount == 1
-
-    def asking(self, deployment_ids: Sequence[int]) -> list[RunRecord]:
-        """The runs of these deployments that ask a person how they ended, in order of id."""
-        ids, found = sorted(deployment_ids), []
-        for begin in range(0, len(ids), PAGE):
-            query = select(step_run).where(
-                step_run.c.deployment_id.in_(ids[begin : begin + PAGE]), _ASKING
-            )
-            found += [run_record(row) for row in self._connection.execute(query)]
-        return sorted(found, key=lambda run: run.id)
-
     def ends_before(self, run: RunRecord) -> list[RunState]:
         """How the attempts before this one ended, the first one first."""
+        return self._ends(run, step_run.c.attempt < run.attempt)
+
+    def ends_up_to(self, run: RunRecord) -> list[RunState]:
+        """The same, with this one."""
+        return self._ends(run, step_run.c.attempt <= run.attempt)
+
+    def _ends(self, run: RunRecord, which: ColumnElement[bool]) -> list[RunState]:
         query = select(step_run.c.state).where(
             step_run.c.deployment_id == run.deployment_id,
             step_run.c.step == run.step,
             step_run.c.machine == run.machine,
-            step_run.c.attempt < run.attempt,
+            which,
         )
         rows = self._connection.execute(query.order_by(step_run.c.attempt))
         return [RunState(state) for state in rows.scalars()]
 
     def waiting_after(self, run: RunRecord) -> RunRecord | None:
-        """The attempt after this one, while it waits."""
+        """The attempt after this one, while it waits for its machine."""
         query = select(step_run).where(
             step_run.c.deployment_id == run.deployment_id,
             step_run.c.step == run.step,
@@ -188,7 +177,7 @@ class StepRuns:
         return run_record(row) if row else None
 
     def cancel_parked(self, deployment_id: int, now: datetime) -> list[RunRecord]:
-        """Pending and waiting to cancelled; those that were waiting (the others held no place)."""
+        """Waiting to cancelled; which they were."""
         waiting = self._connection.execute(
             update(step_run)
             .where(
@@ -198,19 +187,33 @@ class StepRuns:
             .values(state=RunState.CANCELLED, finished_at=now)
             .returning(*step_run.c)
         ).all()
-        self.give_up_pending(deployment_id, RunState.CANCELLED, now)
         return [run_record(row) for row in waiting]
 
     def give_up_pending(
-        self, deployment_id: int, state: RunState, now: datetime, step: int | None = None
-    ) -> None:
-        """Pending to skipped or cancelled, for one step or for all."""
+        self,
+        deployment_id: int,
+        state: RunState,
+        now: datetime,
+        step: int | None = None,
+        message: str | None = None,
+    ) -> Counter[int]:
+        """Pending to a final state, for one step or for all; how many runs of each step."""
         statement = update(step_run).where(
             step_run.c.deployment_id == deployment_id, step_run.c.state == RunState.PENDING
         )
         if step is not None:
             statement = statement.where(step_run.c.step == step)
-        self._connection.execute(statement.values(state=state, finished_at=now))
+        ended = statement.values(state=state, finished_at=now, message=message)
+        return Counter(self._connection.execute(ended.returning(step_run.c.step)).scalars())
+
+    def count_pending(self, deployment_id: int, step: int) -> int:
+        """How many runs of a step have not been readied."""
+        query = select(func.count()).where(
+            step_run.c.deployment_id == deployment_id,
+            step_run.c.step == step,
+            step_run.c.state == RunState.PENDING,
+        )
+        return int(self._connection.execute(query).scalar_one())
 
     def request_cancel(self, deployment_id: int, now: datetime) -> list[int]:
         """Marks the running ones; the ids of all that are marked and still run."""
@@ -242,9 +245,9 @@ class StepRuns:
 
     def some(self, run_ids: Sequence[int]) -> list[RunRecord]:
         """Those of these ids, however many, in order of id."""
-        ids, found = sorted(run_ids), []
-        for begin in range(0, len(ids), PAGE):
-            query = select(step_run).where(step_run.c.id.in_(ids[begin : begin + PAGE]))
+        found = []
+        for page in pages(sorted(run_ids)):
+            query = select(step_run).where(step_run.c.id.in_(page))
             rows = self._connection.execute(query.order_by(step_run.c.id))
             found += [run_record(row) for row in rows]
         return found
@@ -310,7 +313,8 @@ class StepRuns:
     def any_unsuccessful(self, deployment_id: int) -> bool:
         """Whether the last attempt of some run of the deployment ended other than well.
 
-        One that asks a person how it ended has not ended either way.
+        One that asks a person has not ended either way, and one of which a person said that the
+        deployment goes on without it does not count.
         """
         later = step_run.alias()
         superseded = select(later.c.id).where(
@@ -322,7 +326,8 @@ class StepRuns:
         query = select(step_run.c.id).where(
             step_run.c.deployment_id == deployment_id,
             step_run.c.state.in_((RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN)),
-            ~_ASKING,
+            ~ASKING,
+            step_run.c.answer.not_in(FORGIVEN) | step_run.c.answer.is_(None),
             ~superseded.exists(),
         )
         return self._connection.execute(query.limit(1)).first() is not None

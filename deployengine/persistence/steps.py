@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from deployengine.domain.deployment import StepState
+from deployengine.persistence.pages import pages
 from deployengine.persistence.records import StepRecord
 from deployengine.persistence.schema import OPEN_DEPLOYMENT, deployment, step
 
@@ -50,10 +51,8 @@ class Steps:
     def names(self, deployment_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
         """The names of several deployments' steps, in order."""
         found: dict[int, list[str]] = {number: [] for number in deployment_ids}
-        for begin in range(0, len(deployment_ids), 500):
-            query = select(step.c.deployment_id, step.c.name).where(
-                step.c.deployment_id.in_(deployment_ids[begin : begin + 500])
-            )
+        for page in pages(deployment_ids):
+            query = select(step.c.deployment_id, step.c.name).where(step.c.deployment_id.in_(page))
             for row in self._connection.execute(query.order_by(step.c.position)):
                 found[row.deployment_id].append(row.name)
         return {number: tuple(names) for number, names in found.items()}
@@ -88,6 +87,15 @@ class Steps:
         return left == 0 and self._move(
             deployment_id, position, StepState.OPEN, state=StepState.DONE, done_at=now
         )
+
+    def all_done(self, deployment_id: int, positions: Sequence[int]) -> bool:
+        """Whether each of these steps is done."""
+        query = select(step.c.position).where(
+            step.c.deployment_id == deployment_id,
+            step.c.position.in_(positions),
+            step.c.state != StepState.DONE,
+        )
+        return self._connection.execute(query.limit(1)).first() is None
 
     def stalled(self) -> list[tuple[int, int]]:
         """Running deployments that have no open step, each with how many of its steps are done.

@@ -11,7 +11,9 @@ from deployengine.persistence.catalog_items import CatalogItems
 from deployengine.persistence.claims import Claims
 from deployengine.persistence.counters import Counters
 from deployengine.persistence.deployments import Deployments
+from deployengine.persistence.lanes import Lanes
 from deployengine.persistence.outputs import Outputs
+from deployengine.persistence.questions import Questions
 from deployengine.persistence.releases import Releases
 from deployengine.persistence.sealed_values import SealedValues
 from deployengine.persistence.setting_values import SettingValues
@@ -53,9 +55,19 @@ class Transaction:
         return Deployments(self._connection)
 
     @cached_property
+    def lanes(self) -> Lanes:
+        """The runs of several steps, machine by machine."""
+        return Lanes(self._connection)
+
+    @cached_property
     def outputs(self) -> Outputs:
         """What the scripts printed."""
         return Outputs(self._connection)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What runs ask people."""
+        return Questions(self._connection)
 
     @cached_property
     def releases(self) -> Releases:

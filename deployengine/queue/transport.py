@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 
 class NoBooks(redis.QoS):
@@ -50,6 +50,15 @@ class HintChannel(redis.Channel):
         if self.connection is None:
             raise ConnectionError("the channel to the broker was closed")
         return super()._connparams(asynchronous)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except ResponseError as error:
+            # So the server tells who waits in it when it becomes a replica. Celery would end for it.
+            if str(error).startswith("UNBLOCKED"):
+                raise ConnectionError(str(error)) from error
+            raise
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:

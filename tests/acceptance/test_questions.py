@@ -23,12 +23,12 @@ def asked(engine: LiveEngine) -> LiveEngine:
     engine.batch(["app"])
     services = engine.services
     services.phases.begin(1)
-    services.phases.open_step(1, 0)
+    services.phases.open_stage(1, 0)
     now = services.clock.now()
     with services.database.write() as tx:
         assert tx.claims.claim(1, "elsewhere", tx.counters.draw(FENCE), now, now)
         assert tx.runs.end(1, RunState.UNKNOWN, now, None, GONE)
-        assert tx.runs.ask(1, now)
+        assert tx.questions.ask(1, now)
         assert tx.deployments.pause(1)
     services.handoff.exchange(leaving=["run-1"])
     return engine

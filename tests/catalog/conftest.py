@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deployengine.catalog import Catalog, load
+from deployengine.catalog import Catalog, fields, load, schema
 from deployengine.domain.errors import Fault, InvalidInput
 
 #: A right catalog of 22 lines; tests replace parts of it by wrong ones.
@@ -133,3 +133,22 @@ def small(old: str = "", new: str = "", *more: str) -> str:
         assert before in text, before
         text = text.replace(before, after, 1)
     return text
+
+
+def unsaid(catalog: Mapping[str, Any]) -> dict[str, set[str]]:
+    """The keys of each part of the schema that stand nowhere in a file."""
+    missing: dict[str, set[str]] = {}
+    for section, model in schema.SECTIONS.items():
+        for part, of in _parts(catalog[section], model):
+            missing[of.__name__] = missing.get(of.__name__, set(fields.written(of))) - part.keys()
+    return {name: keys for name, keys in missing.items() if keys}
+
+
+def _parts(raw: Any, model: fields.Model) -> Iterator[tuple[dict[str, Any], fields.Model]]:
+    """Every mapping in a part of a file, and what the schema has for it."""
+    for part in raw if isinstance(raw, list) else [raw]:
+        if isinstance(part, dict):
+            yield part, model
+            for key, info in fields.written(model).items():
+                if (held := fields.inner(info)) and key in part:
+                    yield from _parts(part[key], held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from deployengine.catalog import json_schema, load
-from deployengine.domain.insertion import Plain, insert_script, references
+from deployengine.domain.insertion import Plain, insert, insert_script, references
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.project import Project
 from deployengine.domain.variables import (
@@ -23,7 +24,7 @@ from deployengine.domain.variables import (
     system_source,
     system_variables,
 )
-from tests.catalog.conftest import SMALL
+from tests.catalog.conftest import SMALL, Read, unsaid
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLES = [CONFIG / "scenario", CONFIG / "starter"]
@@ -71,6 +72,19 @@ def test_every_key_that_needs_words_has_them() -> None:
     assert all(part.get("description") for part in whole["$defs"].values() if "anyOf" not in part)
 
 
+def test_the_starter_shows_every_key_that_there_is(read: Read) -> None:
+    text = (CONFIG / "starter" / "catalog.yaml").read_text(encoding="utf-8")
+    above, marker, below = text.partition("#freezes:")
+    assert marker
+    whole = above + re.sub("(?m)^#", "", marker + below)
+    whole = whole.replace("# responsible:", "responsible:")
+    read(whole)
+    # The steps of a group have what any script step has.
+    assert {
+        part: keys for part, keys in unsaid(yaml.safe_load(whole)).items() if part != "GroupStep"
+    } == {}
+
+
 def test_the_scenario_is_one_then_four_then_thirty_machines_and_two_hundred_projects() -> None:
     catalog = load([CONFIG / "scenario"])
     machines = [item.document for item in catalog.of("machine")]
@@ -86,7 +100,7 @@ def test_the_scenario_is_one_then_four_then_thirty_machines_and_two_hundred_proj
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
-def test_every_script_of_an_example_finds_its_variables(folder: Path) -> None:
+def test_every_text_of_an_example_finds_its_variables(folder: Path) -> None:
     catalog = load([folder])
     sets = {item.name: item.document for item in catalog.of("variable_set")}
     for document in (item.document for item in catalog.of("project")[:1]):
@@ -95,13 +109,17 @@ def test_every_script_of_an_example_finds_its_variables(folder: Path) -> None:
             Source(n, tuple(map(Variable.from_document, sets[n]["variables"])))
             for n in project.include
         ]
-        system = system_source(system_variables(project="p", release="1", machine="m"))
+        system = system_source(
+            system_variables(project="p", release="1", machine="m", environment="QA")
+        )
         sources = [Source("project", project.variables), *shared, system]
         for step in project.process:
             resolved = resolve_all(sources, Context(environment="QA", step=step.name))
             values = {key(n): Plain(r.name, str(r.value)) for n, r in resolved.items()}
             assert "#{" not in insert_script(step.script, values).text
-            assert references(step.script)
+            for text in (step.instructions, step.condition):
+                assert "#{" not in insert(text, values).text
+        assert references(project.process[0].script)
 
 
 def test_the_scenarios_script_writes_one_line_as_it_begins_and_one_as_it_ends(

@@ -20,7 +20,8 @@ from deployengine.domain.errors import (
 from deployengine.domain.flags import UnparsableFlag
 from deployengine.domain.identity import BadId
 from deployengine.domain.release import BadVersion
-from deployengine.engine.deployments import NoMachines, NotReached
+from deployengine.engine.deployments import NotReached
+from deployengine.engine.intake import NoMachines
 from deployengine.persistence.migrate import OutOfDate
 from deployengine.sealing import WrongMasterKey
 from deployengine.steps.errors import CannotStart, DiskFull, StillRunning

@@ -12,7 +12,8 @@ from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
 from deployengine.domain.flags import BYPASS, UnparsableFlag
 from deployengine.domain.lifecycle import Lifecycle, Phase
-from deployengine.domain.plan import CONCURRENCY_TAG, Plan, plan
+from deployengine.domain.plan import Plan
+from deployengine.domain.planning import CONCURRENCY_TAG, Destination, plan
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import AmbiguousVariable, Sealed
 
@@ -42,7 +43,7 @@ def release(
 
 
 def planned(snapshot: Snapshot, *machines: Machine, environment: str = "QA") -> Plan:
-    return plan(snapshot, environment, "first", machines or ALL, _unsealed)
+    return plan(snapshot, Destination(environment, "first", machines or ALL), _unsealed)
 
 
 def _unsealed(sealed: Sealed) -> str:

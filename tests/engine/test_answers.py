@@ -14,7 +14,7 @@ from deployengine.engine.answers import NothingAsked
 from deployengine.engine.batch_facts import batch_report
 from deployengine.engine.batches import Row
 from deployengine.engine.progress import ProgressView
-from deployengine.engine.questions import Answer
+from deployengine.engine.questions import CHOICES, Answer, Asks
 from deployengine.engine.releases import Wanted
 from deployengine.engine.waits import Reason
 from deployengine.persistence.counters import FENCE
@@ -66,7 +66,7 @@ def lose(house: House, number: int) -> None:
         now = house.clock.now()
         assert tx.runs.end(number, RunState.UNKNOWN, now, None, GONE)
         tx.claims.untouch([number])
-        assert tx.runs.ask(number, now)
+        assert tx.questions.ask(number, now)
         tx.deployments.pause(run.deployment_id)
     house.handoff.exchange(leaving=[f"run-{number}"])
 
@@ -303,7 +303,7 @@ def test_the_answer_that_comes_first_leaves_the_end_of_the_step_to_the_run_that_
     assert state(house, number) == "succeeded"
 
 
-@pytest.mark.parametrize("how", Answer)
+@pytest.mark.parametrize("how", CHOICES[Asks.END])
 def test_what_an_answer_sends_and_is_lost_is_found_by_housekeeping(
     house: House, paused: int, how: Answer
 ) -> None:
@@ -388,7 +388,7 @@ def test_cancelling_closes_the_question_and_leaves_nothing_behind(
     house.deliver_all()
     assert state(house, paused) == "cancelled"
     assert house.states(paused) == ["unknown", "cancelled"]
-    assert house.queries.run(1).message == f"{GONE}; cancelled before anybody said how it ended"
+    assert house.queries.run(1).message == f"{GONE}; cancelled before anybody answered"
     assert house.held() == {}
     with pytest.raises(NothingAsked):
         answer(house, 1, Answer.RERUN)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from deployengine.domain.errors import UnknownName
-from deployengine.engine.deployments import NoMachines, NotReached
+from deployengine.engine.deployments import NotReached
+from deployengine.engine.intake import NoMachines
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.support.fakes import House

@@ -117,7 +117,7 @@ def test_each_grant_is_dispatched_once_even_when_the_locks_had_to_be_loaded_firs
     assert len(house.dispatcher.take_chains()) == 1
     house.phases.begin(1)
     house.redis.flushall()
-    house.phases.open_step(1, 0)
+    house.phases.open_stage(1, 0)
     assert [run.run_id for run in house.dispatcher.take_runs()] == [1]
 
 

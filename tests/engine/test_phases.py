@@ -37,10 +37,10 @@ def test_begin_twice_begins_once_and_goes_on_both_times(
 
 def test_a_step_that_is_open_is_not_opened_again(house: House, begun: DeploymentRecord) -> None:
     house.phases.begin(begun.id)
-    assert not house.phases.open_step(begun.id, 0)
+    assert not house.phases.open_stage(begun.id, 0)
     before = picture(house, begun.id)
     house.dispatcher.lose()
-    assert not house.phases.open_step(begun.id, 0)
+    assert not house.phases.open_stage(begun.id, 0)
     assert picture(house, begun.id) == before
     assert house.dispatcher.quiet
 
@@ -49,10 +49,10 @@ def test_a_step_that_is_done_lets_a_late_link_go_on_and_changes_nothing(
     house: House, begun: DeploymentRecord
 ) -> None:
     house.phases.begin(begun.id)
-    house.phases.open_step(begun.id, 0)
+    house.phases.open_stage(begun.id, 0)
     house.deliver_runs()
     before = picture(house, begun.id)
-    assert house.phases.open_step(begun.id, 0)
+    assert house.phases.open_stage(begun.id, 0)
     assert picture(house, begun.id) == before
 
 
@@ -60,7 +60,7 @@ def test_a_step_is_not_opened_before_its_deployment_has_begun(
     house: House, begun: DeploymentRecord
 ) -> None:
     before = picture(house, begun.id)
-    assert not house.phases.open_step(begun.id, 0)
+    assert not house.phases.open_stage(begun.id, 0)
     assert picture(house, begun.id) == before
     assert house.dispatcher.quiet
 
@@ -69,7 +69,7 @@ def test_finish_before_the_steps_are_done_changes_nothing(
     house: House, begun: DeploymentRecord
 ) -> None:
     house.phases.begin(begun.id)
-    house.phases.open_step(begun.id, 0)
+    house.phases.open_stage(begun.id, 0)
     before = picture(house, begun.id)
     house.phases.finish(begun.id)
     assert picture(house, begun.id) == before
@@ -116,7 +116,7 @@ def test_every_link_delivered_twice_runs_every_script_once(house: House) -> None
 @pytest.mark.parametrize("number", [99, 0])
 def test_links_of_a_deployment_that_is_not_there_do_nothing(house: House, number: int) -> None:
     assert not house.phases.begin(number)
-    assert not house.phases.open_step(number, 0)
+    assert not house.phases.open_stage(number, 0)
     house.phases.finish(number)
     assert house.dispatcher.quiet
 
@@ -213,7 +213,7 @@ def test_a_deployment_cancelled_before_it_began_never_begins(
     house.deployments.cancel(begun.id)
     assert_cancelled(house, begun.id, "cancelled", "cancelled", "cancelled")
     assert not house.phases.begin(begun.id)
-    assert not house.phases.open_step(begun.id, 0)
+    assert not house.phases.open_stage(begun.id, 0)
     house.phases.finish(begun.id)
     assert_cancelled(house, begun.id, "cancelled", "cancelled", "cancelled")
     assert house.dispatcher.quiet

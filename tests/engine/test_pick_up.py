@@ -21,7 +21,6 @@ from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import Unreachable
 from deployengine.engine.claims import Claimed, Relinquished
-from deployengine.engine.endings import Endings
 from deployengine.engine.lease import beat_interval
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.pick_up import ACCIDENT_AFTER
@@ -526,7 +525,7 @@ def test_no_end_and_no_output_is_recorded_under_a_fence_that_was_revoked(
     look(other)
     now = claimed_before(house, run, before)
     with pytest.raises(Relinquished):
-        Endings(house.database, house.handoff, house.clock).conclude(now, Outcome(state))
+        house.step_runs._endings.conclude(now, Outcome(state))
     stream = OutputStream(house.database, now, ticket(house, run), Masker(()))
     with pytest.raises(Relinquished):
         stream.save()
@@ -538,7 +537,7 @@ def test_no_end_and_no_output_is_recorded_under_a_fence_that_was_revoked(
     other.pick_up.join()
     assert output(house, run) == "one\ntwo\n"
     with pytest.raises(Relinquished):
-        Endings(house.database, house.handoff, house.clock).conclude(now, Outcome(state))
+        house.step_runs._endings.conclude(now, Outcome(state))
     assert stored(house, run).state is RunState.SUCCEEDED
 
 

@@ -73,7 +73,7 @@ class ByHand:
         """Carries the release's newest deployment there up to its last link: its number."""
         number = [d.id for d in self.all(version) if d.environment == environment][-1]
         assert self.services.phases.begin(number)
-        self.services.phases.open_step(number, 0)
+        self.services.phases.open_stage(number, 0)
         for run in self.services.queries.deployment(number).runs:
             assert run.granted_at is not None
             assert self.services.step_runs.execute(run.id, run.granted_at)

@@ -43,7 +43,7 @@ def test_a_sweep_with_nothing_wrong_sends_nothing(house: House, one: DeploymentR
     # At every station of a deployment's way, a thorough sweep and a quick one.
     house.dispatcher.chains.clear()
     house.phases.begin(one.id)
-    house.phases.open_step(one.id, 0)
+    house.phases.open_stage(one.id, 0)
     (run,) = house.dispatcher.take_runs()
     before = house.held()
     sweep(house)

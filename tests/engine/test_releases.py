@@ -9,7 +9,7 @@ import pytest
 from deployengine.domain.errors import AlreadyExists, RequestError, UnknownName
 from deployengine.domain.flags import UnparsableFlag
 from deployengine.domain.release import BadVersion
-from deployengine.engine.deployments import NoMachines
+from deployengine.engine.intake import NoMachines
 from deployengine.engine.ports import LinkKind
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import bypassing, catalog, machine, project

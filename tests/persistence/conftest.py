@@ -96,6 +96,12 @@ def add_deployment(
     return tx.deployments.add(new, tx.counters.draw(TICKET), created_at)
 
 
+def drawn(tx: Transaction, many: int = 1) -> range:
+    """So many tickets, in order."""
+    first = tx.counters.draw(TICKET, many)
+    return range(first, first + many)
+
+
 def add_step(tx: Transaction, machines: Sequence[str] = ("m-1",)) -> int:
     """A running deployment whose only step is open on these machines, its runs waiting."""
     deployment = add_deployment(tx, add_release(tx))
@@ -103,7 +109,7 @@ def add_step(tx: Transaction, machines: Sequence[str] = ("m-1",)) -> int:
     tx.runs.add(deployment, 0, [(name, "exclusive") for name in machines])
     tx.deployments.begin(deployment, NOW)
     tx.steps.open(deployment, 0, len(machines))
-    tx.runs.make_ready(deployment, 0, tx.counters.draw(TICKET, len(machines)), NOW)
+    tx.runs.make_ready(deployment, 0, drawn(tx, len(machines)), NOW)
     return deployment
 
 

@@ -9,9 +9,9 @@ import pytest
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.counters import FENCE, TICKET
+from deployengine.persistence.counters import FENCE
 from deployengine.persistence.records import RunRecord
-from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, later
+from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, drawn, later
 
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
 
@@ -26,7 +26,7 @@ def ready(
     """The one run of a new release, waiting."""
     number = add_deployment(tx, add_release(tx, project))
     tx.runs.add(number, 0, [(machine, mode.value)])
-    (run,) = tx.runs.make_ready(number, 0, tx.counters.draw(TICKET), NOW)
+    (run,) = tx.runs.make_ready(number, 0, drawn(tx), NOW)
     tx.claims.touch({run.id: touches})
     return run
 

@@ -14,6 +14,7 @@ from tests.persistence.conftest import (
     add_release,
     add_step,
     at_once,
+    drawn,
     later,
 )
 
@@ -253,7 +254,7 @@ def test_runs_are_counted_by_environment_and_state(database: Database) -> None:
         for environment, machines in (("QA", 1), ("Staging", 3)):
             number = add_deployment(tx, release, environment)
             tx.runs.add(number, 0, [(f"m-{n}", "shared") for n in range(machines)])
-        first = tx.runs.make_ready(1, 0, tx.counters.draw("ticket"), NOW)
+        first = tx.runs.make_ready(1, 0, drawn(tx), NOW)
         assert tx.views.run_counts(batch) == {
             ("QA", RunState.WAITING): 1,
             ("Staging", RunState.PENDING): 3,

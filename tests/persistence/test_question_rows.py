@@ -17,6 +17,7 @@ from tests.persistence.conftest import (
     add_release,
     add_step,
     at_once,
+    drawn,
     later,
 )
 
@@ -46,15 +47,17 @@ def the_run(tx: Transaction, number: int) -> RunRecord:
 
 
 @pytest.mark.parametrize("state", STORED)
-def test_only_a_run_whose_end_is_unknown_asks(database: Database, state: RunState) -> None:
+def test_manual_steps_failures_and_unknown_ends_ask_and_nothing_else_does(
+    database: Database, state: RunState
+) -> None:
     with database.write() as tx:
         number = add_step(tx)
     with database.engine.begin() as connection:
         connection.execute(update(step_run).values(state=state))
     with database.write() as tx:
         run = the_run(tx, number)
-        asks = tx.runs.ask(run.id, later(6))
-        assert asks is (state is RunState.UNKNOWN)
+        asks = tx.questions.ask(run.id, later(6))
+        assert asks is (state in (RunState.PENDING, RunState.FAILED, RunState.UNKNOWN))
         assert again(tx, run).asks is asks
         assert again(tx, run).asked_at == (later(6) if asks else None)
 
@@ -62,36 +65,36 @@ def test_only_a_run_whose_end_is_unknown_asks(database: Database, state: RunStat
 def test_a_run_asks_once_and_is_answered_once(database: Database) -> None:
     with database.write() as tx:
         run = ended(tx, the_run(tx, add_step(tx)))
-        assert not tx.runs.answer(run.id, RunState.FAILED, later(7), "nobody asked")
-        assert tx.runs.ask(run.id, later(6))
-        assert not tx.runs.ask(run.id, later(7))
-        assert tx.runs.answer(run.id, RunState.SUCCEEDED, later(8), "it is done")
+        assert not tx.questions.answer(run.id, RunState.FAILED, later(7), "nobody asked")
+        assert tx.questions.ask(run.id, later(6))
+        assert not tx.questions.ask(run.id, later(7))
+        assert tx.questions.answer(run.id, RunState.SUCCEEDED, later(8), "it is done")
         found = again(tx, run)
         assert (found.state, found.asks, found.message) == (RunState.SUCCEEDED, False, "it is done")
         assert (found.asked_at, found.answered_at) == (later(6), later(8))
         assert found.finished_at == later(5)
-        assert not tx.runs.answer(run.id, RunState.FAILED, later(9), "it is not")
+        assert not tx.questions.answer(run.id, RunState.FAILED, later(9), "it is not")
         assert again(tx, run) == found
 
 
 def test_a_run_that_stays_unknown_after_its_answer_asks_no_more(database: Database) -> None:
     with database.write() as tx:
         run = ended(tx, the_run(tx, add_step(tx)))
-        tx.runs.ask(run.id, later(6))
-        assert tx.runs.answer(run.id, RunState.UNKNOWN, later(8), "run it again")
+        tx.questions.ask(run.id, later(6))
+        assert tx.questions.answer(run.id, RunState.UNKNOWN, later(8), "run it again")
         assert not again(tx, run).asks
-        assert not tx.runs.ask(run.id, later(9))
-        assert not tx.runs.answer(run.id, RunState.FAILED, later(9), "too late")
+        assert not tx.questions.ask(run.id, later(9))
+        assert not tx.questions.answer(run.id, RunState.FAILED, later(9), "too late")
 
 
 def test_of_many_answers_at_once_one_is_taken(database: Database) -> None:
     with database.write() as tx:
         run = ended(tx, the_run(tx, add_step(tx)))
-        tx.runs.ask(run.id, NOW)
+        tx.questions.ask(run.id, NOW)
 
     def answer() -> bool:
         with database.write() as tx:
-            return tx.runs.answer(run.id, RunState.FAILED, later(8), "no")
+            return tx.questions.answer(run.id, RunState.FAILED, later(8), "no")
 
     assert sorted(at_once(4, answer)) == [False, False, False, True]
 
@@ -104,17 +107,17 @@ def test_those_that_ask_are_found_by_deployment_until_they_are_answered(
         runs = []
         for number in numbers:
             tx.runs.add(number, 0, [("m-1", "shared"), ("m-2", "shared")])
-            runs += tx.runs.make_ready(number, 0, tx.counters.draw(TICKET, 2), NOW)
+            runs += tx.runs.make_ready(number, 0, drawn(tx, 2), NOW)
         for run in runs[:5]:
             ended(tx, run)
         for run in (runs[3], runs[0], runs[1]):
-            tx.runs.ask(run.id, later(6))
-        assert [r.id for r in tx.runs.asking(numbers)] == [runs[i].id for i in (0, 1, 3)]
-        assert [r.id for r in tx.runs.asking([numbers[1]])] == [runs[3].id]
-        assert tx.runs.asking([numbers[2]]) == []
-        tx.runs.answer(runs[0].id, RunState.UNKNOWN, later(8), "again")
-        assert [r.id for r in tx.runs.asking(numbers)] == [runs[i].id for i in (1, 3)]
-        assert tx.runs.asking([]) == []
+            tx.questions.ask(run.id, later(6))
+        assert [r.id for r in tx.questions.asking(numbers)] == [runs[i].id for i in (0, 1, 3)]
+        assert [r.id for r in tx.questions.asking([numbers[1]])] == [runs[3].id]
+        assert tx.questions.asking([numbers[2]]) == []
+        tx.questions.answer(runs[0].id, RunState.UNKNOWN, later(8), "again")
+        assert [r.id for r in tx.questions.asking(numbers)] == [runs[i].id for i in (1, 3)]
+        assert tx.questions.asking([]) == []
 
 
 def test_a_run_that_asks_has_not_ended_badly_until_it_is_answered(database: Database) -> None:
@@ -122,9 +125,9 @@ def test_a_run_that_asks_has_not_ended_badly_until_it_is_answered(database: Data
         number = add_step(tx)
         run = ended(tx, the_run(tx, number))
         assert tx.runs.any_unsuccessful(number)
-        tx.runs.ask(run.id, later(6))
+        tx.questions.ask(run.id, later(6))
         assert not tx.runs.any_unsuccessful(number)
-        tx.runs.answer(run.id, RunState.UNKNOWN, later(8), "again")
+        tx.questions.answer(run.id, RunState.UNKNOWN, later(8), "again")
         assert tx.runs.any_unsuccessful(number)
         following = tx.runs.add_attempt(again(tx, run), tx.counters.draw(TICKET), later(9))
         assert not tx.runs.any_unsuccessful(number), "the attempt after it is what counts"
@@ -209,11 +212,11 @@ def test_questions_are_counted_by_environment(database: Database) -> None:
             number = add_deployment(tx, release, environment)
             tx.deployments.begin(number, NOW)
             tx.runs.add(number, 0, [("m-1", "shared"), ("m-2", "shared")])
-            for run in tx.runs.make_ready(number, 0, tx.counters.draw(TICKET, 2), NOW):
-                tx.runs.ask(ended(tx, run).id, NOW)
+            for run in tx.runs.make_ready(number, 0, drawn(tx, 2), NOW):
+                tx.questions.ask(ended(tx, run).id, NOW)
             tx.deployments.pause(number)
         assert tx.views.asking_counts(batch) == {"QA": 2, "Staging": 2}
-        tx.runs.answer(1, RunState.SUCCEEDED, NOW, "done")
+        tx.questions.answer(1, RunState.SUCCEEDED, NOW, "done")
         assert tx.views.asking_counts(batch) == {"QA": 1, "Staging": 2}
         assert tx.views.asking_counts(batch + 1) == {}
 
@@ -223,6 +226,6 @@ def test_what_only_a_person_saw_succeed_tells_nothing_of_how_long_runs_take(
 ) -> None:
     with database.write() as tx:
         run = ended(tx, the_run(tx, add_step(tx)))
-        tx.runs.ask(run.id, later(6))
-        tx.runs.answer(run.id, RunState.SUCCEEDED, later(8), "done")
+        tx.questions.ask(run.id, later(6))
+        tx.questions.answer(run.id, RunState.SUCCEEDED, later(8), "done")
         assert tx.views.durations() == []

@@ -94,7 +94,7 @@ def test_cancelling_ends_what_is_parked_and_names_what_had_a_place(
         waiting = tx.runs.cancel_parked(run.deployment_id, later(4))
     assert [r.id for r in waiting] == ([run.id] if state is RunState.WAITING else [])
     found = again(database, run)
-    if state in (RunState.WAITING, RunState.PENDING):
+    if state is RunState.WAITING:
         assert (found.state, found.finished_at) == (RunState.CANCELLED, later(4))
     else:
         assert found == run
@@ -133,7 +133,7 @@ def test_only_a_pending_run_becomes_ready(database: Database, state: RunState) -
     run = run_in(database, state)
     with database.write() as tx:
         first = tx.counters.draw(TICKET)
-        tx.runs.make_ready(run.deployment_id, 0, first, later(7))
+        tx.runs.make_ready(run.deployment_id, 0, range(first, first + 1), later(7))
     found = again(database, run)
     if state is RunState.PENDING:
         assert (found.state, found.ready_at, found.ticket) == (RunState.WAITING, later(7), first)
@@ -149,7 +149,7 @@ def test_a_step_becomes_ready_with_tickets_in_the_order_of_its_machines(
         tx.runs.add(number, 0, [("m-2", "exclusive"), ("m-1", "shared"), ("m-3", "exclusive")])
         tx.runs.add(number, 1, [("m-1", "exclusive")])
         first = tx.counters.draw(TICKET, 3)
-        ready = tx.runs.make_ready(number, 0, first, NOW)
+        ready = tx.runs.make_ready(number, 0, range(first, first + 3), NOW)
         assert [(r.machine, r.lock_mode, r.ticket) for r in ready] == [
             ("m-2", "exclusive", first),
             ("m-1", "shared", first + 1),

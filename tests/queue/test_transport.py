@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from kombu import Queue
 
 from deployengine.domain.errors import Unreachable
 from deployengine.embedded.broker_url import broker_url
 from deployengine.engine.ports import GrantedRun
 from deployengine.queue.app import KEY_PREFIX, RUNS_QUEUE, make_app
 from deployengine.queue.dispatcher import CeleryDispatcher
+from tests.steps.gates import until
 from tests.support.fakes import FakeClock
 from tests.support.servers import RedisServer
 
@@ -36,6 +39,24 @@ def test_a_channel_that_was_closed_is_a_connection_that_is_gone(redis_server: Re
         assert ConnectionError in connection.connection_errors or issubclass(
             ConnectionError, connection.connection_errors
         )
+
+
+def test_a_server_that_lets_go_of_who_waits_in_it_counts_as_gone(
+    redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    with make_app(broker_url(redis_server.url)).connection() as connection:
+        consumer = connection.Consumer(Queue(RUNS_QUEUE), callbacks=[])
+        consumer.consume()
+
+        def waiting() -> list[str]:
+            return [each["id"] for each in redis_client.client_list() if each["cmd"] == "brpop"]
+
+        with ThreadPoolExecutor(1) as threads:
+            drained = threads.submit(connection.drain_events, timeout=30)
+            until(lambda: bool(waiting()), "somebody to wait")
+            redis_client.client_unblock(int(waiting()[0]), error=True)
+            with pytest.raises(connection.connection_errors, match="UNBLOCKED"):
+                drained.result(30)
 
 
 def test_a_server_that_is_full_is_told_as_away_and_takes_messages_again_afterwards(

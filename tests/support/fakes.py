@@ -244,7 +244,7 @@ class House(Services):
             elif link.kind is LinkKind.BEGIN:
                 if not self.phases.begin(link.deployment_id):
                     return False
-            elif not self.phases.open_step(link.deployment_id, link.position):
+            elif not self.phases.open_stage(link.deployment_id, link.position):
                 return False
         return True
 

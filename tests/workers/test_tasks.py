@@ -58,8 +58,8 @@ class Engine:
         self.calls.append(("begin", number))
         return self.goes_on
 
-    def open_step(self, number: int, position: int) -> bool:
-        self.calls.append(("open_step", number, position))
+    def open_stage(self, number: int, position: int) -> bool:
+        self.calls.append(("open_stage", number, position))
         return self.goes_on
 
     def finish(self, number: int) -> None:
@@ -127,7 +127,7 @@ def test_each_link_makes_the_one_call_that_it_is_named_after(app: Celery, engine
     trace(app, BEGIN, 5)
     trace(app, STEP, 5, 2)
     trace(app, FINISH, 5)
-    assert engine.calls == [("begin", 5), ("open_step", 5, 2), ("finish", 5)]
+    assert engine.calls == [("begin", 5), ("open_stage", 5, 2), ("finish", 5)]
 
 
 @pytest.mark.parametrize(("name", "args"), [(BEGIN, (5,)), (STEP, (5, 0))])

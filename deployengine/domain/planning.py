@@ -1,0 +1,189 @@
+"""Planning: a release's steps meet the machines of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from deployengine.domain import flags
+from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import RequestError
+from deployengine.domain.insertion import expand, plain_values
+from deployengine.domain.plan import NOWHERE, Plan, PlannedRun, PlannedStep, machine_resource
+from deployengine.domain.project import Mutex, Step, StepKind
+from deployengine.domain.release import Snapshot
+from deployengine.domain.selection import WHOLE, Selection
+from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolve_all
+
+CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
+MAX_PARALLELISM = "Octopus.Action.MaxParallelism"
+
+Unseal = Callable[[Sealed], str]
+
+
+class BadWindow(RequestError):
+    """The number of machines at once is no whole number from 1 on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a release is planned to: an environment, and the lifecycle's phase with it.
+
+    ``shares`` bound how many scripts run at once: of the environment, of the project.
+    """
+
+    environment: str
+    phase: str
+    machines: Sequence[Machine]
+    shares: tuple[Claim, ...] = ()
+
+
+def plan(
+    snapshot: Snapshot,
+    destination: Destination,
+    unseal: Unseal,
+    selection: Selection = WHOLE,
+) -> Plan:
+    """Plans a deployment of the release.
+
+    Raises :class:`~deployengine.domain.flags.UnparsableFlag` when the bypass variable is no
+    boolean for some step on some machine, :class:`BadWindow`, and ``AmbiguousVariable`` when two
+    values of a variable tie.
+    """
+    return _Planning(snapshot, destination, unseal, selection).plan()
+
+
+class _Planning:
+    def __init__(
+        self, snapshot: Snapshot, destination: Destination, unseal: Unseal, selection: Selection
+    ) -> None:
+        self._snapshot = snapshot
+        self._to = destination
+        self._unseal = unseal
+        self._selection = selection
+        self._machines = [m for m in destination.machines if selection.takes(m.name)]
+        self._whole = snapshot.mutex is Mutex.DEPLOYMENT
+
+    def plan(self) -> Plan:
+        scope = self._context()
+        default = f"{self._snapshot.project}/{self._to.environment}"
+        steps = tuple(self._steps())
+        return Plan(
+            tag=self._text(CONCURRENCY_TAG, scope) or default,
+            steps=steps,
+            holds=_held(steps) if self._whole else (),
+        )
+
+    def _steps(self) -> Iterator[PlannedStep]:
+        stage = track = -1
+        group: str | None = None
+        for step in self._snapshot.process:
+            own = step.rolling.name if step.rolling else None
+            if own is None or own != group:
+                track += 1
+                if not (step.with_previous and stage >= 0):
+                    stage += 1
+            group = own
+            yield PlannedStep(
+                step.name,
+                tuple(self._runs(step)),
+                stage,
+                track,
+                self._window(step),
+                self._left_out(step),
+            )
+
+    def _left_out(self, step: Step) -> str | None:
+        why = step.left_out(self._to.environment, self._snapshot.channel)
+        return why or self._selection.skips(step)
+
+    def _runs(self, step: Step) -> Iterator[PlannedRun]:
+        if step.kind is StepKind.MANUAL:
+            yield PlannedRun(NOWHERE, ())
+            return
+        for machine in self._machines:
+            if machine.bears_one_of(step.roles):
+                yield PlannedRun(machine, self._claims(step, machine))
+
+    def _claims(self, step: Step, machine: Machine) -> tuple[Claim, ...]:
+        """The machine first, then what the step touches and the shares of the task cap.
+
+        A step that names what it touches takes the machine shared, so it clashes only with those
+        that touch the same and with those that take the machine whole.
+        """
+        shared = bool(step.touches) or self._bypassed(step, machine)
+        own = Claim(
+            machine_resource(machine.name),
+            Mode.SHARED if shared else Mode.EXCLUSIVE,
+            machine.max_concurrent if shared else None,
+        )
+        touched = (
+            Claim(
+                f"resource:{touch.resource}"
+                if touch.everywhere
+                else f"resource:{machine.name}/{touch.resource}",
+                touch.mode,
+            )
+            for touch in step.touches
+        )
+        return (own, *touched, *self._to.shares)
+
+    def _bypassed(self, step: Step, machine: Machine) -> bool:
+        context = self._context(step, machine)
+        found = resolve(flags.BYPASS, self._snapshot.sources, context)
+        if found is None:
+            return False
+        text = self._text(flags.BYPASS, context)
+        return flags.bypass(text, found.source, sensitive=found.sensitive)
+
+    def _window(self, step: Step) -> int | None:
+        """The variable says it for the step or, for the children of a group, for the group."""
+        name = step.rolling.name if step.rolling else step.name
+        context = self._context(step, named=name)
+        found = resolve(MAX_PARALLELISM, self._snapshot.sources, context)
+        if found is None:
+            return step.rolling.window if step.rolling else step.max_parallel
+        text = (self._text(MAX_PARALLELISM, context) or "").strip()
+        if not text.isascii() or not text.isdigit() or int(text) < 1:
+            raise BadWindow(
+                f"variable {MAX_PARALLELISM} has the value "
+                f"{MASK if found.sensitive else repr(text)} for step {name}, which is no number "
+                "of machines",
+                found.source,
+                "write a whole number from 1 on",
+            )
+        return int(text)
+
+    def _context(
+        self, step: Step | None = None, machine: Machine | None = None, named: str | None = None
+    ) -> Context:
+        return Context(
+            environment=self._to.environment,
+            machine=machine.name if machine else None,
+            roles=machine.roles if machine else (),
+            channel=self._snapshot.channel,
+            step=named or (step.name if step else None),
+            phase=self._to.phase,
+        )
+
+    def _text(self, name: str, context: Context) -> str | None:
+        resolved = resolve(name, self._snapshot.sources, context)
+        if resolved is None:
+            return None
+        if isinstance(resolved.value, str) and "#{" not in resolved.value:
+            return resolved.value  # the common case, many times a deployment
+        values = plain_values(resolve_all(self._snapshot.sources, context), self._unseal)
+        return expand(name, values).text
+
+
+def _held(steps: Sequence[PlannedStep]) -> tuple[Claim, ...]:
+    """Every machine of every step, exclusively if one of the steps wants it so."""
+    held: dict[str, Claim] = {}
+    for step in steps:
+        for run in () if step.left_out else step.runs:
+            for claim in run.claims[:1]:
+                before = held.get(claim.resource)
+                if before is None or before.mode is Mode.SHARED:
+                    held[claim.resource] = claim
+    return tuple(held.values())

@@ -1,0 +1,66 @@
+"""Run conditions: whether a step is to run, by how those before it ended or by an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployengine.domain.conditions import evaluate_condition
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import RequestError
+from deployengine.domain.insertion import Plain
+from deployengine.domain.planning import Unseal
+from deployengine.domain.project import ALWAYS, FAILURE, SUCCESS, Step
+from deployengine.domain.release import Snapshot
+from deployengine.domain.variables import key
+from deployengine.engine.values import ERROR, values_of
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a step runs; if not, why; ``broken``: nobody can tell, which is a failure."""
+
+    runs: bool
+    why: str | None = None
+    broken: bool = False
+
+
+_RUNS = Verdict(runs=True)
+
+
+class Conditions:
+    """Judges the conditions of one deployment's steps."""
+
+    def __init__(
+        self,
+        deployment: DeploymentRecord,
+        snapshot: Snapshot,
+        earlier: Sequence[RunRecord],
+        unseal: Unseal,
+    ) -> None:
+        """``earlier`` are the runs that have set outputs."""
+        self._deployment = deployment
+        self._snapshot = snapshot
+        self._earlier = earlier
+        self._unseal = unseal
+
+    def judge(
+        self, condition: str, step: Step, *, failed: bool, machine: Machine | None = None
+    ) -> Verdict:
+        """Whether the step runs where something has or has not ``failed`` before it."""
+        if condition == ALWAYS:
+            return _RUNS
+        if condition == SUCCESS:
+            return Verdict(runs=False, why="something before it failed") if failed else _RUNS
+        if condition == FAILURE:
+            return _RUNS if failed else Verdict(runs=False, why="nothing before it failed")
+        earlier = [run for run in self._earlier if run.step < self._snapshot.process.index(step)]
+        values = values_of(self._deployment, self._snapshot, step, machine, earlier, self._unseal)
+        if failed:
+            values[key(ERROR)] = Plain(ERROR, "a step failed")
+        try:
+            true = evaluate_condition(condition, values)
+        except RequestError as error:
+            return Verdict(runs=False, why=f"its condition cannot be told: {error}", broken=True)
+        return _RUNS if true else Verdict(runs=False, why="its condition is false")

@@ -1,0 +1,164 @@
+"""Intake: a deployment is planned, stored, and gets its place in the order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.environment import Machine, machines_in
+from deployengine.domain.errors import RequestError
+from deployengine.domain.identity import deployment_id
+from deployengine.domain.plan import SHARE, Plan
+from deployengine.domain.planning import Destination, Unseal, plan
+from deployengine.domain.release import Snapshot
+from deployengine.domain.selection import WHOLE, Selection
+from deployengine.engine.ports import Clock
+from deployengine.engine.tickets import draw
+from deployengine.persistence import Transaction
+from deployengine.persistence.records import DeploymentRecord, NewDeployment, ReleaseRecord
+
+
+class NoMachines(RequestError):
+    """No step of the process has a machine in the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a deployment is carried out, beside what is deployed and where.
+
+    What is ``None`` is as the project, its lifecycle's phase or the environment says.
+    """
+
+    automatic: bool = False
+    selection: Selection = WHOLE
+    priority: int | None = None
+    guided: bool | None = None
+    requested_by: str | None = None
+
+
+#: What somebody asks for who says no more.
+PLAIN = Terms()
+#: What the lifecycle does by itself.
+BY_ITSELF = Terms(automatic=True)
+
+
+class Intake:
+    """Takes deployments in within one transaction, by the catalog of today.
+
+    ``superseded`` are the ids of those that had to make room, to be told to admission afterwards.
+    """
+
+    def __init__(self, tx: Transaction, clock: Clock, unseal: Unseal) -> None:
+        self._tx = tx
+        self._clock = clock
+        self._unseal = unseal
+        self._machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+        self._environments = {d["name"]: d for d in tx.catalog.documents("environment")}
+        self._projects: dict[str, Mapping[str, Any]] = {}
+        self.superseded: list[str] = []
+
+    def plan(self, snapshot: Snapshot, environment: str, terms: Terms) -> Plan:
+        """The plan for one environment; raises :class:`NoMachines` when nothing would run."""
+        phase = snapshot.lifecycle.phase_of(environment)
+        destination = Destination(
+            environment,
+            phase.name if phase else "",
+            machines_in(self._machines, environment),
+            self._shares(snapshot.project, environment),
+        )
+        made = plan(snapshot, destination, self._unseal, terms.selection)
+        if not any(step.runs for step in made.steps if not step.left_out):
+            raise NoMachines(
+                f"{snapshot.project} has no step with a machine in {environment}",
+                None,
+                "give a machine of that environment one of the roles that the steps name",
+            )
+        return made
+
+    def queue(
+        self,
+        snapshot: Snapshot,
+        release: ReleaseRecord,
+        environment: str,
+        planned: Plan,
+        terms: Terms,
+    ) -> DeploymentRecord:
+        """Stores a deployment with its steps and runs, and gives it its place in line."""
+        phase = snapshot.lifecycle.phase_of(environment)
+        project = self._project(snapshot.project)
+        priority = terms.priority
+        if priority is None:
+            priority = project.get("priority", 0) + (phase.priority if phase else 0)
+        new = NewDeployment(
+            release_id=release.id,
+            snapshot_id=release.snapshot_id,
+            project=snapshot.project,
+            version=snapshot.version,
+            environment=environment,
+            phase=phase.name if phase else "",
+            automatic=terms.automatic,
+            plan=planned.to_document(),
+            priority=priority,
+            guided=self._guided(terms, project, environment),
+            requested_by=terms.requested_by,
+            options=terms.selection.to_document() or None,
+        )
+        if project.get("supersede") and terms.selection.whole:
+            self._supersede(release, environment)
+        return self._store(new, planned)
+
+    def fail(
+        self, snapshot: Snapshot, release: ReleaseRecord, environment: str, message: str
+    ) -> None:
+        """Stores a deployment that could not even be planned, as failed."""
+        nothing = Plan(tag=f"{snapshot.project}/{environment}", steps=())
+        stored = self.queue(snapshot, release, environment, nothing, BY_ITSELF)
+        now = self._clock.now()
+        self._tx.deployments.end(stored.id, DeploymentState.FAILED, message, now)
+
+    def _store(self, new: NewDeployment, planned: Plan) -> DeploymentRecord:
+        tx = self._tx
+        (ticket,) = draw(tx, new.priority)
+        number = tx.deployments.add(new, ticket, self._clock.now())
+        tx.steps.add(number, [step.name for step in planned.steps])
+        for position, step in enumerate(planned.steps):
+            runs = [(run.machine.name, run.lock_mode.value) for run in step.runs]
+            tx.runs.add(number, position, runs)
+        stored = tx.deployments.get(number)
+        assert stored is not None
+        return stored
+
+    def _supersede(self, release: ReleaseRecord, environment: str) -> None:
+        """Ends what older releases of the project have waiting whole for the environment."""
+        older = self._tx.deployments.supersede(
+            release.project,
+            environment,
+            release.id,
+            f"superseded by {release.version}",
+            self._clock.now(),
+        )
+        self.superseded += [deployment_id(number) for number in older]
+
+    def _guided(self, terms: Terms, project: Mapping[str, Any], environment: str) -> bool:
+        said = (
+            terms.guided,
+            project.get("guided_failure"),
+            self._environments.get(environment, {}).get("guided_failure"),
+        )
+        return next((each for each in said if each is not None), False)
+
+    def _shares(self, project: str, environment: str) -> tuple[Claim, ...]:
+        shares = (
+            (f"environment/{environment}", self._environments.get(environment, {}).get("share")),
+            (f"project/{project}", self._project(project).get("share")),
+        )
+        return tuple(Claim(f"{SHARE}{name}", Mode.SHARED, limit) for name, limit in shares if limit)
+
+    def _project(self, name: str) -> Mapping[str, Any]:
+        """Today's document; a project that is not there any more says nothing."""
+        if name not in self._projects:
+            self._projects[name] = self._tx.catalog.find("project", [name]).get(name, {})
+        return self._projects[name]

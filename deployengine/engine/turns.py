@@ -1,0 +1,197 @@
+"""Turns: what comes next in a stage when it opens, and whenever a run of it has ended.
+
+Called within a transaction that holds the deployment's row, where the stage is compound: of two
+runs that end at once, one must see what the other has done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from deployengine.domain.deployment import RunState, StepState
+from deployengine.domain.plan import Plan, Stage, Track
+from deployengine.domain.planning import Unseal
+from deployengine.domain.project import OnFailure, StepKind
+from deployengine.domain.release import Snapshot
+from deployengine.domain.turns import Turn, due
+from deployengine.engine.conditions import Conditions, Verdict
+from deployengine.engine.tickets import draw
+from deployengine.persistence import Transaction
+from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+
+@dataclass(slots=True)
+class Moved:
+    """What a look at a stage came to: runs that are ready now, and whether all of it is done.
+
+    ``asking``: a manual step has begun to ask.
+    """
+
+    ready: list[RunRecord] = field(default_factory=list)
+    done: bool = False
+    asking: bool = False
+
+
+class Turns:
+    """Readies runs, asks for manual steps, skips what is not to run, and counts all that off."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        deployment: DeploymentRecord,
+        plan: Plan,
+        snapshot: Snapshot,
+        unseal: Unseal,
+        now: datetime,
+    ) -> None:
+        self._tx = tx
+        self._deployment = deployment
+        self._plan = plan
+        self._process = snapshot.process
+        self._snapshot = snapshot
+        self._unseal = unseal
+        self._now = now
+        self._over = deployment.cancel_requested_at is not None
+        self._asking = False
+
+    @cached_property
+    def _conditions(self) -> Conditions:
+        earlier = self._tx.runs.with_outputs(self._deployment.id, len(self._process))
+        return Conditions(self._deployment, self._snapshot, earlier, self._unseal)
+
+    def open(self, stage: Stage) -> Moved:
+        """Opens the steps of a stage that are to run, and skips the others."""
+        failed = self._tx.runs.any_unsuccessful(self._deployment.id)
+        for track in stage.tracks:
+            verdict = self._of_track(track, failed)
+            for position in track.positions:
+                self._open(position, verdict)
+        return self.go_on(stage, stage.tracks)
+
+    def go_on(self, stage: Stage, tracks: Sequence[Track]) -> Moved:
+        """Sees to what comes next in these tracks of a stage."""
+        ready = [run for track in tracks for run in self._next(track)]
+        done = self._tx.steps.all_done(self._deployment.id, stage.positions)
+        return Moved(ready, done, self._asking)
+
+    def leave_out(self, machine: str) -> None:
+        """Skips all that is still to come on a machine."""
+        ended = self._tx.lanes.leave_out(
+            self._deployment.id, machine, "its machine was left out", self._now
+        )
+        opened = {
+            step.position
+            for step in self._tx.steps.of(self._deployment.id)
+            if step.state is StepState.OPEN
+        }
+        for position in sorted(opened & ended.keys()):
+            self._tx.steps.count_down(self._deployment.id, position, ended[position], self._now)
+
+    def _of_track(self, track: Track, failed: bool) -> Verdict:
+        """By the condition of its only step, or of its group."""
+        if self._over:
+            return Verdict(runs=False)
+        step = self._process[track.positions[0]]
+        condition = step.rolling.condition if step.rolling else step.condition
+        return self._conditions.judge(condition, step, failed=failed)
+
+    def _open(self, position: int, verdict: Verdict) -> None:
+        left_out = self._plan.steps[position].left_out
+        number = self._deployment.id
+        if verdict.runs and not left_out:
+            pending = self._tx.runs.count_pending(number, position)
+            if pending:
+                self._tx.steps.open(number, position, pending)
+                return
+        state = RunState.SKIPPED
+        if self._over:
+            state = RunState.CANCELLED
+        elif verdict.broken and not left_out:
+            state = RunState.FAILED
+        why = left_out or verdict.why
+        self._tx.runs.give_up_pending(number, state, self._now, position, why)
+        self._tx.steps.skip(number, position, self._now)
+
+    def _next(self, track: Track) -> list[RunRecord]:
+        lanes: dict[int, list[RunRecord]] = {}
+        for run in self._tx.lanes.of(self._deployment.id, track.positions):
+            lanes.setdefault(run.place, []).append(run)
+        broken: dict[int, str] = {}
+
+        def wanted(index: int, bad: bool, place: int) -> bool:
+            run = lanes[place][index]
+            step = self._process[run.step]
+            if step.rolling is None:
+                return True  # it was judged when its stage opened
+            machine = self._plan.steps[run.step].runs[run.place].machine
+            verdict = self._conditions.judge(step.condition, step, failed=bad, machine=machine)
+            if verdict.broken:
+                broken[run.id] = verdict.why or ""
+            return verdict.runs
+
+        rolling = self._process[track.positions[0]].rolling
+        found = due(
+            {place: [_turn(run) for run in lane] for place, lane in lanes.items()},
+            track.window,
+            wanted,
+            stop=rolling is not None and rolling.on_failure is OnFailure.STOP,
+            over=self._over,
+        )
+        self._skip([lanes[place][index] for place, index in found.skipped], broken)
+        return self._ready(track, [lanes[place][index] for place, index in found.ready])
+
+    def _skip(self, runs: Sequence[RunRecord], broken: Mapping[int, str]) -> None:
+        for run in runs:
+            state = RunState.CANCELLED if self._over else RunState.SKIPPED
+            why = None
+            if run.id in broken:
+                state, why = RunState.FAILED, broken[run.id]
+            self._tx.lanes.give_up(run.id, state, why, self._now)
+        for position, ended in Counter(run.step for run in runs).items():
+            self._tx.steps.count_down(self._deployment.id, position, ended, self._now)
+
+    def _ready(self, track: Track, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        by_hand = [run for run in runs if self._process[run.step].kind is StepKind.MANUAL]
+        for run in by_hand:
+            self._tx.questions.ask(run.id, self._now)
+        if by_hand:
+            self._asking = True
+            self._tx.deployments.pause(self._deployment.id)
+        scripts = [run for run in runs if run not in by_hand]
+        if not scripts:
+            return []
+        ready = self._with_tickets(track, scripts)
+        self._tx.claims.touch(
+            {run.id: self._plan.steps[run.step].runs[run.place].touched for run in ready}
+        )
+        return ready
+
+    def _with_tickets(self, track: Track, runs: Sequence[RunRecord]) -> list[RunRecord]:
+        priority = self._deployment.priority
+        if track.compound:
+            tickets = draw(self._tx, priority, len(runs))
+            return self._tx.lanes.ready(runs, tickets, self._now)
+        # All that is pending of the one step, in one statement.
+        tickets = draw(self._tx, priority, max(run.place for run in runs) + 1)
+        (position,) = track.positions
+        return self._tx.runs.make_ready(self._deployment.id, position, tickets, self._now)
+
+
+def _turn(run: RunRecord) -> Turn:
+    """Where a run is, as its lane sees it."""
+    if run.asks or run.not_before is not None or run.state in _OPEN:
+        return Turn.OPEN
+    if run.state is RunState.PENDING:
+        return Turn.PENDING
+    if run.answer == "exclude":
+        return Turn.LEFT
+    bad = run.state in _BAD and run.answer != "ignore"
+    return Turn.BAD if bad else Turn.GOOD
+
+
+_OPEN = (RunState.WAITING, RunState.RUNNING)
+_BAD = (RunState.FAILED, RunState.UNKNOWN, RunState.CANCELLED)

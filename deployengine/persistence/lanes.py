@@ -1,0 +1,75 @@
+"""Lanes: the runs of several steps that each machine goes through in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from deployengine.domain.deployment import RunState
+from deployengine.persistence.records import RunRecord, run_record
+from deployengine.persistence.schema import step_run
+
+
+class Lanes:
+    """The latest attempts of a deployment's runs, and their moves from pending."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, deployment_id: int, steps: Sequence[int]) -> list[RunRecord]:
+        """The latest attempt on each machine at each of these steps, by place and step."""
+        query = select(step_run).where(
+            step_run.c.deployment_id == deployment_id, step_run.c.step.in_(steps)
+        )
+        order = (step_run.c.place, step_run.c.step, step_run.c.attempt)
+        rows = self._connection.execute(query.order_by(*order))
+        return list({(row.place, row.step): run_record(row) for row in rows}.values())
+
+    def ready(self, runs: Sequence[RunRecord], tickets: range, now: datetime) -> list[RunRecord]:
+        """Pending to waiting, each with its ticket, in this order."""
+        readied = []
+        for run, ticket in zip(runs, tickets, strict=True):
+            statement = (
+                update(step_run)
+                .where(step_run.c.id == run.id, step_run.c.state == RunState.PENDING)
+                .values(state=RunState.WAITING, ready_at=now, ticket=ticket, not_before=None)
+            )
+            row = self._connection.execute(statement.returning(*step_run.c)).one_or_none()
+            if row is not None:
+                readied.append(run_record(row))
+        return readied
+
+    def give_up(self, run_id: int, state: RunState, message: str | None, now: datetime) -> None:
+        """Pending to a final state."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.PENDING
+        )
+        values = {"state": state, "finished_at": now, "message": message}
+        self._connection.execute(statement.values(**values))
+
+    def leave_out(
+        self, deployment_id: int, machine: str, message: str, now: datetime
+    ) -> Counter[int]:
+        """Skips all that is pending on a machine; how many runs of each step."""
+        statement = (
+            update(step_run)
+            .where(
+                step_run.c.deployment_id == deployment_id,
+                step_run.c.machine == machine,
+                step_run.c.state == RunState.PENDING,
+            )
+            .values(state=RunState.SKIPPED, finished_at=now, message=message)
+            .returning(step_run.c.step)
+        )
+        return Counter(self._connection.execute(statement).scalars())
+
+    def due(self, now: datetime) -> list[RunRecord]:
+        """The further attempts whose pause is over, the first one first."""
+        query = select(step_run).where(
+            step_run.c.state == RunState.PENDING, step_run.c.not_before <= now
+        )
+        rows = self._connection.execute(query.order_by(step_run.c.not_before, step_run.c.id))
+        return [run_record(row) for row in rows]
