@@ -69,7 +69,7 @@ def _candidate(
         why = "; ".join(_mismatches(scope, context))
         return Candidate(variable, source.label, False, False, why)
     if scope.specificity != winner.scope.specificity:
-        why = f"applies, but {winner.scope} in {winner.source} is more specific"
+        why = f"{winner.scope} in {winner.source} is more specific"
     elif source.label != winner.source:
         why = f"as specific as the one in {winner.source}, which comes first"
     else:

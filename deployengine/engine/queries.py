@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from deployengine.domain.deployment import DeploymentState, RunState
-from deployengine.domain.environment import Machine
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, parse, run_id
-from deployengine.domain.insertion import Insertion, Plain, expand, plain_values
-from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.planning import Unseal
-from deployengine.domain.project import Project
-from deployengine.domain.variables import (
-    MASK,
-    Context,
-    Resolved,
-    Source,
-    Variable,
-    resolve_all,
-    system_source,
-    system_variables,
-)
 from deployengine.engine.batches import ReleaseProgress, release_progress
 from deployengine.engine.deployments import find_deployment, find_release
 from deployengine.engine.questions import Question
+from deployengine.engine.variable_lookup import Place, VariableView, look_up
 from deployengine.locks import MachineLocks, ResourceView
-from deployengine.persistence import Database, Transaction
+from deployengine.persistence import Database
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
@@ -45,19 +32,6 @@ class DeploymentDetail:
         return tuple(
             Question(self.deployment, run, self.steps[run.step]) for run in self.runs if run.asks
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedVariable:
-    """The winning value of a variable, and what it comes to with its references inserted."""
-
-    winner: Resolved
-    insertion: Insertion
-
-    @property
-    def shown(self) -> str:
-        """The value for people; a sensitive one, or one that is made from one, as ********."""
-        return MASK if self.winner.sensitive or self.insertion.sensitive else self.insertion.text
 
 
 class Queries:
@@ -170,88 +144,8 @@ class Queries:
         machine: str | None = None,
         step: str | None = None,
         channel: str | None = None,
-    ) -> list[ResolvedVariable]:
-        """The winning value of each of the project's variables in a place, by name.
-
-        Raises :class:`UnknownName` for each part of the place that does not exist.
-        """
+    ) -> list[VariableView]:
+        """Each of the project's variables in a place, by name; raises as :func:`look_up`."""
         with self._database.read() as tx:
-            found = _project(tx, project)
-            target = _machine(tx, machine)
-            known = tx.catalog.names("environment")
-            if environment is not None and environment not in known:
-                raise UnknownName("environment", environment, known)
-            sets = tx.catalog.find("variable_set", found.include)
-            lifecycle = _lifecycle(tx, found, channel)
-        if target and environment and environment not in target.environments:
-            raise RequestError(
-                f"machine {machine} is not in {environment}",
-                None,
-                f"it is in {' and '.join(target.environments)}",
-            )
-        _check_known(f"step of {project}", step, [s.name for s in found.process])
-        _check_known(f"channel of {project}", channel, found.channels)
-        roles = target.roles if target else ()
-        system = system_variables(
-            project=project,
-            environment=environment,
-            machine=machine,
-            roles=roles or None,
-            step=step,
-            channel=channel,
-        )
-        sources = [
-            system_source(system),
-            Source(f"project {project}", found.variables),
-            *(_set_source(name, sets[name]["variables"]) for name in found.include),
-        ]
-        phase = lifecycle.phase_of(environment) if environment else None
-        context = Context(
-            environment, machine, roles, channel, step, phase=phase.name if phase else None
-        )
-        winners = resolve_all(sources, context)
-        values = plain_values(winners, self._unseal)
-        return [
-            ResolvedVariable(winners[name], _inserted(name, values))
-            for name in sorted(winners, key=lambda name: winners[name].name.casefold())
-        ]
-
-
-def _project(tx: Transaction, name: str) -> Project:
-    document = tx.catalog.find("project", [name]).get(name)
-    if document is None:
-        raise UnknownName("project", name, tx.catalog.names("project"))
-    return Project.from_document(document)
-
-
-def _lifecycle(tx: Transaction, project: Project, channel: str | None) -> Lifecycle:
-    """The lifecycle of the channel, or the project's own."""
-    name = project.channels.get(channel or "", project.lifecycle)
-    document = tx.catalog.find("lifecycle", [name])[name]
-    return Lifecycle.from_document(document).filled(tx.catalog.names("environment"))
-
-
-def _inserted(name: str, values: Mapping[str, Plain]) -> Insertion:
-    """The value with its references inserted, or as it is where one of them has no value here."""
-    try:
-        return expand(name, values)
-    except RequestError:
-        return Insertion(values[name].text, values[name].sensitive)
-
-
-def _machine(tx: Transaction, name: str | None) -> Machine | None:
-    if name is None:
-        return None
-    document = tx.catalog.find("machine", [name]).get(name)
-    if document is None:
-        raise UnknownName("machine", name, tx.catalog.names("machine"))
-    return Machine.from_document(document)
-
-
-def _set_source(name: str, variables: Sequence[dict[str, object]]) -> Source:
-    return Source(f"variable set {name}", tuple(Variable.from_document(v) for v in variables))
-
-
-def _check_known(kind: str, name: str | None, known: Collection[str]) -> None:
-    if name is not None and name not in known:
-        raise UnknownName(kind, name, known)
+            place = Place(environment, machine, step, channel)
+            return look_up(tx, self._unseal, project, place)
