@@ -37,7 +37,8 @@ ANY = "any"
 #: messages, the rest is a ticket's way on its machine.
 DOORS = (
     *("sql.answer", "sql.apply", "sql.batch", "sql.beat", "sql.begin", "sql.cancel"),
-    *("sql.cancel-batch", "sql.claim", "sql.deploy", "sql.end", "sql.finish", "sql.leave"),
+    *("sql.cancel-batch", "sql.claim", "sql.deploy", "sql.due", "sql.end", "sql.finish"),
+    "sql.leave",
     *("sql.lost", "sql.open", "sql.output", "sql.put-back", "sql.rebuild", "sql.release"),
     *("sql.fingerprint-key", "sql.reseal", "sql.take-over"),
     *("lua.advance", "lua.hold", "lua.release", "lua.submit"),

@@ -20,6 +20,7 @@ from deployengine.embedded.redis_server import EmbeddedRedis
 from deployengine.engine.answers import Answers
 from deployengine.engine.archive import Archive
 from deployengine.engine.batches import Batches
+from deployengine.engine.calendar import Calendar
 from deployengine.engine.catalogs import Catalogs
 from deployengine.engine.clock import SystemClock
 from deployengine.engine.deployments import Deployments
@@ -165,7 +166,7 @@ class Services:
     @cached_property
     def releases(self) -> Releases:
         """Create releases."""
-        return Releases(self.database, self.handoff, self.clock, self.secrets.unseal)
+        return Releases(self.database, self.handoff, self.clock, self.secrets)
 
     @cached_property
     def deployments(self) -> Deployments:
@@ -176,25 +177,23 @@ class Services:
             self.dispatcher,
             self.archive,
             self.clock,
-            self.secrets.unseal,
+            self.secrets,
         )
 
     @cached_property
     def answers(self) -> Answers:
         """Take answers to runs whose end is unknown."""
-        return Answers(self.database, self.handoff, self.archive, self.clock, self.secrets.unseal)
+        return Answers(self.database, self.handoff, self.archive, self.clock, self.secrets)
 
     @cached_property
     def batches(self) -> Batches:
         """Run, watch and cancel batches."""
-        return Batches(
-            self.database, self.handoff, self.deployments, self.clock, self.secrets.unseal
-        )
+        return Batches(self.database, self.handoff, self.deployments, self.clock, self.secrets)
 
     @cached_property
     def phases(self) -> Phases:
         """Carry deployments through their steps."""
-        return Phases(self.database, self.handoff, self.archive, self.clock, self.secrets.unseal)
+        return Phases(self.database, self.handoff, self.archive, self.clock, self.secrets)
 
     @cached_property
     def step_runs(self) -> StepRuns:
@@ -207,7 +206,7 @@ class Services:
             self.lease,
             self._runner_of,
             self.secrets.seal,
-            self.secrets.unseal,
+            self.secrets,
             task_cap=self.settings.task_cap,
             output_interval=timedelta(seconds=self.settings.output_interval),
             grace=timedelta(seconds=self.settings.cancel_grace),
@@ -249,6 +248,11 @@ class Services:
         )
 
     @cached_property
+    def calendar(self) -> Calendar:
+        """Let go on what waits for a time."""
+        return Calendar(self.database, self.handoff, self.archive, self.clock)
+
+    @cached_property
     def roll(self) -> Roll:
         """Which workers there are."""
         return Roll(self.database, self.clock, self.settings.lease)
@@ -256,7 +260,7 @@ class Services:
     @cached_property
     def queries(self) -> Queries:
         """Look things up."""
-        return Queries(self.database, self.locks, self.secrets.unseal)
+        return Queries(self.database, self.locks, self.secrets)
 
     @cached_property
     def waits(self) -> Waits:

@@ -86,16 +86,19 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     )
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
+    calendar = Rounds("the calendar", LOOK_EVERY, services.calendar.look, spread=0.2)
 
     def begin() -> None:
         housekeeping.start()
         locks.start()
+        calendar.start()
         if until_stdin_closes:
             _follow_stdin()
 
     try:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS, begin)
     finally:
+        calendar.stop()
         locks.stop()
         housekeeping.stop()
 

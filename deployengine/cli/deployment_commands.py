@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-
 import click
 from rich.console import Console
 from rich.table import Table
 
 from deployengine.cli.deployment_view import coloured, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
+from deployengine.cli.people_commands import give_answer
 from deployengine.cli.session import Session, command
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
-from deployengine.engine.questions import Answer
+from deployengine.engine.questions import CHOICES, Answer, Asks
 
 
 @click.group()
@@ -117,7 +115,7 @@ def cancel(session: Session, id_: str) -> None:
     epilog="Example:  deployengine deployment answer run-1044 succeeded --note checked",
 )
 @click.argument("id_")
-@click.argument("how", type=click.Choice([answer.value for answer in Answer]))
+@click.argument("how", type=click.Choice([answer.value for answer in CHOICES[Asks.END]]))
 @click.option("--note", default="", help="Why; it is kept with the run.")
 @command
 def answer(session: Session, id_: str, how: str, note: str) -> None:
@@ -126,30 +124,7 @@ def answer(session: Session, id_: str, how: str, note: str) -> None:
     A deployment is paused while a run of it asks. Say that it has succeeded or failed, as you see
     it on the machine, or have its script run once more.
     """
-    services = session.services
-    run = services.answers.answer(number_of(id_, Kind.RUN), Answer(how), _user(), note)
-    detail = services.queries.deployment(run.deployment_id)
-
-    def show(out: Console) -> None:
-        state = "runs again" if how == Answer.RERUN else f"{run.state}"
-        d = detail.deployment
-        out.print(f"{run_id(run.id)}: {state}; {deployment_id(d.id)}: {d.state}", markup=False)
-
-    session.answer(
-        {
-            "run": run_document(run, detail.steps[run.step]),
-            "deployment": deployment_document(detail.deployment),
-        },
-        show,
-    )
-
-
-def _user() -> str:
-    """Who answers, as the operating system knows them."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # there is no name, as for some users of containers
-        return f"user {os.getuid()}"
+    give_answer(session, number_of(id_, Kind.RUN), Answer(how), note)
 
 
 def _deployment_of(session: Session, text: str) -> tuple[int, int | None]:

@@ -16,6 +16,7 @@ from deployengine.cli.demo import demo
 from deployengine.cli.deployment_commands import deployment
 from deployengine.cli.doctor import doctor
 from deployengine.cli.import_commands import import_
+from deployengine.cli.people_commands import approve, guide, inbox
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
 from deployengine.cli.release_commands import release
 from deployengine.cli.secrets_commands import secrets
@@ -38,7 +39,21 @@ def cli() -> None:
 
 for _command in (
     *(demo, init, apply, up, down, worker, housekeeping, flower),
-    *(release, batch, deployment, why, locks, variable, secrets, import_, doctor, database),
+    *(
+        release,
+        batch,
+        deployment,
+        why,
+        inbox,
+        approve,
+        guide,
+        locks,
+        variable,
+        secrets,
+        import_,
+        doctor,
+        database,
+    ),
 ):
     cli.add_command(_command)
 

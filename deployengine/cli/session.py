@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
 import os
 import sys
@@ -46,6 +47,14 @@ class Session:
         if self._settings is None:
             self._settings = Settings.read(os.environ, Path.cwd())
         return self._settings
+
+    @property
+    def user(self) -> str:
+        """Who gives the command, as the operating system knows them."""
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError):  # there is no name, as for some users of containers
+            return f"user {os.getuid()}"
 
     @property
     def services(self) -> Services:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployengine.domain.conditions import evaluate_condition
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
-from deployengine.domain.insertion import Plain
+from deployengine.domain.insertion import Plain, insert
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import ALWAYS, FAILURE, SUCCESS, Step
 from deployengine.domain.release import Snapshot
@@ -30,7 +30,7 @@ _RUNS = Verdict(runs=True)
 
 
 class Conditions:
-    """Judges the conditions of one deployment's steps."""
+    """Judges the conditions of one deployment's steps, and says what manual ones ask."""
 
     def __init__(
         self,
@@ -55,8 +55,7 @@ class Conditions:
             return Verdict(runs=False, why="something before it failed") if failed else _RUNS
         if condition == FAILURE:
             return _RUNS if failed else Verdict(runs=False, why="nothing before it failed")
-        earlier = [run for run in self._earlier if run.step < self._snapshot.process.index(step)]
-        values = values_of(self._deployment, self._snapshot, step, machine, earlier, self._unseal)
+        values = self._values(step, machine)
         if failed:
             values[key(ERROR)] = Plain(ERROR, "a step failed")
         try:
@@ -64,3 +63,15 @@ class Conditions:
         except RequestError as error:
             return Verdict(runs=False, why=f"its condition cannot be told: {error}", broken=True)
         return _RUNS if true else Verdict(runs=False, why="its condition is false")
+
+    def told(self, step: Step) -> str:
+        """The instructions of a manual step, with their values if none of them is a secret."""
+        try:
+            inserted = insert(step.instructions, self._values(step, None))
+        except RequestError:
+            return step.instructions
+        return step.instructions if inserted.sensitive else inserted.text
+
+    def _values(self, step: Step, machine: Machine | None) -> dict[str, Plain]:
+        earlier = [run for run in self._earlier if run.step < self._snapshot.process.index(step)]
+        return values_of(self._deployment, self._snapshot, step, machine, earlier, self._unseal)

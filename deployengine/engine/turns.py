@@ -157,7 +157,8 @@ class Turns:
     def _ready(self, track: Track, runs: Sequence[RunRecord]) -> list[RunRecord]:
         by_hand = [run for run in runs if self._process[run.step].kind is StepKind.MANUAL]
         for run in by_hand:
-            self._tx.questions.ask(run.id, self._now)
+            told = self._conditions.told(self._process[run.step])
+            self._tx.questions.ask(run.id, self._now, told)
         if by_hand:
             self._asking = True
             self._tx.deployments.pause(self._deployment.id)

@@ -24,12 +24,13 @@ class Questions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def ask(self, run_id: int, now: datetime) -> bool:
-        """Has a run ask a person; whether this call did it."""
+    def ask(self, run_id: int, now: datetime, message: str | None = None) -> bool:
+        """Has a run ask a person; whether this call did it. A message is kept with it."""
         statement = update(step_run).where(
             step_run.c.id == run_id, step_run.c.state.in_(_MAY_ASK), step_run.c.asked_at.is_(None)
         )
-        return self._connection.execute(statement.values(asked_at=now)).rowcount == 1
+        values = {"asked_at": now} | ({} if message is None else {"message": message})
+        return self._connection.execute(statement.values(**values)).rowcount == 1
 
     def answer(
         self, run_id: int, state: RunState, now: datetime, message: str, answer: str | None = None
