@@ -130,6 +130,9 @@ class SecretBox:
         """The secret; raises :class:`WrongMasterKey`."""
         return self._ring.decrypt(sealed)
 
+    #: A box is what the engine calls to open values.
+    __call__ = unseal
+
     def fingerprint(self, text: str) -> str:
         """What stands for a secret where it must not be shown: the same for equal ones.
 

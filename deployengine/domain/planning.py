@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from deployengine.domain import flags
 from deployengine.domain.admission import Claim, Mode
@@ -19,7 +20,17 @@ from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolv
 CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
 MAX_PARALLELISM = "Octopus.Action.MaxParallelism"
 
-Unseal = Callable[[Sealed], str]
+
+class Unseal(Protocol):
+    """Opens sealed values, and says what stands for a secret where it must not be shown."""
+
+    def __call__(self, sealed: Sealed) -> str:
+        """The secret."""
+        ...
+
+    def fingerprint(self, text: str) -> str:
+        """The same for equal texts, and nothing that the text could be guessed from."""
+        ...
 
 
 class BadWindow(RequestError):
@@ -37,6 +48,13 @@ class Destination:
     phase: str
     machines: Sequence[Machine]
     shares: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    text: str = field(repr=False)
+    sensitive: bool
+    source: str
 
 
 def plan(
@@ -70,9 +88,18 @@ class _Planning:
         default = f"{self._snapshot.project}/{self._to.environment}"
         steps = tuple(self._steps())
         return Plan(
-            tag=self._text(CONCURRENCY_TAG, scope) or default,
+            tag=self._tag(scope) or default,
             steps=steps,
             holds=_held(steps) if self._whole else (),
+        )
+
+    def _tag(self, scope: Context) -> str:
+        """What others see of it, in every list of who waits for what, must not be a secret."""
+        found = self._value(CONCURRENCY_TAG, scope)
+        if found is None:
+            return ""
+        return (
+            f"secret:{self._unseal.fingerprint(found.text)[:16]}" if found.sensitive else found.text
         )
 
     def _steps(self) -> Iterator[PlannedStep]:
@@ -131,20 +158,19 @@ class _Planning:
 
     def _bypassed(self, step: Step, machine: Machine) -> bool:
         context = self._context(step, machine)
-        found = resolve(flags.BYPASS, self._snapshot.sources, context)
+        found = self._value(flags.BYPASS, context)
         if found is None:
             return False
-        text = self._text(flags.BYPASS, context)
-        return flags.bypass(text, found.source, sensitive=found.sensitive)
+        return flags.bypass(found.text, found.source, sensitive=found.sensitive)
 
     def _window(self, step: Step) -> int | None:
         """The variable says it for the step or, for the children of a group, for the group."""
         name = step.rolling.name if step.rolling else step.name
         context = self._context(step, named=name)
-        found = resolve(MAX_PARALLELISM, self._snapshot.sources, context)
+        found = self._value(MAX_PARALLELISM, context)
         if found is None:
             return step.rolling.window if step.rolling else step.max_parallel
-        text = (self._text(MAX_PARALLELISM, context) or "").strip()
+        text = found.text.strip()
         if not text.isascii() or not text.isdigit() or int(text) < 1:
             raise BadWindow(
                 f"variable {MAX_PARALLELISM} has the value "
@@ -167,14 +193,16 @@ class _Planning:
             phase=self._to.phase,
         )
 
-    def _text(self, name: str, context: Context) -> str | None:
+    def _value(self, name: str, context: Context) -> _Value | None:
+        """What the variable comes to; what is made from a sensitive one is sensitive."""
         resolved = resolve(name, self._snapshot.sources, context)
         if resolved is None:
             return None
         if isinstance(resolved.value, str) and "#{" not in resolved.value:
-            return resolved.value  # the common case, many times a deployment
+            return _Value(resolved.value, resolved.sensitive, resolved.source)  # mostly
         values = plain_values(resolve_all(self._snapshot.sources, context), self._unseal)
-        return expand(name, values).text
+        inserted = expand(name, values)
+        return _Value(inserted.text, inserted.sensitive, resolved.source)
 
 
 def _held(steps: Sequence[PlannedStep]) -> tuple[Claim, ...]:

@@ -1,9 +1,9 @@
 """The forms in which a secret turns up in what scripts print.
 
-Known are: the secret as it is and each of its lines, base64, hexadecimal, percent-encoding, the
-escapes of JSON and of C-like strings, the quoting of shells, doubled quotes, HTML entities. A form
-is one encoding deep: base64 of base64 is not among them, nor whatever else a script may make of a
-secret (it could print it backwards).
+Known are: the secret as it is, as ``echo`` prints it, and each of its lines; and all of these in
+base64, hexadecimal and percent-encoding, with the escapes of JSON and of C-like strings, quoted for
+shells, with doubled quotes, and with HTML entities. A form is one encoding deep: base64 of base64
+is not among them, nor whatever else a script may make of a secret (it could print it backwards).
 """
 
 from __future__ import annotations
@@ -47,10 +47,25 @@ def forms(secrets: Iterable[str]) -> set[Form]:
 
 def _pieces(secret: str) -> Iterator[str]:
     """The whole and its lines, also without the space around them, as ``read`` leaves them."""
-    for piece in (secret, *re.split(r"[\r\n]+", secret)):
-        if len(encode(piece.strip())) >= SHORTEST:
-            yield piece
-            yield piece.strip()
+    for whole in {secret, _echoed(secret)}:
+        for piece in (whole, *re.split(r"[\r\n]+", whole)):
+            if len(encode(piece.strip())) >= SHORTEST:
+                yield piece
+                yield piece.strip()
+
+
+_ECHO = re.compile(rb"\\(?:0([0-7]{0,3})|([abefnrtv\\]))")
+_ECHOED = dict(zip(b"abefnrtv\\", b"\a\b\x1b\f\n\r\t\v\\", strict=True))
+
+
+def _echoed(text: str) -> str:
+    """As ``echo`` of many shells prints it: backslashes are escapes to it, ``\\c`` is the end."""
+
+    def meant(code: re.Match[bytes]) -> bytes:
+        return bytes([_ECHOED[code[2][0]] if code[2] else int(code[1] or b"0", 8) & 255])
+
+    echoed = _ECHO.sub(meant, encode(text).partition(b"\\c")[0])
+    return echoed.decode("utf-8", "surrogateescape")
 
 
 def _single_quoted(text: str) -> Iterator[str]:

@@ -10,10 +10,11 @@ import pytest
 
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
+from deployengine.domain.errors import RequestError
 from deployengine.domain.flags import BYPASS, UnparsableFlag
 from deployengine.domain.lifecycle import Lifecycle, Phase
 from deployengine.domain.plan import Plan
-from deployengine.domain.planning import CONCURRENCY_TAG, Destination, plan
+from deployengine.domain.planning import CONCURRENCY_TAG, MAX_PARALLELISM, Destination, plan
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import AmbiguousVariable, Sealed
 
@@ -43,11 +44,21 @@ def release(
 
 
 def planned(snapshot: Snapshot, *machines: Machine, environment: str = "QA") -> Plan:
-    return plan(snapshot, Destination(environment, "first", machines or ALL), _unsealed)
+    return plan(snapshot, Destination(environment, "first", machines or ALL), Opener())
 
 
-def _unsealed(sealed: Sealed) -> str:
-    return sealed.cipher.removeprefix("cipher of ")
+class Opener:
+    """Opens what ``sealed`` has sealed."""
+
+    def __call__(self, sealed: Sealed) -> str:
+        return sealed.cipher.removeprefix("cipher of ")
+
+    def fingerprint(self, text: str) -> str:
+        return f"{len(text)} letters".ljust(64)
+
+
+def sealed(name: str, text: str) -> dict[str, Any]:
+    return value(name, {"cipher": f"cipher of {text}", "mac": "m"})
 
 
 def modes(made: Plan, step: int = 0) -> dict[str, str]:
@@ -132,12 +143,9 @@ def test_the_bypass_may_refer_to_another_variable() -> None:
 
 
 def test_the_bypass_may_be_sealed_and_is_not_shown_when_it_is_wrong() -> None:
-    def sealed(text: str) -> dict[str, Any]:
-        return value(BYPASS, {"cipher": f"cipher of {text}", "mac": "m"})
-
-    assert set(modes(planned(release(sealed("True")))).values()) == {"shared"}
+    assert set(modes(planned(release(sealed(BYPASS, "True")))).values()) == {"shared"}
     with pytest.raises(UnparsableFlag) as refused:
-        planned(release(sealed("hush")))
+        planned(release(sealed(BYPASS, "hush")))
     assert "hush" not in str(refused.value)
 
 
@@ -205,6 +213,34 @@ def test_the_task_tag_is_project_and_environment_unless_a_variable_names_another
 def test_the_task_tag_may_refer_to_other_variables() -> None:
     made = planned(release(value(CONCURRENCY_TAG, "for #{Team}"), value("Team", "blue")))
     assert made.tag == "for blue"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        [sealed(CONCURRENCY_TAG, "hush!")],
+        [value(CONCURRENCY_TAG, "#{Database}"), sealed("Database", "hush!")],
+        [
+            value(CONCURRENCY_TAG, "#{Between}"),
+            value("Between", "#{Database}"),
+            sealed("Database", "hush!"),
+        ],
+    ],
+)
+def test_a_task_tag_that_is_secret_or_made_from_a_secret_is_a_fingerprint(
+    variables: list[dict[str, Any]],
+) -> None:
+    made = planned(release(*variables))
+    assert made.tag.strip() == "secret:5 letters"
+    assert "hush" not in json.dumps(made.to_document())
+
+
+@pytest.mark.parametrize("name", [BYPASS, MAX_PARALLELISM])
+def test_a_switch_that_is_made_from_a_secret_is_not_shown_when_it_is_wrong(name: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        planned(release(value(name, "#{Hidden} or so"), sealed("Hidden", "hush")))
+    assert "********" in str(refused.value)
+    assert "hush" not in f"{refused.value} {refused.value!r}"
 
 
 def test_an_empty_task_tag_means_the_default() -> None:

@@ -171,6 +171,7 @@ SHELLS = {
     "set": ("bash", "set | sed -n '/^S=/,/^SHELL/p'"),
     "printf %q": ("bash", 'printf "%q\\n" "$S"'),
     "@Q": ("bash", 'echo "${S@Q}"'),
+    "echo": ("sh", 'echo "$S"'),
     "printf": ("sh", 'printf "%s\\n" "$S"'),
     "base64": ("sh", 'printf "%s" "$S" | base64'),
     "od": ("sh", 'printf "%s" "$S" | od -An -v -tx1 | tr -d " \\n"'),
