@@ -35,6 +35,7 @@ from deployengine.engine.queries import Queries
 from deployengine.engine.recovery import Recovery
 from deployengine.engine.releases import Releases
 from deployengine.engine.roll import Roll
+from deployengine.engine.schedules import Schedules
 from deployengine.engine.step_runs import StepRuns
 from deployengine.engine.tidiness import Tidiness
 from deployengine.engine.waits import Waits
@@ -251,6 +252,16 @@ class Services:
     def calendar(self) -> Calendar:
         """Let go on what waits for a time."""
         return Calendar(self.database, self.handoff, self.archive, self.clock)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Ask for what is to be deployed again and again."""
+        return Schedules(self.database, self.deployments, self.clock)
+
+    def look_at_the_clock(self) -> None:
+        """What is due now."""
+        self.schedules.look()
+        self.calendar.look()
 
     @cached_property
     def roll(self) -> Roll:

@@ -86,7 +86,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     )
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
-    calendar = Rounds("the calendar", LOOK_EVERY, services.calendar.look, spread=0.2)
+    calendar = Rounds("the calendar", LOOK_EVERY, services.look_at_the_clock, spread=0.2)
 
     def begin() -> None:
         housekeeping.start()

@@ -1,17 +1,29 @@
-"""Calendar: what waits for a time goes on when its time has come."""
+"""Calendar: what waits for a time goes on when its time has come.
+
+Deployments that are scheduled or frozen, and further attempts after a pause, are rows and nothing
+else until then. Looked at by housekeeping every second; several may look at once, since each move
+happens once.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from deployengine.domain.admission import Request
+from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.identity import deployment_id
 from deployengine.engine.archive import Archive
+from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.requests import for_run
+from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.tickets import draw
-from deployengine.persistence import Database
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.records import DeploymentRecord
 
 
 class Calendar:
-    """Looked at by housekeeping every second; several may look, as each move happens once."""
+    """Moves on what is due."""
 
     def __init__(
         self, database: Database, handoff: HandOff, archive: Archive, clock: Clock
@@ -22,20 +34,66 @@ class Calendar:
         self._clock = clock
 
     def look(self) -> None:
-        """Readies the attempts whose pause is over; raises ``Unreachable``."""
-        with self._database.read() as tx:
-            if not tx.lanes.due(self._clock.now()):
-                return
-        entering = []
+        """Everything that is due now; raises ``Unreachable``."""
+        if not self._anything():
+            return
         with self._database.write("due") as tx:
             now = self._clock.now()
-            for run in tx.lanes.due(now):
-                deployment = tx.deployments.locked(run.deployment_id)
-                if deployment is None or deployment.cancel_requested_at is not None:
-                    continue
-                plan = self._archive.plan(tx, run.deployment_id)
-                for ready in tx.lanes.ready([run], draw(tx, deployment.priority), now):
-                    touched = plan.steps[run.step].runs[run.place].touched
-                    tx.claims.touch({ready.id: touched})
-                    entering.append(for_run(deployment, plan, ready))
-        self._handoff.exchange(entering=entering)
+            gone = [d for d in tx.deployments.expired(now) if self._expire(tx, d, now)]
+            entering = [*self._attempts(tx, now), *for_deployments(self._line_up(tx, now))]
+        self._handoff.exchange([deployment_id(each.id) for each in gone], entering)
+
+    def _anything(self) -> bool:
+        """Whether something may be due."""
+        with self._database.read() as tx:
+            now = self._clock.now()
+            if tx.lanes.due(now) or tx.deployments.expired(now):
+                return True
+            waiting = [d for d in tx.deployments.without_place() if not _is_later(d, now)]
+            if not waiting:
+                return False
+            freezes = Freezes.from_catalog(tx)
+            return any(self._may_begin(freezes, d, now) or not d.frozen_by for d in waiting)
+
+    def _expire(self, tx: Transaction, deployment: DeploymentRecord, now: datetime) -> bool:
+        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
+        said = f"not begun by {deployment.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return tx.deployments.end(deployment.id, DeploymentState.CANCELLED, said, now)
+
+    def _line_up(self, tx: Transaction, now: datetime) -> list[DeploymentRecord]:
+        """Gives a place in line to those whose time has come and that no freeze holds."""
+        freezes = Freezes.from_catalog(tx)
+        ready = []
+        for deployment in tx.deployments.without_place():
+            if _is_later(deployment, now):
+                continue
+            if self._may_begin(freezes, deployment, now):
+                tx.deployments.line_up(deployment.id, draw(tx, deployment.priority).start)
+                ready.append(deployment.id)
+            else:
+                hold = freezes.hold(deployment.project, deployment.environment, now)
+                tx.deployments.freeze(deployment.id, hold.name if hold else None)
+        found = (tx.deployments.get(number) for number in ready)
+        return [deployment for deployment in found if deployment is not None]
+
+    def _may_begin(self, freezes: Freezes, deployment: DeploymentRecord, now: datetime) -> bool:
+        hold = freezes.hold(deployment.project, deployment.environment, now)
+        return hold is None or deployment.overrides_freezes
+
+    def _attempts(self, tx: Transaction, now: datetime) -> list[Request]:
+        """Readies the attempts whose pause is over."""
+        entering = []
+        for run in tx.lanes.due(now):
+            deployment = tx.deployments.locked(run.deployment_id)
+            if deployment is None or deployment.cancel_requested_at is not None:
+                continue
+            plan = self._archive.plan(tx, run.deployment_id)
+            for ready in tx.lanes.ready([run], draw(tx, deployment.priority), now):
+                touched = plan.steps[run.step].runs[run.place].touched
+                tx.claims.touch({ready.id: touched})
+                entering.append(for_run(deployment, plan, ready))
+        return entering
+
+
+def _is_later(deployment: DeploymentRecord, now: datetime) -> bool:
+    return deployment.not_before is not None and deployment.not_before > now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
@@ -12,17 +13,30 @@ from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
+from deployengine.engine.freezes import Frozen, Hold
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import PLAIN, Intake, Terms
 from deployengine.engine.ports import Clock, Dispatcher
 from deployengine.engine.questions import withdraw
-from deployengine.engine.requests import for_deployment
+from deployengine.engine.requests import for_deployments
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
 
 
 class NotReached(RequestError):
     """The lifecycle does not let the release into the environment yet, or not at all."""
+
+
+class InThePast(RequestError):
+    """A time that was named has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A deployment that was queued, and the ids of those that had to make room for it."""
+
+    deployment: DeploymentRecord
+    superseded: Sequence[str]
 
 
 class Deployments:
@@ -50,20 +64,55 @@ class Deployments:
         """Queues a deployment of the release to the environment.
 
         Raises :class:`UnknownName`, :class:`NotReached` when the lifecycle keeps the release out,
-        and :class:`NoMachines`.
+        :class:`NoMachines`, :class:`InThePast`, and :class:`Frozen` when a freeze is in force and
+        no time was named at which it is to begin: then it waits for the freeze's end.
         """
         with self._database.write("deploy") as tx:
-            release = find_release(tx, project, version)
-            if environment not in (known := tx.catalog.names("environment")):
-                raise UnknownName("environment", environment, known)
-            snapshot = self._archive.snapshot(tx, release.snapshot_id)
-            self._check_reached(tx, release, snapshot, environment)
-            intake = Intake(tx, self._clock, self._unseal)
-            planned = intake.plan(snapshot, environment, terms)
-            deployment = intake.queue(snapshot, release, environment, planned, terms)
-        with self._handoff.or_later(deployment_id(deployment.id)):  # tried again, it would be two
-            self._handoff.exchange(leaving=intake.superseded, entering=[for_deployment(deployment)])
-        return deployment
+            holds = terms.not_before is not None  # a freeze at that time is waited for
+            asked = self.ask(tx, project, version, environment, terms, holds=holds)
+        self.tell(asked)
+        return asked.deployment
+
+    def ask(
+        self,
+        tx: Transaction,
+        project: str,
+        version: str,
+        environment: str,
+        terms: Terms,
+        *,
+        holds: bool,
+    ) -> Asked:
+        """The same within a transaction; :meth:`tell` it once that is committed.
+
+        ``holds``: a freeze that is in force makes it wait, instead of being refused.
+        """
+        self._check_times(terms)
+        release = find_release(tx, project, version)
+        if environment not in (known := tx.catalog.names("environment")):
+            raise UnknownName("environment", environment, known)
+        snapshot = self._archive.snapshot(tx, release.snapshot_id)
+        self._check_reached(tx, release, snapshot, environment)
+        intake = Intake(tx, self._clock, self._unseal)
+        planned = intake.plan(snapshot, environment, terms)
+        if not holds:
+            _check_freeze(intake.hold(project, environment, terms.options()), environment)
+        deployment = intake.queue(snapshot, release, environment, planned, terms)
+        return Asked(deployment, intake.superseded)
+
+    def tell(self, asked: Asked) -> None:
+        """Tells admission what has been queued."""
+        name = deployment_id(asked.deployment.id)
+        with self._handoff.or_later(name):  # tried again, it would be two
+            self._handoff.exchange(asked.superseded, for_deployments([asked.deployment]))
+
+    def _check_times(self, terms: Terms) -> None:
+        now = self._clock.now()
+        for what, moment in (("begin", terms.not_before), ("expire", terms.expires_at)):
+            if moment is not None and moment <= now:
+                raise InThePast(f"it cannot {what} at {moment.isoformat()}: that has passed")
+        if terms.expires_at and terms.not_before and terms.expires_at <= terms.not_before:
+            raise InThePast("it would expire before it may begin")
 
     def _check_reached(
         self, tx: Transaction, release: ReleaseRecord, snapshot: Snapshot, environment: str
@@ -131,6 +180,16 @@ class Deployments:
             if counts[position]
         ]
         return bool(done) and all(done) and len(done) == len(opened)
+
+
+def _check_freeze(hold: Hold | None, environment: str) -> None:
+    if hold is not None:
+        raise Frozen(
+            f"{environment} is frozen by {hold.name} until {hold.until.isoformat()}",
+            None,
+            "wait, say when it is to begin (--at), or override it with a reason "
+            "(--override-freeze)",
+        )
 
 
 def find_release(tx: Transaction, project: str, version: str) -> ReleaseRecord:

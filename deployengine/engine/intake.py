@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
@@ -15,6 +16,7 @@ from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
+from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
@@ -30,6 +32,8 @@ class Terms:
     """How a deployment is carried out, beside what is deployed and where.
 
     What is ``None`` is as the project, its lifecycle's phase or the environment says.
+    ``not_before`` and ``expires_at``: it begins between the two or never. ``override_freeze``: it
+    begins although there is a freeze, for this reason.
     """
 
     automatic: bool = False
@@ -37,6 +41,18 @@ class Terms:
     priority: int | None = None
     guided: bool | None = None
     requested_by: str | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+    override_freeze: str | None = None
+
+    def options(self) -> dict[str, Any] | None:
+        """What is kept with the deployment beside its columns."""
+        kept: dict[str, Any] = {}
+        if not self.selection.whole:
+            kept["selection"] = self.selection.to_document()
+        if self.override_freeze is not None:
+            kept["override_freeze"] = self.override_freeze
+        return kept or None
 
 
 #: What somebody asks for who says no more.
@@ -57,6 +73,7 @@ class Intake:
         self._unseal = unseal
         self._machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
         self._environments = {d["name"]: d for d in tx.catalog.documents("environment")}
+        self._freezes = Freezes.from_catalog(tx)
         self._projects: dict[str, Mapping[str, Any]] = {}
         self.superseded: list[str] = []
 
@@ -104,7 +121,10 @@ class Intake:
             priority=priority,
             guided=self._guided(terms, project, environment),
             requested_by=terms.requested_by,
-            options=terms.selection.to_document() or None,
+            partial=not terms.selection.whole,
+            options=terms.options(),
+            not_before=terms.not_before,
+            expires_at=terms.expires_at,
         )
         if project.get("supersede") and terms.selection.whole:
             self._supersede(release, environment)
@@ -121,8 +141,14 @@ class Intake:
 
     def _store(self, new: NewDeployment, planned: Plan) -> DeploymentRecord:
         tx = self._tx
-        (ticket,) = draw(tx, new.priority)
-        number = tx.deployments.add(new, ticket, self._clock.now())
+        now = self._clock.now()
+        later = new.not_before is not None and new.not_before > now
+        hold = None if later else self.hold(new.project, new.environment, new.options)
+        if hold is not None:
+            new = replace(new, frozen_by=hold.name)
+        # What cannot begin yet has no place in line: nobody waits behind it.
+        ticket = None if later or hold else draw(tx, new.priority).start
+        number = tx.deployments.add(new, ticket, now)
         tx.steps.add(number, [step.name for step in planned.steps])
         for position, step in enumerate(planned.steps):
             runs = [(run.machine.name, run.lock_mode.value) for run in step.runs]
@@ -130,6 +156,14 @@ class Intake:
         stored = tx.deployments.get(number)
         assert stored is not None
         return stored
+
+    def hold(
+        self, project: str, environment: str, options: Mapping[str, Any] | None
+    ) -> Hold | None:
+        """The freeze that keeps a deployment from beginning now, unless it overrides freezes."""
+        if options and "override_freeze" in options:
+            return None
+        return self._freezes.hold(project, environment, self._clock.now())
 
     def _supersede(self, release: ReleaseRecord, environment: str) -> None:
         """Ends what older releases of the project have waiting whole for the environment."""

@@ -12,6 +12,7 @@ from deployengine.domain.plan import Plan, Stage
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import StepKind
 from deployengine.engine.archive import Archive
+from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.promotion import Promotion, promote
@@ -34,17 +35,30 @@ class Phases:
         self._unseal = unseal
 
     def begin(self, number: int) -> bool:
-        """Starts a deployment that has been given its task tag."""
+        """Starts a deployment that has been given its task tag, unless a freeze began meanwhile."""
         with self._database.write("begin") as tx:
-            if tx.deployments.begin(number, self._clock.now()):
+            deployment = tx.deployments.get(number)
+            frozen = deployment is not None and self._freeze(tx, deployment)
+            if not frozen and tx.deployments.begin(number, self._clock.now()):
                 return True
             deployment = tx.deployments.get(number)
             if deployment is None or deployment.state is not DeploymentState.QUEUED:
                 return deployment is not None and not deployment.state.final
-            ahead = tx.deployments.in_the_way(deployment)
+            ahead = [] if frozen else tx.deployments.in_the_way(deployment)
+        if frozen:
+            self._handoff.exchange(leaving=[deployment_id(number)])
+            return False
         held = any(other.state is not DeploymentState.QUEUED for other in ahead)
         self._handoff.give_back(for_deployment(deployment), for_deployments(ahead), held=held)
         return False
+
+    def _freeze(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
+        """Takes it out of line if it has not begun before and a freeze is in force."""
+        if deployment.overrides_freezes or deployment.started_at is not None:
+            return False
+        freezes = Freezes.from_catalog(tx)
+        hold = freezes.hold(deployment.project, deployment.environment, self._clock.now())
+        return hold is not None and tx.deployments.freeze(deployment.id, hold.name)
 
     def open_stage(self, number: int, position: int) -> bool:
         """Opens the stage that begins with this step, and lets in those of its runs that can start.

@@ -9,6 +9,7 @@ from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, parse, run_id
 from deployengine.domain.planning import Unseal
+from deployengine.domain.release import Snapshot
 from deployengine.engine.batches import ReleaseProgress, release_progress
 from deployengine.engine.deployments import find_deployment, find_release
 from deployengine.engine.questions import Question
@@ -81,6 +82,27 @@ class Queries:
         return [
             Question(paused[run.deployment_id], run, names[run.deployment_id][run.step])
             for run in asking
+        ]
+
+    def inbox(self, who: str | None = None) -> list[Question]:
+        """Everything that waits for a person, the oldest first; of ``who`` only what they may
+        answer.
+        """
+        with self._database.read() as tx:
+            asking = tx.questions.all_asking()
+            found = {
+                number: tx.deployments.get(number) for number in {r.deployment_id for r in asking}
+            }
+            deployments = {number: d for number, d in found.items() if d is not None}
+            steps = {
+                number: Snapshot(tx.releases.snapshot(d.snapshot_id)).process
+                for number, d in deployments.items()
+            }
+        return [
+            Question(deployments[run.deployment_id], run, step.name)
+            for run in asking
+            for step in [steps[run.deployment_id][run.step]]
+            if who is None or not step.responsible or who in step.responsible
         ]
 
     def step_names(self, deployments: Iterable[int]) -> dict[int, tuple[str, ...]]:

@@ -57,5 +57,5 @@ def for_run(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> Request
 
 
 def for_deployments(deployments: Iterable[DeploymentRecord]) -> list[Request]:
-    """The requests of several deployments."""
-    return [for_deployment(deployment) for deployment in deployments]
+    """The requests of those deployments that have a place in line."""
+    return [for_deployment(deployment) for deployment in deployments if deployment.ticket]

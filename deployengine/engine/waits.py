@@ -9,14 +9,16 @@ from enum import StrEnum
 from statistics import fmean
 
 from deployengine.domain.admission import Blocker, Request
-from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import UnknownName
-from deployengine.domain.identity import Kind, parse, run_id
+from deployengine.domain.identity import Kind, deployment_id, parse, run_id
+from deployengine.domain.plan import Plan
 from deployengine.engine.archive import Archive
 from deployengine.engine.deployments import find_deployment
+from deployengine.engine.freezes import Freezes
 from deployengine.engine.ports import Clock
 from deployengine.engine.questions import Question
-from deployengine.engine.requests import for_deployment, for_run
+from deployengine.engine.requests import deployment_label, for_deployment, for_run, on_machine
 from deployengine.engine.roll import Roll
 from deployengine.locks import HolderView, MachineLocks, ResourceView
 from deployengine.persistence import Database, Transaction
@@ -30,6 +32,9 @@ class Reason(StrEnum):
     RESOURCE = "resource"
     TAG = "tag"
     TASK_CAP = "task_cap"
+    WINDOW = "window"
+    SCHEDULE = "schedule"
+    FREEZE = "freeze"
     PHASE = "phase"
     APPROVAL = "approval"
 
@@ -92,30 +97,42 @@ class Waits:
 
     def _of_deployment(self, tx: Transaction, deployment: DeploymentRecord) -> list[Wait]:
         if deployment.state is DeploymentState.QUEUED:
-            return self._explain(tx, for_deployment(deployment))
+            return self._before_it_begins(tx, deployment)
         if deployment.state.final:
             return []
         return [
             wait
             for run in tx.runs.of_deployment(deployment.id)
-            if run.state is RunState.WAITING or run.asks
+            if run.state is RunState.WAITING or run.asks or run.not_before is not None
             for wait in self._of_run(tx, deployment, run)
         ]
 
     def _of_run(self, tx: Transaction, deployment: DeploymentRecord, run: RunRecord) -> list[Wait]:
         if run.state is RunState.PENDING and deployment.state is DeploymentState.QUEUED:
-            return self._explain(tx, for_deployment(deployment))
+            return self._before_it_begins(tx, deployment)
         plan = self._archive.plan(tx, deployment.id)
-        if run.state is RunState.PENDING:
-            step = plan.steps[run.step - 1].name if run.step else "its deployment to begin"
-            waits_for = f"step {step} to be done on all its machines" if run.step else step
-            label = f"{plan.steps[run.step].name} on {run.machine}"
-            return [Wait(run_id(run.id), label, waits_for, Reason.PHASE, (), None, None)]
         if run.asks:
             return [_for_an_answer(Question(deployment, run, plan.steps[run.step].name))]
+        if run.state is RunState.PENDING:
+            return [_for_its_turn(tx, plan, run)]
         if run.state is not RunState.WAITING:
             return []
         return self._explain(tx, for_run(deployment, plan, run))
+
+    def _before_it_begins(self, tx: Transaction, deployment: DeploymentRecord) -> list[Wait]:
+        if deployment.ticket is not None:
+            return self._explain(tx, for_deployment(deployment))
+        now = self._clock.now()
+        if deployment.not_before is not None and deployment.not_before > now:
+            until, reason = deployment.not_before, Reason.SCHEDULE
+            waits_for = f"{until.isoformat(' ', 'seconds')}, for which it is scheduled"
+        else:
+            freezes = Freezes.from_catalog(tx)
+            hold = freezes.hold(deployment.project, deployment.environment, now)
+            reason, until = Reason.FREEZE, hold.until if hold else now
+            waits_for = f"the end of freeze {hold.name if hold else deployment.frozen_by}"
+        label, name = deployment_label(deployment), deployment_id(deployment.id)
+        return [Wait(name, label, waits_for, reason, (), None, until)]
 
     def _explain(self, tx: Transaction, request: Request) -> list[Wait]:
         record = self._locks.view(request.id)
@@ -163,6 +180,27 @@ class Waits:
         now = self._clock.now()
         under_way = [max(h.since + each - now, timedelta()) for h in view.holders]
         return now + max(under_way, default=timedelta()) + each * (position - 1)
+
+
+def _for_its_turn(tx: Transaction, plan: Plan, run: RunRecord) -> Wait:
+    """What a run waits for that has no ticket yet, in a deployment that has begun."""
+    name, step = run_id(run.id), plan.steps[run.step].name
+    label = f"{step}{on_machine(run)}"
+    if run.not_before is not None:
+        waits_for = f"the pause before attempt {run.attempt}"
+        return Wait(name, label, waits_for, Reason.SCHEDULE, (), None, run.not_before)
+    stage = plan.stage_of(run.step)
+    if tx.steps.state(run.deployment_id, run.step) is StepState.OPEN:
+        track = stage.track_of(run.step)
+        waits_for = "the steps before it on its machine"
+        if track.positions[0] == run.step:
+            waits_for = f"its turn: at most {track.window} machines at once"
+        return Wait(name, label, waits_for, Reason.WINDOW, (), None, None)
+    before = [s.name for s in plan.steps[: stage.first]]
+    waits_for = "its deployment to begin"
+    if before:
+        waits_for = f"step {before[-1]} to be done on all its machines"
+    return Wait(name, label, waits_for, Reason.PHASE, (), None, None)
 
 
 def _for_an_answer(asked: Question) -> Wait:

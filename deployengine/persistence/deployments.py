@@ -43,7 +43,11 @@ class Deployments:
             priority=new.priority,
             guided=new.guided,
             requested_by=new.requested_by,
+            partial=new.partial,
             options=new.options,
+            not_before=new.not_before,
+            expires_at=new.expires_at,
+            frozen_by=new.frozen_by,
             state=DeploymentState.QUEUED,
             ticket=ticket,
             created_at=now,
@@ -118,7 +122,7 @@ class Deployments:
                 deployment.c.release_id < by,
                 deployment.c.state == DeploymentState.QUEUED,
                 deployment.c.started_at.is_(None),
-                deployment.c.options.is_(None),
+                ~deployment.c.partial,
             )
             .values(state=DeploymentState.SUPERSEDED, finished_at=now, message=message)
             .returning(deployment.c.id)
@@ -156,8 +160,31 @@ class Deployments:
             deployment.c.ticket.is_(None),
             deployment.c.state.in_((DeploymentState.QUEUED, DeploymentState.PAUSED)),
         )
-        values = {"ticket": ticket, "state": DeploymentState.QUEUED}
+        values = {"ticket": ticket, "state": DeploymentState.QUEUED, "frozen_by": None}
         return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def freeze(self, deployment_id: int, by: str | None) -> bool:
+        """Takes a queued deployment out of line for a freeze; whether this call did it."""
+        return self._move(deployment_id, (DeploymentState.QUEUED,), ticket=None, frozen_by=by)
+
+    def without_place(self) -> list[DeploymentRecord]:
+        """Those that wait for a time or for the end of a freeze, the oldest first."""
+        return self._list(
+            select(*COLUMNS).where(
+                OPEN_DEPLOYMENT, deployment.c.state == "queued", deployment.c.ticket.is_(None)
+            )
+        )
+
+    def expired(self, now: datetime) -> list[DeploymentRecord]:
+        """Those that have not begun in time, the oldest first."""
+        return self._list(
+            select(*COLUMNS).where(
+                OPEN_DEPLOYMENT,
+                deployment.c.state == "queued",
+                deployment.c.started_at.is_(None),
+                deployment.c.expires_at <= now,
+            )
+        )
 
     def request_cancel(self, deployment_id: int, now: datetime) -> None:
         """Marks an open deployment, so that it opens no further step and ends as cancelled."""

@@ -62,10 +62,16 @@ class DeploymentRecord:
     priority: int
     guided: bool
     requested_by: str | None
+    partial: bool
     options: Mapping[str, Any] | None
     not_before: datetime | None
     expires_at: datetime | None
     frozen_by: str | None
+
+    @property
+    def overrides_freezes(self) -> bool:
+        """Whether it begins although there is a freeze."""
+        return bool(self.options and "override_freeze" in self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,11 @@ class NewDeployment:
     priority: int = 0
     guided: bool = False
     requested_by: str | None = None
+    partial: bool = False
     options: Mapping[str, Any] | None = None
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+    frozen_by: str | None = None
 
 
 def release_record(row: Any) -> ReleaseRecord:

@@ -161,7 +161,8 @@ deployment = Table(
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("guided", Boolean, nullable=False, server_default=false()),
     Column("requested_by", String(255)),
-    # What was asked for beside release and environment: see deployengine.domain.request.
+    # Whether steps or machines were left out, and everything else that was asked for: see Terms.
+    Column("partial", Boolean, nullable=False, server_default=false()),
     Column("options", JSON(none_as_null=True)),
     Column("not_before", Instant),
     Column("expires_at", Instant),

@@ -14,6 +14,7 @@ from deployengine.persistence.deployments import Deployments
 from deployengine.persistence.lanes import Lanes
 from deployengine.persistence.outputs import Outputs
 from deployengine.persistence.questions import Questions
+from deployengine.persistence.recurrences import Recurrences
 from deployengine.persistence.releases import Releases
 from deployengine.persistence.sealed_values import SealedValues
 from deployengine.persistence.setting_values import SettingValues
@@ -68,6 +69,11 @@ class Transaction:
     def questions(self) -> Questions:
         """What runs ask people."""
         return Questions(self._connection)
+
+    @cached_property
+    def recurrences(self) -> Recurrences:
+        """When schedules come next."""
+        return Recurrences(self._connection)
 
     @cached_property
     def releases(self) -> Releases:

@@ -100,6 +100,9 @@ def _change_deployments() -> None:
         deployment.add_column(
             sa.Column("guided", sa.Boolean(), nullable=False, server_default=sa.false())
         )
+        deployment.add_column(
+            sa.Column("partial", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
         deployment.add_column(sa.Column("requested_by", sa.String(length=255), nullable=True))
         deployment.add_column(sa.Column("options", _DOCUMENT, nullable=True))
         deployment.add_column(sa.Column("not_before", _INSTANT, nullable=True))
@@ -137,7 +140,7 @@ def downgrade() -> None:
     with op.batch_alter_table("deployment") as deployment:
         deployment.alter_column("ticket", existing_type=sa.BigInteger(), nullable=False)
         deployment.drop_constraint("fk_deployment_snapshot_id", type_="foreignkey")
-        for column in ("snapshot_id", "priority", "guided", "requested_by", "options"):
+        for column in ("snapshot_id", "priority", "guided", "partial", "requested_by", "options"):
             deployment.drop_column(column)
         for column in ("not_before", "expires_at", "frozen_by"):
             deployment.drop_column(column)

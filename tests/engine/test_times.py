@@ -1,0 +1,316 @@
+"""Times: schedules, freezes, expiry, and what comes again and again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployengine.engine.deployments import InThePast
+from deployengine.engine.freezes import Freezes, Frozen
+from deployengine.engine.intake import Terms
+from deployengine.engine.releases import Wanted
+from tests.acceptance.catalogs import catalog, project, three_stages
+from tests.support.fakes import House
+
+HOUR = 3600
+
+
+def local(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def frozen(house: House, hours: float = 2, **more: Any) -> dict[str, Any]:
+    begin = house.clock.now() - timedelta(minutes=1)
+    return {
+        "name": "break",
+        "from": local(begin),
+        "to": local(begin + timedelta(hours=hours)),
+        **more,
+    }
+
+
+def state(house: House, number: int) -> str:
+    return house.detail(number).deployment.state.value
+
+
+def ready(house: House, **parts: Any) -> None:
+    """A project whose release waits for somebody to deploy it."""
+    manual = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+    house.apply(catalog(project("app", "true\n"), **{"lifecycles": manual, **parts}))
+    house.releases.create(Wanted("app", "1.0"))
+
+
+# ---- schedules ----
+
+
+def test_a_scheduled_deployment_has_no_place_in_line_until_its_time(house: House) -> None:
+    ready(house)
+    at = house.clock.now() + timedelta(hours=1)
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at)).id
+    assert house.held() == {}
+    (wait,) = house.waits.why(f"dep-{number}")
+    assert (wait.reason.value, wait.expected_start) == ("schedule", at)
+    house.clock.advance(HOUR - 1)
+    house.calendar.look()
+    assert house.dispatcher.quiet
+    house.clock.advance(1)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+def test_nobody_waits_behind_a_deployment_that_is_scheduled(house: House) -> None:
+    ready(house)
+    at = house.clock.now() + timedelta(hours=1)
+    house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at))
+    now = house.deployments.deploy("app", "1.0", "QA").id
+    house.deliver_all()
+    assert state(house, now) == "succeeded"
+
+
+def test_a_time_in_the_past_is_refused(house: House) -> None:
+    ready(house)
+    past = house.clock.now() - timedelta(seconds=1)
+    with pytest.raises(InThePast):
+        house.deployments.deploy("app", "1.0", "QA", Terms(not_before=past))
+    with pytest.raises(InThePast):
+        house.deployments.deploy("app", "1.0", "QA", Terms(expires_at=past))
+    at = house.clock.now() + timedelta(hours=1)
+    with pytest.raises(InThePast):
+        house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at, expires_at=at))
+
+
+def test_what_has_not_begun_in_time_is_cancelled_and_gives_up_its_place(house: House) -> None:
+    ready(house)
+    first = house.deployments.deploy("app", "1.0", "QA").id
+    house.deliver_chains()  # its script is about to run
+    expires = house.clock.now() + timedelta(minutes=5)
+    second = house.deployments.deploy("app", "1.0", "QA", Terms(expires_at=expires)).id
+    house.clock.advance(300)
+    house.calendar.look()
+    assert (state(house, first), state(house, second)) == ("running", "cancelled")
+    assert house.held()["tag:app/QA"] == ([f"dep-{first}"], [])
+    assert "not begun by" in (house.detail(second).deployment.message or "")
+
+
+def test_cancelling_what_is_scheduled_ends_it(house: House) -> None:
+    ready(house)
+    at = house.clock.now() + timedelta(hours=1)
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at)).id
+    house.deployments.cancel(number)
+    house.clock.advance(2 * HOUR)
+    house.calendar.look()
+    assert state(house, number) == "cancelled"
+    assert house.dispatcher.quiet
+
+
+def test_what_is_scheduled_is_still_so_after_redis_was_lost(house: House) -> None:
+    ready(house)
+    at = house.clock.now() + timedelta(hours=1)
+    house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at))
+    house.redis.flushall()
+    house.recovery.sweep()
+    assert house.locks.counts().requests == 0
+
+
+# ---- freezes ----
+
+
+def test_a_freeze_holds_an_automatic_promotion_and_lets_it_go_at_its_end(house: House) -> None:
+    house.apply(
+        three_stages(project("app", "true\n"), freezes=[frozen(house, environments=["Staging"])])
+    )
+    house.create("app")
+    house.deliver_all()
+    (held,) = house.queries.deployments(environment="Staging")
+    assert (held.state.value, held.frozen_by) == ("queued", "break")
+    (wait,) = house.waits.why(f"dep-{held.id}")
+    assert wait.reason.value == "freeze"
+    assert wait.expected_start is not None
+    house.clock.advance(2 * HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, held.id) == "succeeded"
+    assert [d.state.value for d in house.queries.deployments(environment="Production")] == [
+        "succeeded"
+    ]
+
+
+def test_who_deploys_in_a_freeze_is_told_and_may_override_it_with_a_reason(house: House) -> None:
+    ready(house, freezes=[frozen(house)])
+    with pytest.raises(Frozen, match="QA is frozen by break until"):
+        house.deployments.deploy("app", "1.0", "QA")
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(override_freeze="fire")).id
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+    assert house.detail(number).deployment.options == {"override_freeze": "fire"}
+
+
+def test_a_freeze_that_begins_while_a_deployment_is_in_line_holds_it(house: House) -> None:
+    ready(house)
+    number = house.deployments.deploy("app", "1.0", "QA").id
+    house.apply(
+        catalog(
+            project("app", "true\n"),
+            lifecycles=[{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}],
+            freezes=[frozen(house)],
+        )
+    )
+    house.deliver_all()
+    assert (state(house, number), house.held()) == ("queued", {})
+    house.clock.advance(2 * HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+def test_a_deployment_that_has_begun_goes_on_in_a_freeze(house: House) -> None:
+    ready(house)
+    number = house.deployments.deploy("app", "1.0", "QA").id
+    house.deliver_chains()
+    house.apply(
+        catalog(
+            project("app", "true\n"),
+            lifecycles=[{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}],
+            freezes=[frozen(house)],
+        )
+    )
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+def test_a_scheduled_deployment_whose_time_falls_into_a_freeze_waits_for_its_end(
+    house: House,
+) -> None:
+    ready(house, freezes=[frozen(house, hours=3)])
+    at = house.clock.now() + timedelta(hours=1)
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(not_before=at)).id
+    house.clock.advance(HOUR)
+    house.calendar.look()
+    assert house.detail(number).deployment.frozen_by == "break"
+    house.clock.advance(2 * HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("2026-11-27T16:59", None),  # Friday, an hour before six in Vienna
+        ("2026-11-27T17:00", "2026-11-30T07:00"),
+        ("2026-11-29T12:00", "2026-11-30T07:00"),
+        ("2026-11-30T07:00", None),
+    ],
+)
+def test_a_freeze_may_come_again_every_week_in_its_own_time_zone(
+    now: str, until: str | None
+) -> None:
+    weekends = {
+        "name": "weekends",
+        "cron": "0 18 * * FRI",
+        "lasts_seconds": 62 * HOUR,
+        "time_zone": "Europe/Vienna",
+    }
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    hold = Freezes([weekends]).hold("app", "QA", moment)
+    expected = datetime.fromisoformat(until).replace(tzinfo=UTC) if until else None
+    assert (hold.until if hold else None) == expected
+
+
+def test_a_freeze_covers_what_it_names_and_of_several_the_longest_counts() -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    short = {"name": "short", "from": "2026-01-01T00:00", "to": "2026-01-02T00:00"}
+    long = {**short, "name": "long", "to": "2026-01-03T00:00", "projects": ["app-[1:2]"]}
+    freezes = Freezes([short, {**long, "environments": ["QA"]}])
+    assert [
+        hold.name if (hold := freezes.hold(p, e, now)) else None
+        for p, e in (("app-1", "QA"), ("app-3", "QA"), ("app-1", "Staging"))
+    ] == ["long", "short", "short"]
+
+
+def test_a_freeze_that_never_ends_is_told_to_hold_for_a_year(house: House) -> None:
+    always = {"name": "x", "cron": "0 * * * *", "lasts_seconds": 2 * HOUR}
+    hold = Freezes([always]).hold("app", "QA", house.clock.now())
+    assert hold is not None
+    assert hold.until > house.clock.now() + timedelta(days=300)
+
+
+# ---- again and again ----
+
+
+def nightly(**more: Any) -> dict[str, Any]:
+    return {"name": "nightly", "project": "app", "environment": "QA", "cron": "0 2 * * *", **more}
+
+
+def look(house: House, seconds: float) -> None:
+    house.clock.advance(seconds)
+    house.schedules.look()
+    house.calendar.look()
+    house.deliver_all()
+
+
+def test_a_schedule_deploys_the_latest_release_each_time_once(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    assert house.queries.deployments() == []
+    look(house, 24 * HOUR)
+    look(house, 1)
+    (deployed,) = house.queries.deployments()
+    assert (deployed.requested_by, deployed.version) == ("schedule nightly", "1.0")
+    look(house, 24 * HOUR)
+    assert len(house.queries.deployments()) == 2
+
+
+def test_times_that_passed_while_nobody_looked_are_one(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    look(house, 10 * 24 * HOUR)
+    assert len(house.queries.deployments()) == 1
+
+
+def test_two_who_look_at_once_deploy_once(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    with house.neighbour() as other:
+        house.clock.advance(24 * HOUR)
+        house.schedules.look()
+        other.schedules.look()
+    assert len(house.queries.deployments()) == 1
+
+
+def test_a_freeze_holds_what_a_schedule_asks_for_and_does_not_skip_it(house: House) -> None:
+    ready(house, schedules=[nightly()], freezes=[frozen(house, hours=48)])
+    house.schedules.look()
+    look(house, 24 * HOUR)
+    (held,) = house.queries.deployments()
+    assert (held.state.value, held.frozen_by) == ("queued", "break")
+    look(house, 24 * HOUR)
+    assert state(house, held.id) == "succeeded"
+
+
+def test_a_schedule_that_cannot_deploy_is_told_and_tried_again_next_time(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready(house, schedules=[nightly(release="9.9")])
+    house.schedules.look()
+    look(house, 24 * HOUR)
+    assert "schedule nightly is left out this time" in caplog.text
+    assert house.queries.deployments() == []
+
+
+def test_a_schedule_that_was_changed_counts_from_now(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    ready_again = nightly(cron="0 0 1 1 *")
+    house.apply(
+        catalog(
+            project("app", "true\n"),
+            lifecycles=[{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}],
+            schedules=[ready_again],
+        )
+    )
+    look(house, 25 * HOUR)
+    assert house.queries.deployments() == []
