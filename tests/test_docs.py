@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     ]
 
     assert not missing
+
+
+def test_the_page_on_the_catalog_names_every_key() -> None:
+    page = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w]+", " ".join(re.findall(r"`([^`\n]+)`", page))))
+    schema = json.loads((ROOT / "config" / "catalog.schema.json").read_text(encoding="utf-8"))
+    parts = [schema, *schema["$defs"].values()]
+    parts += [variant for part in parts for variant in part.get("anyOf", ())]
+
+    assert {key for part in parts for key in part.get("properties", ())} - named == set()
 
 
 def test_the_architecture_names_every_room() -> None:

@@ -158,11 +158,15 @@ def test_a_project_that_names_no_lifecycle_has_the_default_one(read: Read) -> No
 def test_a_value_may_be_scoped_to_a_phase_of_the_default_lifecycle(
     read: Read, faults: Faults
 ) -> None:
-    scoped = "    variables: [{name: A, value: 1, scope: {phases: [Only]}}]\n    process"
-    read(small(*WITH_DEFAULT, "    lifecycle: auto\n", "", VARIABLES, scoped))
-    assert [f.path for f in faults(small(*WITH_DEFAULT, VARIABLES, scoped))] == [
-        "projects[0].variables[0].scope.phases[0]"
-    ]
+    def scoped(phase: str, lifecycle: str) -> str:
+        variable = f"{{name: A, value: 1, scope: {{phases: [{phase}]}}}}"
+        text = small(VARIABLES, f"    variables: [{variable}]\n    process", *WITH_DEFAULT)
+        other = "  - {name: other, phases: [{name: Else, manual: [QA]}]}\nvariable_sets:\n"
+        return text.replace("variable_sets:\n", other).replace("    lifecycle: auto\n", lifecycle)
+
+    read(scoped("Only", ""))
+    for wrong in (scoped("Else", ""), scoped("Only", "    lifecycle: auto\n")):
+        assert [f.path for f in faults(wrong)] == ["projects[0].variables[0].scope.phases[0]"]
 
 
 def test_another_default_lifecycle_is_a_change_of_the_projects_that_name_none(read: Read) -> None:

@@ -1,0 +1,206 @@
+"""What a catalog says comes out of its documents again: no key is lost on the way to the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deployengine.catalog import load
+from deployengine.catalog.process import GroupStep
+from deployengine.catalog.process import Step as StepModel
+from deployengine.catalog.schema import Phase as PhaseModel
+from deployengine.catalog.schema import Project as ProjectModel
+from deployengine.domain.admission import Mode
+from deployengine.domain.lifecycle import Lifecycle, Phase
+from deployengine.domain.project import (
+    Mutex,
+    OnFailure,
+    OnStale,
+    OnUnknown,
+    Project,
+    Rolling,
+    Step,
+    StepKind,
+    Touch,
+    steps_of,
+)
+from tests.catalog.conftest import SMALL
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file may say at a key, and what the domain has by which name then."""
+
+    value: Any
+    name: str
+    read: Any
+
+
+def said(value: Any, name: str, read: Any = None) -> Said:
+    return Said(value, name, value if read is None else read)
+
+
+RUNS = {
+    "timeout": said("15m", "timeout_seconds", 900.0),
+    "touches": said(
+        ["iis", {"resource": "db", "mode": "shared", "everywhere": True}],
+        "touches",
+        (Touch("iis"), Touch("db", Mode.SHARED, everywhere=True)),
+    ),
+    "idempotent": said(True, "idempotent"),
+    "on_unknown": said("ask", "on_unknown", OnUnknown.ASK),
+    "on_stale": said("terminate", "on_stale", OnStale.TERMINATE),
+    "condition": said("#{Go}", "condition"),
+}
+RETRIES = {"retries": said(2, "retries"), "backoff": said("1m30s", "backoff_seconds", 90.0)}
+WHERE = {
+    "environments": said(["QA"], "environments", ("QA",)),
+    "exclude_environments": said(["Production"], "exclude_environments", ("Production",)),
+    "channels": said(["hotfix"], "channels", ("hotfix",)),
+    "required": said(True, "required"),
+}
+MACHINES = {"roles": said(["web", "db"], "roles", ("web", "db"))}
+START = {"start": said("with_previous", "with_previous", True)}
+ASKS = {
+    "condition": said("always", "condition"),
+    "responsible": said(["alice", "bob"], "responsible", ("alice", "bob")),
+    "keep_tag": said(True, "keep_tag"),
+}
+ROLLS = {
+    "max_parallel": said(3, "window"),
+    "on_failure": said("exclude", "on_failure", OnFailure.EXCLUDE),
+    "condition": said("failure", "condition"),
+}
+SCRIPT = {
+    **RUNS, **RETRIES, **WHERE, **MACHINES, **START, "max_parallel": said(3, "max_parallel"),
+}  # fmt: skip
+MANUAL = {**ASKS, **WHERE, **START}
+GROUP = {**ROLLS, **WHERE, **MACHINES, **START}
+CHILD = {**RUNS, **RETRIES}
+PROJECT = {
+    "mutex": said("deployment", "mutex", Mutex.DEPLOYMENT),
+    "supersede": said(True, "supersede"),
+    "guided_failure": said(False, "guided_failure", False),
+    "share": said(4, "share"),
+    "priority": said(-3, "priority"),
+}
+PHASE = {
+    "automatic": said(["QA"], "automatic", ("QA",)),
+    "manual": said(["Production"], "manual", ("Production",)),
+    "minimum": said(1, "minimum"),
+    "optional": said(True, "optional"),
+    "priority": said(5, "priority"),
+    "keep_releases": said(7, "keep_releases"),
+}
+
+Chosen = Mapping[str, Said]
+
+
+def some(known: Chosen) -> st.SearchStrategy[Chosen]:
+    """Some of these keys; a pause before retries only where there are any."""
+    chosen = st.sets(st.sampled_from(sorted(known)))
+    return chosen.filter(lambda keys: "backoff" not in keys or "retries" in keys).map(
+        lambda keys: {key: known[key] for key in keys}
+    )
+
+
+def keys(chosen: Chosen) -> dict[str, Any]:
+    return {key: each.value for key, each in chosen.items()}
+
+
+def read(*chosen: Chosen) -> dict[str, Any]:
+    return {each.name: each.read for part in chosen for each in part.values()}
+
+
+def differing(found: Any, plain: Any) -> dict[str, Any]:
+    """The fields of a value of the domain that are not as in another one."""
+    return {
+        field.name: getattr(found, field.name)
+        for field in fields(found)
+        if getattr(found, field.name) != getattr(plain, field.name)
+    }
+
+
+def loaded(folder: Path, **project: Any) -> Mapping[str, Any]:
+    """The document of the small catalog's project with these keys."""
+    document = yaml.safe_load(SMALL)
+    document["projects"][0] |= project
+    file = folder / "catalog.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return load([file]).of("project")[0].document
+
+
+def steps(folder: Path, *process: Mapping[str, Any]) -> tuple[Step, ...]:
+    """What the domain reads of a process that begins with one plain step."""
+    first = {"name": "First", "script": "ls"}
+    return steps_of(loaded(folder, process=[first, *process])["process"])[1:]
+
+
+anything = settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def test_all_keys_of_the_schema_are_tried_below() -> None:
+    rest = {"name", "kind", "script", "instructions", "steps"}
+    assert set(StepModel.model_fields) == {*SCRIPT, *MANUAL, *GROUP} | rest
+    assert set(GroupStep.model_fields) - rest == {*CHILD}
+    other = {"name", "lifecycle", "channels", "include", "variables", "process"}
+    assert set(ProjectModel.model_fields) - other == {*PROJECT}
+    assert set(PhaseModel.model_fields) - {"name"} == {*PHASE}
+
+
+@anything
+@given(some(SCRIPT))
+def test_a_script_step_keeps_all_that_is_said_of_it(tmp_path: Path, chosen: Chosen) -> None:
+    (step,) = steps(tmp_path, {"name": "S", "script": "ls", **keys(chosen)})
+    assert differing(step, Step("S", "ls")) == read(chosen)
+
+
+@anything
+@given(some(MANUAL))
+def test_a_manual_step_keeps_all_that_is_said_of_it(tmp_path: Path, chosen: Chosen) -> None:
+    plain = {"name": "S", "kind": "manual", "instructions": "Look"}
+    (step,) = steps(tmp_path, {**plain, **keys(chosen)})
+    asked = Step("S", kind=StepKind.MANUAL, instructions="Look")
+    assert differing(step, asked) == read(chosen)
+
+
+@anything
+@given(some(ROLLS), some({**WHERE, **MACHINES}), some(START), some(CHILD), some(CHILD))
+def test_a_rolling_group_keeps_all_that_is_said_of_it_and_of_its_steps(
+    tmp_path: Path, rolls: Chosen, where: Chosen, start: Chosen, one: Chosen, other: Chosen
+) -> None:
+    children = [{"name": name, "script": "ls", **keys(c)} for name, c in (("A", one), ("B", other))]
+    group = {**keys(rolls), **keys(where), **keys(start)}
+    first, second = steps(tmp_path, {"name": "G", "kind": "rolling", "steps": children, **group})
+    rolling = Rolling("G", **read(rolls))
+    assert differing(first, Step("A", "ls", rolling=rolling)) == read(where, start, one)
+    assert differing(second, Step("B", "ls", rolling=rolling)) == read(where, other)
+
+
+@anything
+@given(some(PROJECT))
+def test_a_project_keeps_all_that_is_said_of_it(tmp_path: Path, chosen: Chosen) -> None:
+    plain = Project.from_document(loaded(tmp_path))
+    assert plain.guided_failure is None
+    found = Project.from_document(loaded(tmp_path, **keys(chosen)))
+    assert differing(found, plain) == read(chosen)
+
+
+@anything
+@given(some(PHASE))
+def test_a_phase_keeps_all_that_is_said_of_it(tmp_path: Path, chosen: Chosen) -> None:
+    document = yaml.safe_load(SMALL)
+    document["lifecycles"][0]["phases"] = [{"name": "P", **keys(chosen)}]
+    file = tmp_path / "catalog.yaml"
+    file.write_text(yaml.safe_dump(document))
+    found = Lifecycle.from_document(load([file]).of("lifecycle")[0].document)
+    assert differing(found.phases[0], Phase("P")) == read(chosen)
+    assert Lifecycle.from_document(found.to_document()) == found
