@@ -28,10 +28,12 @@ from deployengine.engine.fingerprint_key import fingerprint_key
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.key_rotation import KeyRotation
 from deployengine.engine.lease import Lease, beat_interval
+from deployengine.engine.order import Order
 from deployengine.engine.phases import Phases
 from deployengine.engine.pick_up import PickUp
 from deployengine.engine.ports import Clock
 from deployengine.engine.queries import Queries
+from deployengine.engine.recall import Recall
 from deployengine.engine.recovery import Recovery
 from deployengine.engine.releases import Releases
 from deployengine.engine.roll import Roll
@@ -194,7 +196,9 @@ class Services:
     @cached_property
     def phases(self) -> Phases:
         """Carry deployments through their steps."""
-        return Phases(self.database, self.handoff, self.archive, self.clock, self.secrets)
+        return Phases(
+            self.database, self.handoff, self.recall, self.archive, self.clock, self.secrets
+        )
 
     @cached_property
     def step_runs(self) -> StepRuns:
@@ -247,6 +251,16 @@ class Services:
         return Recovery(
             self.database, self.locks, self.handoff, self.dispatcher, self.archive, self.clock
         )
+
+    @cached_property
+    def recall(self) -> Recall:
+        """Take grants back for what is urgent."""
+        return Recall(self.database, self.locks, self.handoff, self.archive)
+
+    @cached_property
+    def order(self) -> Order:
+        """Change who comes next."""
+        return Order(self.database, self.handoff, self.archive, self.recall)
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -111,7 +111,7 @@ class Claims:
                     raise _Refused
             return claimed
         except _Refused:
-            self._give_back(number)
+            self._give_back(number, granted_at)
         except Unreachable:
             if fence is not None:
                 return outlast(lambda: self._after_all(number, fence), f"{run_id(number)}'s claim")
@@ -184,12 +184,14 @@ class Claims:
             tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
         )
 
-    def _give_back(self, number: int) -> None:
+    def _give_back(self, number: int, granted_at: datetime) -> None:
         with self._database.read() as tx:
             run = tx.runs.get(number)
             if run is None or run.state is RunState.RUNNING:
                 failpoints.hit("branch.duplicate")
                 return  # the message came twice
+            if run.recalled_at is not None and run.recalled_at >= granted_at:
+                return  # the grant was taken back; another one comes, or has come
             ahead = tx.claims.in_the_way(run) if run.state is RunState.WAITING else []
             requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
         if run.state.final:  # it was cancelled, perhaps before it was submitted

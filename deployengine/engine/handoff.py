@@ -22,6 +22,7 @@ from deployengine.domain.plan import Stage
 from deployengine.engine.archive import Archive
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
 from deployengine.engine.requests import deployment_label, for_deployment, for_run
+from deployengine.engine.tickets import level
 from deployengine.locks import (
     GenerationStale,
     Grant,
@@ -83,7 +84,8 @@ class HandOff:
         for grant in grants:
             kind, number = parse(grant.request_id)
             if kind is Kind.RUN:
-                runs.append(GrantedRun(number, grant.granted_at, grant.label))
+                urgent = level(grant.ticket) > 0
+                runs.append(GrantedRun(number, grant.granted_at, grant.label, urgent))
             else:
                 self.resume(number)
         if runs:

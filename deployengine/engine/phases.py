@@ -16,6 +16,7 @@ from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.promotion import Promotion, promote
+from deployengine.engine.recall import Recall
 from deployengine.engine.requests import for_deployment, for_deployments, for_run
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
@@ -26,10 +27,17 @@ class Phases:
     """Carries deployments through their steps; holds nothing between two links."""
 
     def __init__(
-        self, database: Database, handoff: HandOff, archive: Archive, clock: Clock, unseal: Unseal
+        self,
+        database: Database,
+        handoff: HandOff,
+        recall: Recall,
+        archive: Archive,
+        clock: Clock,
+        unseal: Unseal,
     ) -> None:
         self._database = database
         self._handoff = handoff
+        self._recall = recall
         self._archive = archive
         self._clock = clock
         self._unseal = unseal
@@ -78,10 +86,13 @@ class Phases:
             aside = moved.asking and self._may_stand_aside(tx, deployment, stage)
             if aside:
                 tx.deployments.stand_aside(number)
+        entering = [for_run(deployment, plan, run) for run in moved.ready]
         self._handoff.exchange(
             leaving=[deployment_id(number)] if aside else [],
-            entering=[for_run(deployment, plan, run) for run in moved.ready],
+            entering=entering,
         )
+        if deployment.priority > 0:
+            self._recall.make_way(entering)
         return moved.done and not moved.asking
 
     def _may_stand_aside(self, tx: Transaction, deployment: DeploymentRecord, stage: Stage) -> bool:

@@ -63,11 +63,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class GrantedRun:
-    """A step run that may start now; ``label`` as in :class:`Link`, with the machine."""
+    """A step run that may start now; ``label`` as in :class:`Link`, with the machine.
+
+    An ``urgent`` one is the next to be taken.
+    """
 
     run_id: int
     granted_at: datetime
     label: str
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

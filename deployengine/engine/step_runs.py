@@ -269,9 +269,10 @@ class StepRuns:
             failpoints.hit("branch.put-back")
             label = run_label(claimed.deployment, claimed.plan, claimed.run)
             log.info("%s had not begun: any free slot may begin it", label)
-            if granted_at is not None:
+            ticket = claimed.run.ticket
+            if granted_at is not None and ticket is not None:
                 with suppress(Unreachable):  # housekeeping sends it then
-                    self._handoff.dispatch([Grant(run_id(number), granted_at, label)])
+                    self._handoff.dispatch([Grant(run_id(number), granted_at, label, ticket)])
             return None
         self._follower.assert_owned(claimed)  # else it is to be cancelled
         following.ticket.cancel()

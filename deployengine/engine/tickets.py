@@ -15,13 +15,30 @@ from deployengine.persistence.counters import TICKET
 LOWEST, HIGHEST = -5, 5
 #: Numbers that one level of priority is worth: more than ever wait at once.
 STRETCH = 1_000_000
+#: Room before the first ticket, for what is moved to the top.
+_ROOM = 1_000_000_000
 #: Tickets of different levels never meet: the rest of a ticket tells its level.
 _STEP = HIGHEST - LOWEST + 1
 
 
+def level(ticket: int) -> int:
+    """The priority that a ticket was drawn with."""
+    return HIGHEST - ticket % _STEP
+
+
+def before(ticket: int, many: int) -> range:
+    """So many tickets of the highest priority that come right before this one."""
+    end = ticket // _STEP * _STEP
+    return range(end - many * _STEP, end, _STEP)
+
+
+def moved(ticket: int, priority: int) -> int:
+    """The same place in the order, at another priority."""
+    return ticket + (level(ticket) - min(max(priority, LOWEST), HIGHEST)) * (STRETCH * _STEP + 1)
+
+
 def draw(tx: Transaction, priority: int, many: int = 1) -> range:
     """So many tickets, in order."""
-    level = min(max(priority, LOWEST), HIGHEST)
-    first = tx.counters.draw(TICKET, many) + (HIGHEST - level) * STRETCH
-    begin = first * _STEP + (HIGHEST - level)
+    below = HIGHEST - min(max(priority, LOWEST), HIGHEST)
+    begin = (tx.counters.draw(TICKET, many) + _ROOM + below * STRETCH) * _STEP + below
     return range(begin, begin + many * _STEP, _STEP)

@@ -12,7 +12,7 @@ from deployengine.domain.admission import Blocker, Request
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
-from deployengine.domain.plan import Plan
+from deployengine.domain.plan import SHARE, Plan
 from deployengine.engine.archive import Archive
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.freezes import Freezes
@@ -218,4 +218,6 @@ def _only(views: Iterable[ResourceView], resource: str) -> ResourceView:
 
 def _reason(resource: str) -> Reason:
     kind = resource.partition(":")[0]
+    if resource.startswith(SHARE):
+        return Reason.TASK_CAP
     return Reason(kind) if kind in ("machine", "resource", "tag") else Reason.RESOURCE

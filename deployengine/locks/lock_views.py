@@ -105,7 +105,7 @@ class LockViews:
         """Every request that holds, in ticket order."""
         found = self._records(self.granted_ids()).values()
         return [
-            Grant(record.request.id, record.granted_at, record.request.label)
+            Grant(record.request.id, record.granted_at, record.request.label, record.request.ticket)
             for record in sorted(found, key=lambda record: record.request.ticket)
             if record.granted_at is not None
         ]

@@ -71,27 +71,27 @@ class MachineLocks(LockViews):
             ("hold", granted),
             ("submit", sorted(waiting, key=_by_ticket)),
         ]
-        grants: dict[Grant, int] = {}
+        grants: set[Grant] = set()
         for operation, requests in loads:
             for chunk in _chunks(requests):
                 self._drain_as_rebuilder(token, operation, operands(chunk), grants)
         outcome, _ = self._scripts.rebuild("finish", generation, token)
         if outcome != "ok":
             raise RebuildSuperseded
-        return sorted(grants, key=grants.__getitem__)
+        return sorted(grants, key=lambda grant: grant.ticket)
 
     def _run(
         self, generation: int, operation: Operation, parts: Iterable[Sequence[str]]
     ) -> list[Grant]:
-        grants: dict[Grant, int] = {}
+        grants: set[Grant] = set()
         for part in parts:
             refused = self._drain(self._keys.generation, str(generation), operation, part, grants)
             if refused:
                 raise LocksNotReady(generation, refused.found)
-        return sorted(grants, key=grants.__getitem__)
+        return sorted(grants, key=lambda grant: grant.ticket)
 
     def _drain_as_rebuilder(
-        self, token: str, operation: Operation, part: Sequence[str], grants: dict[Grant, int]
+        self, token: str, operation: Operation, part: Sequence[str], grants: set[Grant]
     ) -> None:
         if self._drain(self._keys.rebuild, token, operation, part, grants):
             raise RebuildSuperseded
@@ -102,14 +102,14 @@ class MachineLocks(LockViews):
         expected: str,
         operation: Operation,
         part: Sequence[str],
-        grants: dict[Grant, int],
+        grants: set[Grant],
     ) -> Refused | None:
         """One operation, and as many calls more as it takes to look at all it has woken."""
         while True:
             step = self._scripts.admission(guard, expected, operation, self._per_call, part)
             if isinstance(step, Refused):
                 return step
-            grants.update((grant, ticket) for ticket, grant in step.grants)
+            grants.update(step.grants)
             if not step.more:
                 return None
             operation, part = "advance", ()

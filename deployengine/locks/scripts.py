@@ -28,13 +28,14 @@ class Grant:
     request_id: str
     granted_at: datetime
     label: str
+    ticket: int
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one call did: grants by ticket, marks left to work off, waiters it looked at."""
+    """What one call did: grants, marks left to work off, waiters it looked at."""
 
-    grants: tuple[tuple[int, Grant], ...]
+    grants: tuple[Grant, ...]
     more: int
     looked_at: int
 
@@ -78,7 +79,7 @@ class Scripts:
             return Refused(text(cast(Reply, rest[0])).partition("@")[0])
         more, looked_at, flat = cast("tuple[int, int, list[Reply]]", rest)
         grants = tuple(
-            (int(ticket), Grant(text(request_id), moment(granted), text(label)))
+            Grant(text(request_id), moment(granted), text(label), int(ticket))
             for request_id, ticket, granted, label in zip(
                 flat[::4], flat[1::4], flat[2::4], flat[3::4], strict=True
             )

@@ -47,7 +47,13 @@ _RUNNING = (
 _IS_FREE = () if failpoints.left_out("claim-conflict") else (~_EARLIER.exists(), ~_RUNNING.exists())
 _CLAIM = (
     update(step_run)
-    .where(step_run.c.id == bindparam("which"), step_run.c.state == RunState.WAITING, *_IS_FREE)
+    .where(
+        step_run.c.id == bindparam("which"),
+        step_run.c.state == RunState.WAITING,
+        # A message of a grant that was taken back may still be under way.
+        step_run.c.recalled_at.is_(None) | (step_run.c.recalled_at < bindparam("granted")),
+        *_IS_FREE,
+    )
     .values(
         state=RunState.RUNNING,
         worker=bindparam("by"),
@@ -147,6 +153,21 @@ class Claims:
             for row in self._connection.execute(query)
         }
         return sorted(found.values(), key=lambda each: each.ticket or 0)
+
+    def recall(self, run_id: int, granted_at: datetime, later_than: int) -> RunRecord | None:
+        """Takes back a grant that no worker has claimed, of a run with a later ticket than this.
+
+        ``None``: there is nothing to take back.
+        """
+        statement = update(step_run).where(
+            step_run.c.id == run_id,
+            step_run.c.state == RunState.WAITING,
+            step_run.c.ticket > later_than,
+        )
+        row = self._connection.execute(
+            statement.values(recalled_at=granted_at).returning(*step_run.c)
+        ).one_or_none()
+        return run_record(row) if row else None
 
     def owned(self, run_id: int, fence: int) -> bool:
         """Whether the run still runs under this fence; it then does to the transaction's end."""

@@ -163,6 +163,14 @@ class Deployments:
         values = {"ticket": ticket, "state": DeploymentState.QUEUED, "frozen_by": None}
         return self._connection.execute(statement.values(**values)).rowcount == 1
 
+    def set_ticket(self, deployment_id: int, ticket: int) -> bool:
+        """Gives a queued deployment another place in line; whether this call did it."""
+        return self._move(deployment_id, (DeploymentState.QUEUED,), ticket=ticket)
+
+    def set_priority(self, deployment_id: int, priority: int) -> bool:
+        """Gives an open deployment another priority; whether this call did it."""
+        return self._move(deployment_id, _OPEN, priority=priority)
+
     def freeze(self, deployment_id: int, by: str | None) -> bool:
         """Takes a queued deployment out of line for a freeze; whether this call did it."""
         return self._move(deployment_id, (DeploymentState.QUEUED,), ticket=None, frozen_by=by)

@@ -66,6 +66,22 @@ class Lanes:
         )
         return Counter(self._connection.execute(statement).scalars())
 
+    def waiting(self, deployment_id: int) -> list[RunRecord]:
+        """The runs of a deployment that wait to be claimed, in order of ticket."""
+        query = select(step_run).where(
+            step_run.c.deployment_id == deployment_id, step_run.c.state == RunState.WAITING
+        )
+        return [
+            run_record(row) for row in self._connection.execute(query.order_by(step_run.c.ticket))
+        ]
+
+    def set_ticket(self, run_id: int, ticket: int) -> None:
+        """Gives a run that waits another place."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.WAITING
+        )
+        self._connection.execute(statement.values(ticket=ticket))
+
     def due(self, now: datetime) -> list[RunRecord]:
         """The further attempts whose pause is over, the first one first."""
         query = select(step_run).where(

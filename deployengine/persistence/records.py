@@ -113,6 +113,7 @@ class RunRecord:
     asked_at: datetime | None
     answered_at: datetime | None
     answer: str | None
+    recalled_at: datetime | None
     not_before: datetime | None
     exit_code: int | None
     message: str | None

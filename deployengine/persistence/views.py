@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from deployengine.domain.deployment import DeploymentState, RunState
-from deployengine.persistence.schema import batch_release, deployment, step_run
+from deployengine.persistence.schema import (
+    OPEN_DEPLOYMENT,
+    OPEN_RUN,
+    batch_release,
+    deployment,
+    step_run,
+)
 
 
 class Views:
@@ -60,6 +66,26 @@ class Views:
             .group_by(deployment.c.environment)
         )
         return {row.environment: row.runs for row in self._connection.execute(query)}
+
+    def first_ticket(self) -> int:
+        """The lowest ticket of all that wait or run."""
+        runs = select(func.min(step_run.c.ticket)).where(OPEN_RUN)
+        deployments = select(func.min(deployment.c.ticket)).where(OPEN_DEPLOYMENT)
+        found = [self._connection.execute(query).scalar() for query in (runs, deployments)]
+        return min((ticket for ticket in found if ticket is not None), default=0)
+
+    def waiting_tickets(self, deployment_id: int) -> list[int]:
+        """The tickets of a deployment that is queued and of its runs that wait, in order."""
+        runs = select(step_run.c.ticket).where(
+            step_run.c.deployment_id == deployment_id, step_run.c.state == RunState.WAITING
+        )
+        own = select(deployment.c.ticket).where(
+            deployment.c.id == deployment_id,
+            deployment.c.state == DeploymentState.QUEUED,
+            deployment.c.ticket.is_not(None),
+        )
+        found = [t for query in (runs, own) for t in self._connection.execute(query).scalars()]
+        return sorted(found)
 
     def durations(self, machine: str | None = None, limit: int = 50) -> list[float]:
         """Seconds that the latest successful runs took, on one machine or on any.

@@ -26,6 +26,7 @@ from deployengine.queue.app import (
     RUNS_QUEUE,
     STEP,
 )
+from deployengine.queue.transport import URGENT
 
 _NAMES = {LinkKind.BEGIN: BEGIN, LinkKind.STEP: STEP, LinkKind.FINISH: FINISH}
 
@@ -65,6 +66,7 @@ class CeleryDispatcher:
                     argsrepr=run.label,
                     kwargsrepr="",
                     producer=producer,
+                    priority=URGENT if run.urgent else None,
                 )
 
     def parked(self, labels: Sequence[tuple[int, str]]) -> None:

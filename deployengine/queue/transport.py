@@ -13,7 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis
+from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+#: The priority of a message that is to be fetched before all others.
+URGENT = 9
 
 
 class NoBooks(redis.QoS):
@@ -51,11 +55,19 @@ class HintChannel(redis.Channel):
             raise ConnectionError("the channel to the broker was closed")
         return super()._connparams(asynchronous)
 
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        """At the end of the queue that is fetched from, if it is urgent."""
+        if message["properties"].get("priority") != URGENT:
+            super()._put(queue, message, **kwargs)
+            return
+        with self.conn_or_acquire() as client:
+            client.rpush(queue, dumps(message))
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
         except ResponseError as error:
-            # So the server tells who waits in it when it becomes a replica. Celery would end for it.
+            # So a server tells who waits in it that it has become a replica. Celery would end.
             if str(error).startswith("UNBLOCKED"):
                 raise ConnectionError(str(error)) from error
             raise

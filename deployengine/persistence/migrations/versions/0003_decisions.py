@@ -59,6 +59,7 @@ def upgrade() -> None:
     _split_snapshots()
     _change_deployments()
     op.add_column("step_run", sa.Column("answer", sa.String(length=16), nullable=True))
+    op.add_column("step_run", sa.Column("recalled_at", _INSTANT, nullable=True))
     op.add_column("step_run", sa.Column("not_before", _INSTANT, nullable=True))
 
 
@@ -130,6 +131,7 @@ def downgrade() -> None:
     those of its latest refresh.
     """
     op.drop_column("step_run", "not_before")
+    op.drop_column("step_run", "recalled_at")
     op.drop_column("step_run", "answer")
     op.execute(
         "UPDATE deployment SET ticket = (SELECT coalesce(max(d.ticket), 0) FROM deployment d) + id "

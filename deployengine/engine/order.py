@@ -1,0 +1,93 @@
+"""Order: people change who comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deployengine.domain.admission import Request
+from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.errors import RequestError
+from deployengine.domain.identity import deployment_id
+from deployengine.engine.archive import Archive
+from deployengine.engine.deployments import find_deployment
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.recall import Recall
+from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.tickets import HIGHEST, LOWEST, before, moved
+from deployengine.persistence import Database, Transaction
+from deployengine.persistence.counters import TICKET
+from deployengine.persistence.records import DeploymentRecord
+
+
+class HasEnded(RequestError):
+    """A deployment that has ended comes nowhere any more."""
+
+
+class Order:
+    """Gives what waits of a deployment other tickets, and lets it in by them."""
+
+    def __init__(
+        self, database: Database, handoff: HandOff, archive: Archive, recall: Recall
+    ) -> None:
+        self._database = database
+        self._handoff = handoff
+        self._archive = archive
+        self._recall = recall
+
+    def move_to_top(self, number: int) -> DeploymentRecord:
+        """Puts what waits of a deployment before everything else that waits, once.
+
+        What comes later of it has tickets of its own time. Raises ``UnknownName`` and
+        :class:`HasEnded`.
+        """
+
+        def first(tx: Transaction) -> Callable[[int], int]:
+            tx.counters.lock(TICKET)
+            mine = tx.views.waiting_tickets(number)
+            places = before(tx.views.first_ticket(), len(mine))
+            return dict(zip(mine, places, strict=True)).__getitem__
+
+        return self._reorder("move", number, first)
+
+    def prioritise(self, number: int, priority: int) -> DeploymentRecord:
+        """Gives a deployment another priority, and what waits of it the tickets of that.
+
+        From -5 to 5; 0 is that of any other. Raises ``UnknownName`` and :class:`HasEnded`.
+        """
+        if not LOWEST <= priority <= HIGHEST:
+            raise RequestError(f"a priority is from {LOWEST} to {HIGHEST}, not {priority}")
+
+        def at_priority(tx: Transaction) -> Callable[[int], int]:
+            tx.deployments.set_priority(number, priority)
+            return lambda ticket: moved(ticket, priority)
+
+        return self._reorder("prioritise", number, at_priority)
+
+    def _reorder(
+        self, name: str, number: int, order: Callable[[Transaction], Callable[[int], int]]
+    ) -> DeploymentRecord:
+        with self._database.write(name) as tx:
+            deployment = find_deployment(tx, number, lock=True)
+            if deployment.state.final:
+                raise HasEnded(f"{deployment_id(number)} has ended: {deployment.state}")
+            place_of = order(tx)
+            if deployment.state is DeploymentState.QUEUED and deployment.ticket is not None:
+                tx.deployments.set_ticket(number, place_of(deployment.ticket))
+            for run in tx.lanes.waiting(number):
+                assert run.ticket is not None
+                tx.lanes.set_ticket(run.id, place_of(run.ticket))
+            deployment = find_deployment(tx, number)
+            entering = self._waiting(tx, deployment)
+        with self._handoff.or_later(f"the new place of {deployment_id(number)}"):
+            # They leave and come again, since admission knows them by the tickets that they had.
+            granted = self._recall.granted()
+            again = [request for request in entering if request.id not in granted]
+            self._handoff.exchange(leaving=[each.id for each in again], entering=again)
+            self._recall.make_way(again)
+        return deployment
+
+    def _waiting(self, tx: Transaction, deployment: DeploymentRecord) -> list[Request]:
+        plan = self._archive.plan(tx, deployment.id)
+        queued = deployment.state is DeploymentState.QUEUED
+        own = for_deployments([deployment]) if queued else []
+        return [*own, *(for_run(deployment, plan, run) for run in tx.lanes.waiting(deployment.id))]

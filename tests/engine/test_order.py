@@ -1,0 +1,257 @@
+"""Order: priorities, the top of the queue, shares of the task cap, grants that are taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployengine.domain.deployment import RunState
+from deployengine.domain.errors import RequestError
+from deployengine.engine.claims import Claimed
+from deployengine.engine.endings import Outcome
+from deployengine.engine.intake import Terms
+from deployengine.engine.order import HasEnded
+from deployengine.engine.releases import Wanted
+from deployengine.engine.tickets import HIGHEST, LOWEST, STRETCH, before, draw, level, moved
+from tests.acceptance.catalogs import catalog, machine, project, step
+from tests.support.fakes import House
+
+MANUAL = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+
+
+def ready(house: House, *names: str, **parts: Any) -> None:
+    house.apply(catalog(*(project(n, "true\n") for n in names), **{"lifecycles": MANUAL, **parts}))
+    for name in names:
+        house.releases.create(Wanted(name, "1.0"))
+
+
+def deploy(house: House, name: str, **terms: Any) -> int:
+    return house.deployments.deploy(name, "1.0", "QA", Terms(**terms)).id
+
+
+def line(house: House) -> tuple[list[str], list[str]]:
+    return house.held()["machine:qa-1"]
+
+
+def run_of(house: House, number: int) -> str:
+    return f"run-{house.detail(number).runs[0].id}"
+
+
+def claimed(house: House) -> Claimed:
+    """The one run that is granted, now running with a worker."""
+    (granted,) = house.dispatcher.take_runs()
+    run = house.step_runs.claims.claim(granted.run_id, granted.granted_at, "somebody")
+    assert run is not None
+    return run
+
+
+def end(house: House, running: Claimed) -> None:
+    """It has succeeded."""
+    house.step_runs._endings.conclude(running, Outcome(RunState.SUCCEEDED, 0))
+
+
+# ---- tickets ----
+
+
+@given(st.integers(LOWEST, HIGHEST), st.integers(LOWEST, HIGHEST), st.integers(1, 10**6))
+def test_a_ticket_tells_its_level_and_moves_between_levels_and_back(
+    first: int, second: int, number: int
+) -> None:
+    (ticket,) = draw(_Counting(number), first)  # type: ignore[arg-type]
+    assert level(ticket) == first
+    assert level(moved(ticket, second)) == second
+    assert moved(moved(ticket, second), first) == ticket
+    assert (moved(ticket, second) < ticket) == (second > first)
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7), st.integers(1, HIGHEST))
+def test_a_request_is_overtaken_only_by_what_comes_within_the_stretch(
+    early: int, later: int, priority: int
+) -> None:
+    (normal,) = draw(_Counting(early), 0)  # type: ignore[arg-type]
+    (urgent,) = draw(_Counting(early + later), priority)  # type: ignore[arg-type]
+    assert (urgent < normal) == (later <= priority * STRETCH)
+
+
+def test_the_top_is_before_all_and_urgent() -> None:
+    (lowest,) = draw(_Counting(1), HIGHEST)  # type: ignore[arg-type]
+    tickets = before(lowest, 3)
+    assert [level(t) for t in tickets] == [HIGHEST] * 3
+    assert max(tickets) < lowest
+    assert min(before(tickets.start, 1000)) > 0
+
+
+class _Counting:
+    """A transaction as far as drawing goes: the next number is this one."""
+
+    def __init__(self, number: int) -> None:
+        self.counters = self
+        self._number = number
+
+    def draw(self, _name: str, _many: int = 1) -> int:
+        return self._number
+
+
+# ---- priorities ----
+
+
+def test_an_urgent_deployment_goes_before_all_that_waits_and_keeps_its_message_first(
+    house: House,
+) -> None:
+    ready(house, "a", "b", "fix")
+    first, second = deploy(house, "a"), deploy(house, "b")
+    house.deliver_chains()
+    running = claimed(house)
+    assert line(house) == ([run_of(house, first)], [run_of(house, second)])
+    fix = deploy(house, "fix", priority=1)
+    house.deliver_chains()
+    assert line(house)[1] == [run_of(house, fix), run_of(house, second)]
+    end(house, running)
+    (granted,) = house.dispatcher.take_runs()
+    assert (f"run-{granted.run_id}", granted.urgent) == (run_of(house, fix), True)
+
+
+def test_a_grant_that_no_worker_has_claimed_is_taken_back_for_what_is_urgent(house: House) -> None:
+    ready(house, "a", "fix")
+    first = deploy(house, "a")
+    house.deliver_chains()
+    (message,) = house.dispatcher.take_runs()
+    fix = deploy(house, "fix", priority=1)
+    house.deliver_chains()
+    assert line(house) == ([run_of(house, fix)], [run_of(house, first)])
+    assert house.execute(message) is None  # the message of the grant that was taken back is void
+    assert house.detail(first).runs[0].state.value == "waiting"
+    house.deliver_all()
+    assert [house.detail(n).deployment.state.value for n in (first, fix)] == ["succeeded"] * 2
+
+
+def test_a_void_message_starts_nothing_when_the_machine_is_free_again(house: House) -> None:
+    ready(house, "a", "fix")
+    first = deploy(house, "a")
+    house.deliver_chains()
+    (void,) = house.dispatcher.take_runs()
+    deploy(house, "fix", priority=1)
+    house.deliver_chains()
+    (urgent,) = house.dispatcher.take_runs()
+    house.execute(urgent)
+    assert house.execute(void) is None
+    (again,) = house.dispatcher.take_runs()
+    assert again.granted_at > void.granted_at
+    house.execute(again)
+    house.deliver_all()
+    assert house.detail(first).deployment.state.value == "succeeded"
+
+
+def test_what_runs_already_is_not_taken_back(house: House) -> None:
+    ready(house, "a", "fix")
+    deploy(house, "a")
+    house.deliver_chains()
+    running = claimed(house)
+    fix = deploy(house, "fix", priority=5)
+    house.deliver_chains()
+    assert line(house) == ([f"run-{running.run.id}"], [run_of(house, fix)])
+    end(house, running)
+
+
+def test_a_project_and_its_phase_have_priorities_that_add_up(house: House) -> None:
+    phases = [{"name": "QA", "manual": ["QA"], "priority": 1}]
+    house.apply(
+        catalog(project("a", "true\n", priority=2), lifecycles=[{"name": "auto", "phases": phases}])
+    )
+    house.releases.create(Wanted("a", "1.0"))
+    assert house.detail(deploy(house, "a")).deployment.priority == 3
+
+
+def test_somebody_may_change_the_priority_of_what_waits(house: House) -> None:
+    ready(house, "a", "b", "c")
+    numbers = [deploy(house, name) for name in "abc"]
+    house.deliver_chains()
+    running = claimed(house)
+    house.order.prioritise(numbers[2], 1)
+    runs = [run_of(house, n) for n in numbers]
+    assert line(house)[1] == [runs[2], runs[1]]
+    house.order.prioritise(numbers[2], -1)
+    assert line(house)[1] == [runs[1], runs[2]]
+    with pytest.raises(RequestError, match="from -5 to 5"):
+        house.order.prioritise(numbers[1], 6)
+    end(house, running)
+
+
+def test_a_deployment_can_be_moved_to_the_top_and_the_last_one_moved_is_first(
+    house: House,
+) -> None:
+    ready(house, "a", "b", "c")
+    numbers = [deploy(house, name) for name in "abc"]
+    house.deliver_chains()
+    running = claimed(house)
+    house.order.move_to_top(numbers[1])
+    house.order.move_to_top(numbers[2])
+    assert line(house)[1] == [run_of(house, numbers[2]), run_of(house, numbers[1])]
+    end(house, running)
+    house.deliver_all()
+    with pytest.raises(HasEnded):
+        house.order.move_to_top(numbers[1])
+
+
+def test_the_order_is_the_same_after_redis_was_lost(house: House) -> None:
+    ready(house, "a", "b", "c")
+    numbers = [deploy(house, name) for name in "abc"]
+    house.deliver_chains()
+    running = claimed(house)
+    house.order.move_to_top(numbers[2])
+    before_it = line(house)
+    house.redis.flushall()
+    house.recovery.sweep()
+    assert line(house) == before_it
+    end(house, running)
+
+
+# ---- shares ----
+
+
+def test_a_share_bounds_how_many_scripts_of_an_environment_run_at_once(house: House) -> None:
+    machines = [machine("m-[1:4]", "QA")]
+    ready(house, "a", machines=machines, environments=[{"name": "QA", "share": 2}])
+    number = deploy(house, "a")
+    house.deliver_chains()
+    assert len(house.dispatcher.granted) == 2
+    (wait,) = house.waits.why(run_of(house, number).replace("run-1", "run-3"))
+    assert (wait.reason.value, wait.waits_for) == ("task_cap", "share:environment/QA")
+    house.deliver_all()
+    assert house.detail(number).deployment.state.value == "succeeded"
+
+
+def test_a_share_of_a_project_bounds_all_its_deployments_and_no_others(house: House) -> None:
+    machines = [machine("m-[1:3]", "QA")]
+    house.apply(
+        catalog(
+            project("a", process=[step("true\n", touches=["x"])], share=1),
+            project("b", process=[step("true\n", touches=["y"])]),
+            machines=machines,
+            lifecycles=MANUAL,
+        )
+    )
+    for name in ("a", "b"):
+        house.releases.create(Wanted(name, "1.0"))
+        deploy(house, name)
+    house.deliver_chains()
+    assert len(house.dispatcher.granted) == 1 + 3
+
+
+# ---- supersede ----
+
+
+def test_a_newer_release_takes_the_place_of_older_ones_that_wait_whole(house: House) -> None:
+    house.apply(catalog(project("a", "true\n", supersede=True)))
+    first = house.create("a", "1.0").id
+    house.deliver_chains()  # has begun
+    second = house.create("a", "2.0").id
+    third = house.create("a", "3.0").id
+    house.deliver_all()
+    states = [house.detail(n).deployment.state.value for n in (first, second, third)]
+    assert states == ["succeeded", "superseded", "succeeded"]
+    assert house.detail(second).deployment.message == "superseded by 3.0"
+    assert house.held() == {}
