@@ -7,7 +7,7 @@ from datetime import datetime
 
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import expanded
-from deployengine.catalog.times import instant
+from deployengine.catalog.times import gaps, instant
 from deployengine.catalog.timetable import Freeze
 from deployengine.domain.errors import Fault
 
@@ -55,6 +55,15 @@ def _time(entry: Entry[Freeze], freeze: Freeze) -> Iterator[Fault]:
         begin, end = (instant(at, freeze.time_zone) for at in (freeze.begins, freeze.ends))
         if end <= begin:
             yield entry.fault("the freeze ends before it begins", "to")
+    if freeze.cron and freeze.lasts and _is_endless(freeze.cron, freeze.lasts):
+        message = "the freeze begins again before it has ended; let it begin less often"
+        yield entry.fault(message, "lasts")
+
+
+def _is_endless(cron: str, lasts: float) -> bool:
+    """Whether it begins again before it has ended, or always at once."""
+    found = gaps(cron)
+    return bool(found) and (min(found) < lasts or max(found) == lasts)
 
 
 def _overlaps(windows: Sequence[Window]) -> Iterator[Fault]:

@@ -33,6 +33,9 @@ def _span(value: Any) -> Any:
     return duration.seconds(value) if isinstance(value, str) else value
 
 
+#: A year in seconds: more is a slip of the finger.
+LONGEST_SPAN = 366 * 86_400
+
 #: For lists whose entries may all be commented out, where that can't widen what is meant.
 OR_EMPTY = BeforeValidator(lambda value: [] if value is None else value)
 
@@ -48,11 +51,11 @@ Value = Annotated[
 Span = Annotated[
     float,
     BeforeValidator(_span),
-    Field(gt=0, allow_inf_nan=False, strict=True),
+    Field(gt=0, le=LONGEST_SPAN, allow_inf_nan=False, strict=True),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_SPAN},
                 {"type": "string", "pattern": duration.PATTERN},
             ]
         }

@@ -7,8 +7,9 @@ that they show twice is the first of the two.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import islice, pairwise, takewhile
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -29,6 +30,12 @@ _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 def instant(local: str, time_zone: str) -> datetime:
     """The instant, in UTC, at which the clocks of the zone show this local time."""
     return datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def gaps(cron: str) -> list[float]:
+    """The seconds between the times that a cron rule names, some hundreds at most."""
+    begins = takewhile(lambda at: at < _ANY_DAY + timedelta(days=800), CronSim(cron, _ANY_DAY))
+    return [(b - a).total_seconds() for a, b in pairwise(islice(begins, 400))]
 
 
 def _local_time(value: str) -> str:

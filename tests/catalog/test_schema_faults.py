@@ -47,7 +47,7 @@ MACHINE = "    roles: [web]\n  - name: prod"
         (small(STEP, f"{STEP}        timeout: 0\n"), 27, "projects[0].process[0].timeout",
          "more than 0"),
         (small(STEP, f"{STEP}        timeout: 1e999\n"), 27, "projects[0].process[0].timeout",
-         "span of time"),
+         "at most 31622400"),
         (small(STEP, f"{STEP}        kind: powershell\n"), 27, "projects[0].process[0].kind",
          "must be 'script', 'manual' or 'rolling'"),
         (small(STEP, f"{STEP}        idempotent: maybe\n"), 27, "projects[0].process[0].idempotent",
