@@ -39,6 +39,8 @@ def main() -> int:
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        # Celery sets the level of all loggers to its own later on, which is WARNING; not this one.
+        logging.getLogger("deployengine").setLevel(settings.log_level)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         with Services.open(settings) as services:
             if arguments.kind == "control":

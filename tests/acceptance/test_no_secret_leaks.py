@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -146,7 +147,8 @@ class Scene:
             _sensitive("Many", self.spare[3]),
             {"name": "Octopus.Action.MaxParallelism", "value": "#{Many}"},
         ]
-        broken = [_sensitive("Broken", f"{self.spare[4]} #{{Nothing}}")]
+        letters = re.sub(r"\W|_", "", self.spare[4], flags=re.ASCII)
+        broken = [_sensitive("Broken", f"{self.spare[4]} #{{{letters}}}")]
         return [
             _one_step("tagged", "true\n", tagged),
             _one_step("flagged", "true\n", flag),
@@ -317,6 +319,7 @@ def test_of_a_thousand_secrets_that_scripts_say_in_every_way_not_one_leaves_a_tr
     for project, state in ends(scene).items():
         wanted = {"succeeds": "succeeded", "fails": "failed", "cancelled": "cancelled"}
         assert state == wanted.get(project.rpartition("-")[2], state), project
+    assert "INFO deployengine.runs" in scene.engine.logs(), "nothing was logged at all"
     masked = [w for w, seen in scene.said if w.startswith("deployment log") and b"****" in seen]
     assert len(masked) >= len(scene.projects), "hardly anything was said at all"
 
