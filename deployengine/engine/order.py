@@ -47,7 +47,7 @@ class Order:
             places = before(tx.views.first_ticket(), len(mine))
             return dict(zip(mine, places, strict=True)).__getitem__
 
-        return self._reorder("move", number, first)
+        return self._reorder(number, first)
 
     def prioritise(self, number: int, priority: int) -> DeploymentRecord:
         """Gives a deployment another priority, and what waits of it the tickets of that.
@@ -61,12 +61,12 @@ class Order:
             tx.deployments.set_priority(number, priority)
             return lambda ticket: moved(ticket, priority)
 
-        return self._reorder("prioritise", number, at_priority)
+        return self._reorder(number, at_priority)
 
     def _reorder(
-        self, name: str, number: int, order: Callable[[Transaction], Callable[[int], int]]
+        self, number: int, order: Callable[[Transaction], Callable[[int], int]]
     ) -> DeploymentRecord:
-        with self._database.write(name) as tx:
+        with self._database.write("reorder") as tx:
             deployment = find_deployment(tx, number, lock=True)
             if deployment.state.final:
                 raise HasEnded(f"{deployment_id(number)} has ended: {deployment.state}")
