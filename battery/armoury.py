@@ -16,7 +16,7 @@ from deployengine import failpoints
 #: Doors that only commands pass, so no worker need be armed with them.
 COMMANDS = (
     *("sql.apply", "sql.batch", "sql.release", "sql.deploy", "sql.cancel", "sql.cancel-batch"),
-    "sql.answer",
+    *("sql.answer", "sql.reseal"),
 )
 #: Doors that are passed only when something has gone wrong.
 RARE = (

@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from battery.faults.fault import Fault, Stage
 from battery.faults.machine_faults import WrapperAndScriptKilled
-from battery.faults.people import AppliedAgain, BatchCancelled, DeployedAgain, DeploymentCancelled
+from battery.faults.people import (
+    AppliedAgain,
+    BatchCancelled,
+    DeployedAgain,
+    DeploymentCancelled,
+    KeysChanged,
+)
 from battery.faults.process_faults import KillWorker, Tell
 from battery.faults.redis_faults import RedisFlushed
 from battery.injector import Injector
@@ -39,6 +45,7 @@ FAULTS: Mapping[str, Make] = {
     "sql.put-back": _lost,
     "sql.take-over": _lost,
     "sql.rebuild": _flushed,
+    "sql.reseal": lambda _: KeysChanged(),
     "lua.hold": _flushed,
     "lua.rebuild-begin": _flushed,
     "lua.rebuild-finish": _flushed,

@@ -34,6 +34,7 @@ KINDS: tuple[tuple[type[Fault], int], ...] = (
     (people.BatchCancelled, 1),
     (people.DeployedAgain, 1),
     (people.AppliedAgain, 1),
+    (people.KeysChanged, 1),
 )
 
 #: The kinds that are lawful acts; they are reported apart from the faults.

@@ -163,6 +163,11 @@ class Work:
         self._house.command("apply", str(self._house.catalog))
         return "catalog"
 
+    def change_keys(self) -> str:
+        """Takes a new master key into use, and seals everything anew."""
+        self._house.command("secrets", "rotate")
+        return "a new master key"
+
     def cancelled_releases(self) -> set[tuple[str, str]]:
         """The releases of batches that were cancelled."""
         return {

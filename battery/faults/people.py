@@ -70,3 +70,12 @@ class AppliedAgain(Errand):
 
     def give(self, stage: Stage) -> str | None:
         return stage.work.apply_again()
+
+
+class KeysChanged(Errand):
+    """Somebody changes the master key while everybody works with it."""
+
+    kind: ClassVar[str] = "master key changed"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.change_keys()

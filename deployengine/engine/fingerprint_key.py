@@ -15,7 +15,7 @@ def fingerprint_key(database: Database, ring: KeyRing) -> bytes | None:
     with database.read() as tx:
         stored = tx.settings.get(FINGERPRINT_KEY)
     if stored is None:
-        with database.write("fingerprint-key") as tx:
+        with database.write("reseal") as tx:
             made = ring.first_fingerprint_key(_any_sealed(tx))
             cipher, by = ring.encrypt(made.hex())
             # It is fingerprint enough of itself: nobody compares it.

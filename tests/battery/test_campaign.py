@@ -68,6 +68,7 @@ def test_what_people_and_supervisors_lawfully_do_is_an_act() -> None:
         "batch cancelled",
         "deployed again by hand",
         "catalog applied again",
+        "master key changed",
         "worker told to end",
     } == ACTS
 
