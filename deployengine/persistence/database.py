@@ -66,10 +66,13 @@ class Database:
     def write(self, name: str | None = None) -> Iterator[Transaction]:
         """A transaction that is committed as a whole, or rolled back when an error leaves it.
 
-        ``name`` is that of its failpoints: the engine names each of its transactions.
+        The last that it does is to write what was put on record in it. ``name`` is that of its
+        failpoints: the engine names each of its transactions.
         """
         with self._committed() as connection:
-            yield Transaction(connection)
+            tx = Transaction(connection)
+            yield tx
+            tx.audit.append()
             if name is not None:
                 failpoints.hit(f"sql.{name}.before")
         if name is not None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from deployengine.persistence.audit import Audit
 from deployengine.persistence.batches import Batches
 from deployengine.persistence.catalog_items import CatalogItems
 from deployengine.persistence.claims import Claims
@@ -29,6 +30,11 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who changed what."""
+        return Audit(self._connection)
 
     @cached_property
     def batches(self) -> Batches:

@@ -11,6 +11,22 @@ depends_on = None
 _IDENTITY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _INSTANT = sa.DateTime(timezone=True)
 _DOCUMENT = sa.JSON(none_as_null=True)
+#: What is on record stays there. A later revision that has SQLite make the table anew must make
+#: these anew as well.
+_KEPT = {
+    "sqlite": (
+        "CREATE TRIGGER audit_event_unchanged BEFORE UPDATE ON audit_event "
+        "BEGIN SELECT RAISE(ABORT, 'what is on record is never changed'); END",
+        "CREATE TRIGGER audit_event_kept BEFORE DELETE ON audit_event "
+        "BEGIN SELECT RAISE(ABORT, 'what is on record is never removed'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION audit_event_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'what is on record is never changed or removed'; END $$",
+        "CREATE TRIGGER audit_event_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_event "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_event_refuse()",
+    ),
+}
 _OPEN = "state in ('queued', 'running', 'paused')"
 #: The indexes that hold some rows only: they do not survive SQLite's way to change a table.
 _PARTIAL = {
@@ -49,6 +65,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
     )
     op.create_index("ix_audit_event_subject", "audit_event", ["subject"])
+    for statement in _KEPT[op.get_bind().dialect.name]:
+        op.execute(statement)
     op.create_table(
         "recurrence",
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -159,3 +177,5 @@ def downgrade() -> None:
             release.drop_column(column)
     for table in ("recurrence", "audit_event", "snapshot", "setting_value"):
         op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION IF EXISTS audit_event_refuse()")
