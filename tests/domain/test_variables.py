@@ -69,7 +69,7 @@ def won(*sources: Source, name: str = "Colour", context: Context = HERE) -> str 
         ),
         ("roles=web", "tenants=acme environments=Production channels=auto phases=Live"),
         # How many alternatives a kind lists counts for nothing.
-        ("environments=QA,Staging,Production roles=web", "environments=Production channels=auto"),
+        ("environments=Production channels=auto", "environments=QA,Staging,Production"),
     ],
 )
 def test_the_more_specific_value_wins(winner: str, loser: str) -> None:
