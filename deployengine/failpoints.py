@@ -36,7 +36,8 @@ ANY = "any"
 #: Every door. ``sql`` are commits by the transaction's name, ``lua`` calls of a script, ``publish``
 #: messages, the rest is a ticket's way on its machine.
 DOORS = (
-    *("sql.answer", "sql.apply", "sql.batch", "sql.beat", "sql.begin", "sql.cancel"),
+    *("sql.answer", "sql.apply", "sql.batch", "sql.beat", "sql.begin", "sql.block"),
+    "sql.cancel",
     *("sql.cancel-batch", "sql.claim", "sql.deploy", "sql.due", "sql.end"),
     *("sql.finish", "sql.leave", "sql.lost", "sql.open", "sql.output", "sql.put-back"),
     *("sql.rebuild", "sql.recall", "sql.recur", "sql.release", "sql.reorder", "sql.reseal"),

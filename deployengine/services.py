@@ -17,6 +17,7 @@ from deployengine.domain.environment import Machine
 from deployengine.embedded.broker_url import broker_url
 from deployengine.embedded.master_key import MasterKeys
 from deployengine.embedded.redis_server import EmbeddedRedis
+from deployengine.engine.again import Again
 from deployengine.engine.answers import Answers
 from deployengine.engine.archive import Archive
 from deployengine.engine.batches import Batches
@@ -251,6 +252,11 @@ class Services:
         return Recovery(
             self.database, self.locks, self.handoff, self.dispatcher, self.archive, self.clock
         )
+
+    @cached_property
+    def again(self) -> Again:
+        """Try again, roll back, catch up."""
+        return Again(self.database, self.deployments, self.archive)
 
     @cached_property
     def recall(self) -> Recall:

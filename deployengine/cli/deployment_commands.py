@@ -1,11 +1,19 @@
-"""``deployment``: list, show, log, cancel, answer."""
+"""``deployment``: list, show, log, cancel, retry, order, answer."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from deployengine.cli.deployment_options import (
+    terms_of,
+    terms_options,
+    told,
+    waiting_options,
+)
 from deployengine.cli.deployment_view import coloured, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
 from deployengine.cli.people_commands import give_answer
@@ -98,7 +106,19 @@ def log(session: Session, id_: str, machine: str | None, step: str | None, follo
 @click.argument("id_")
 @command
 def cancel(session: Session, id_: str) -> None:
-    """Cancel a deployment: what waits at once, what runs as soon as its scripts have ended."""
+    """Cancel a deployment (dep-N) or one of its step runs (run-N).
+
+    What waits ends at once, what runs as soon as its scripts have ended.
+    """
+    if id_.strip().lower().startswith(f"{Kind.RUN}-"):
+        run = session.services.deployments.cancel_run(number_of(id_, Kind.RUN))
+        detail = session.services.queries.deployment(run.deployment_id)
+        ending = "" if run.state.final else ", its script is being ended"
+        session.answer(
+            run_document(run, detail.steps[run.step]),
+            lambda out: out.print(f"{run_id(run.id)}: {run.state}{ending}", markup=False),
+        )
+        return
     number = number_of(id_, Kind.DEPLOYMENT)
     before = session.services.queries.deployment(number).deployment
     after = session.services.deployments.cancel(number)
@@ -107,6 +127,47 @@ def cancel(session: Session, id_: str) -> None:
     session.answer(
         {**deployment_document(after), "cancel_requested": not before.state.final},
         lambda out: out.print(f"{deployment_id(number)}: {said}", markup=False),
+    )
+
+
+@deployment.command("retry", epilog="Example:  deployengine deployment retry dep-17 --wait")
+@click.argument("id_")
+@terms_options
+@waiting_options
+@command
+def retry(session: Session, /, id_: str, wait: bool, timeout: float | None, **given: Any) -> int:
+    """Deploy again what a deployment did not bring to its end.
+
+    Machines on which something failed go through all of it again; on the others runs what they
+    have not had.
+    """
+    terms = terms_of(session, **given)
+    deployment = session.services.again.retry(number_of(id_, Kind.DEPLOYMENT), terms)
+    return told(session, deployment, wait, timeout)
+
+
+@deployment.command("top", epilog="Example:  deployengine deployment top dep-17")
+@click.argument("id_")
+@command
+def top(session: Session, id_: str) -> None:
+    """Put what waits of a deployment before everything else that waits."""
+    moved = session.services.order.move_to_top(number_of(id_, Kind.DEPLOYMENT))
+    session.answer(
+        deployment_document(moved),
+        lambda out: out.print(f"{deployment_id(moved.id)}: at the top", markup=False),
+    )
+
+
+@deployment.command("prioritise", epilog="Example:  deployengine deployment prioritise dep-17 2")
+@click.argument("id_")
+@click.argument("priority", type=int)
+@command
+def prioritise(session: Session, id_: str, priority: int) -> None:
+    """Give a deployment another priority, from -5 to 5; 0 is that of any other."""
+    moved = session.services.order.prioritise(number_of(id_, Kind.DEPLOYMENT), priority)
+    session.answer(
+        deployment_document(moved),
+        lambda out: out.print(f"{deployment_id(moved.id)}: priority {priority}", markup=False),
     )
 
 

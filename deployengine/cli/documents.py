@@ -31,6 +31,12 @@ def deployment_document(deployment: DeploymentRecord) -> dict[str, Any]:
         "phase": deployment.phase,
         "state": deployment.state.value,
         "automatic": deployment.automatic,
+        "priority": deployment.priority,
+        "guided": deployment.guided,
+        "requested_by": deployment.requested_by,
+        "not_before": instant(deployment.not_before),
+        "expires_at": instant(deployment.expires_at),
+        "frozen_by": deployment.frozen_by,
         "message": deployment.message,
         "created_at": instant(deployment.created_at),
         "started_at": instant(deployment.started_at),
@@ -56,6 +62,7 @@ def run_document(run: RunRecord, step: str) -> dict[str, Any]:
         "finished_at": instant(run.finished_at),
         "asked_at": instant(run.asked_at),
         "answered_at": instant(run.answered_at),
+        "answer": run.answer,
     }
 
 

@@ -1,15 +1,25 @@
-"""``release``: create, deploy, show."""
+"""``release``: create, deploy, roll back, block, cancel, show."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import click
 from rich.console import Console
 
-from deployengine.cli.deployment_view import follow, show_deployment
-from deployengine.cli.documents import deployment_document, detail_document, release_document
+from deployengine.cli.deployment_options import (
+    terms_of,
+    terms_options,
+    told,
+    waiting_options,
+)
+from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.session import Session, command
 from deployengine.domain.identity import deployment_id, release_id
+from deployengine.domain.selection import Selection
 from deployengine.engine.releases import Wanted
+from deployengine.persistence.records import ReleaseRecord
 
 
 @click.group()
@@ -50,32 +60,108 @@ def create(session: Session, project: str, version: str, channel: str | None) ->
 @click.argument("project")
 @click.argument("version")
 @click.argument("environment")
-@click.option("--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="Give up waiting after SECONDS.")
+@click.option("--skip", multiple=True, metavar="STEP", help="Skip a step or group; repeatable.")
+@click.option("--machine", "machines", multiple=True, help="Only to this machine; repeatable.")
+@click.option("--exclude-machine", "exclude", multiple=True, help="Not to it; repeatable.")
+@click.option("--missing", is_flag=True, help="Only to machines that have not had all of it.")
+@terms_options
+@waiting_options
 @command
 def deploy(
     session: Session,
+    /,
     project: str,
     version: str,
     environment: str,
+    skip: tuple[str, ...],
+    machines: tuple[str, ...],
+    exclude: tuple[str, ...],
+    missing: bool,
     wait: bool,
     timeout: float | None,
+    **given: Any,
 ) -> int:
     """Deploy a release to ENVIRONMENT, if its lifecycle lets it in."""
-    deployment = session.services.deployments.deploy(project, version, environment)
-    if not wait:
-        session.answer(
-            deployment_document(deployment),
-            lambda out: out.print(
-                f"{deployment_id(deployment.id)}  {project} {version} → {environment}: "
-                f"{deployment.state}",
-                markup=False,
-            ),
-        )
-        return 0
-    detail = follow(session, deployment.id, timeout)
-    session.answer(detail_document(detail), lambda out: show_deployment(out, detail))
-    return 0 if detail.deployment.state == "succeeded" else 1
+    services = session.services
+    terms = replace(terms_of(session, **given), selection=Selection(skip, machines, exclude))
+    act = services.again.catch_up if missing else services.deployments.deploy
+    return told(session, act(project, version, environment, terms), wait, timeout)
+
+
+@release.command("rollback", epilog="Example:  deployengine release rollback app-001 Production")
+@click.argument("project")
+@click.argument("environment")
+@click.option("--to", "version", help="The release to go back to; left out: the one before.")
+@terms_options
+@waiting_options
+@command
+def rollback(
+    session: Session,
+    /,
+    project: str,
+    environment: str,
+    version: str | None,
+    wait: bool,
+    timeout: float | None,
+    **given: Any,
+) -> int:
+    """Deploy what had succeeded in ENVIRONMENT before what is there now."""
+    terms = terms_of(session, **given)
+    deployment = session.services.again.roll_back(project, environment, version, terms)
+    return told(session, deployment, wait, timeout)
+
+
+@release.command("block", epilog="Example:  deployengine release block app-001 1.4.0 --reason bug")
+@click.argument("project")
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; whoever is kept out is told.")
+@command
+def block(session: Session, project: str, version: str, reason: str) -> None:
+    """Keep a release from environments where it has not succeeded yet."""
+    _answer_blocked(
+        session, session.services.releases.block(project, version, session.user, reason)
+    )
+
+
+@release.command("unblock", epilog="Example:  deployengine release unblock app-001 1.4.0")
+@click.argument("project")
+@click.argument("version")
+@command
+def unblock(session: Session, project: str, version: str) -> None:
+    """Let a release go on that was kept from going further."""
+    _answer_blocked(session, session.services.releases.unblock(project, version))
+
+
+def _answer_blocked(session: Session, found: ReleaseRecord) -> None:
+    document = {
+        "id": release_id(found.id),
+        "project": found.project,
+        "version": found.version,
+        "blocked_by": found.blocked_by,
+        "blocked_reason": found.blocked_reason,
+    }
+    state = f"blocked by {found.blocked_by}: {found.blocked_reason}"
+    said = state if found.blocked_at else "may go on"
+    session.answer(
+        document, lambda out: out.print(f"{found.project} {found.version}: {said}", markup=False)
+    )
+
+
+@release.command("cancel", epilog="Example:  deployengine release cancel app-001 1.4.0")
+@click.argument("project")
+@click.argument("version")
+@command
+def cancel_release(session: Session, project: str, version: str) -> None:
+    """Cancel all open deployments of a release."""
+    cancelled = session.services.deployments.cancel_release(project, version)
+
+    def show(out: Console) -> None:
+        for d in cancelled:
+            out.print(f"{deployment_id(d.id)}  → {d.environment}: {d.state}", markup=False)
+        if not cancelled:
+            out.print(f"{project} {version}: nothing is open")
+
+    session.answer([deployment_document(d) for d in cancelled], show)
 
 
 @release.command("show", epilog="Example:  deployengine release show app-001 1.4.0")

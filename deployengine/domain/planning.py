@@ -81,6 +81,7 @@ class _Planning:
         self._unseal = unseal
         self._selection = selection
         self._machines = [m for m in destination.machines if selection.takes(m.name)]
+        self._done = frozenset(selection.done)
         self._whole = snapshot.mutex is Mutex.DEPLOYMENT
 
     def plan(self) -> Plan:
@@ -127,10 +128,11 @@ class _Planning:
 
     def _runs(self, step: Step) -> Iterator[PlannedRun]:
         if step.kind is StepKind.MANUAL:
-            yield PlannedRun(NOWHERE, ())
+            if (step.name, NOWHERE.name) not in self._done:
+                yield PlannedRun(NOWHERE, ())
             return
         for machine in self._machines:
-            if machine.bears_one_of(step.roles):
+            if machine.bears_one_of(step.roles) and (step.name, machine.name) not in self._done:
                 yield PlannedRun(machine, self._claims(step, machine))
 
     def _claims(self, step: Step, machine: Machine) -> tuple[Claim, ...]:

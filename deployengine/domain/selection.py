@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,20 @@ from deployengine.domain.project import Step
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Steps to skip, the only machines to take (none named: all), and machines to leave out."""
+    """Steps to skip, the only machines to take (none named: all), and machines to leave out.
+
+    ``done`` are steps, with their machines, that have been carried out before.
+    """
 
     skip: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    done: tuple[tuple[str, str], ...] = ()
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.skip or self.machines or self.exclude)
+        return not (self.skip or self.machines or self.exclude or self.done)
 
     def takes(self, machine: str) -> bool:
         """Whether a machine is part of it."""
@@ -31,15 +35,23 @@ class Selection:
         named = step.name in self.skip or (step.rolling and step.rolling.name in self.skip)
         return "skipped on request" if named else None
 
-    def to_document(self) -> dict[str, Sequence[str]]:
+    def to_document(self) -> dict[str, Any]:
         """The stored form; what is empty is left out."""
         every = {"skip": self.skip, "machines": self.machines, "exclude": self.exclude}
-        return {key: list(names) for key, names in every.items() if names}
+        document: dict[str, Any] = {key: list(names) for key, names in every.items() if names}
+        if self.done:
+            document["done"] = [list(each) for each in self.done]
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Selection:
         """The inverse of :meth:`to_document`."""
-        return cls(**{key: tuple(document.get(key, ())) for key in cls.__slots__})
+        return cls(
+            skip=tuple(document.get("skip", ())),
+            machines=tuple(document.get("machines", ())),
+            exclude=tuple(document.get("exclude", ())),
+            done=tuple((step, machine) for step, machine in document.get("done", ())),
+        )
 
 
 #: The whole process on all machines.

@@ -122,12 +122,8 @@ class Answers:
         if answer in _AGAIN:
             step = snapshot.process[run.step]
             return _After(again(tx, deployment, plan, step, run, now, at_once=True))
-        stage = plan.stage_of(run.step)
         turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
-        tx.steps.count_down(deployment.id, run.step, 1, now)
-        if answer is Answer.EXCLUDE:
-            turns.leave_out(run.machine)
-        moved = turns.go_on(stage, [stage.track_of(run.step)])
+        moved = turns.close(run, leave_out=answer is Answer.EXCLUDE)
         return _After(moved.ready, stage_done=moved.done)
 
     def _go_on(self, tx: Transaction, deployment: DeploymentRecord, follows: _After) -> None:

@@ -18,7 +18,8 @@ from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import PLAIN, Intake, Terms
 from deployengine.engine.ports import Clock, Dispatcher
 from deployengine.engine.questions import withdraw
-from deployengine.engine.requests import for_deployments
+from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.turns import Moved, Turns
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
 
@@ -125,9 +126,15 @@ class Deployments:
                 None,
                 f"its environments are {', '.join(lifecycle.environments)}",
             )
-        obstacle = lifecycle.obstacle(
-            environment, tx.deployments.succeeded_environments(release.id)
-        )
+        succeeded = tx.deployments.succeeded_environments(release.id)
+        if release.blocked_at is not None and environment not in succeeded:
+            raise NotReached(
+                f"{release.project} {release.version} is kept from going further by "
+                f"{release.blocked_by}: {release.blocked_reason}",
+                None,
+                f"deployengine release unblock {release.project} {release.version}",
+            )
+        obstacle = lifecycle.obstacle(environment, succeeded)
         if obstacle is not None:
             raise NotReached(
                 f"{release.project} {release.version} may not enter {environment} yet",
@@ -166,6 +173,48 @@ class Deployments:
             if resumable:
                 self._handoff.resume(number)
         return cancelled
+
+    def cancel_release(self, project: str, version: str) -> list[DeploymentRecord]:
+        """Cancels all that is open of a release; raises :class:`UnknownName`."""
+        with self._database.read() as tx:
+            release = find_release(tx, project, version)
+            numbers = [d.id for d in tx.deployments.of_release(release.id) if not d.state.final]
+        # The last in line first, so that none is let in only to be cancelled.
+        return [self.cancel(number) for number in reversed(numbers)]
+
+    def cancel_run(self, number: int) -> RunRecord:
+        """Ends one run, which then counts against its deployment like one that failed.
+
+        One that waits ends at once, one that runs as soon as its script is gone; one that has
+        ended stays as it is. Raises :class:`UnknownName`.
+        """
+        moved = Moved()
+        with self._database.write("cancel") as tx:
+            found = tx.runs.get(number)
+            if found is None:
+                raise UnknownName("step run", run_id(number))
+            deployment = find_deployment(tx, found.deployment_id, lock=True)
+            plan = self._archive.plan(tx, deployment.id)
+            now = self._clock.now()
+            waited = tx.runs.cancel_waiting(number, now)
+            if waited:
+                tx.claims.untouch([number])
+                snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
+                turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
+                moved = turns.close(found)
+            running = tx.runs.cancel_running(number, now)
+            run = tx.runs.get(number)
+            assert run is not None
+        with self._handoff.or_later(f"the cancelling of {run_id(number)}"):
+            self._handoff.exchange(
+                leaving=[run_id(number)] if waited else [],
+                entering=[for_run(deployment, plan, ready) for ready in moved.ready],
+            )
+            if running:
+                self._dispatcher.cancel([number])
+            if moved.done:
+                self._handoff.resume(run.deployment_id)
+        return run
 
     def _count_off(
         self, tx: Transaction, number: int, ended: Sequence[RunRecord], now: datetime

@@ -158,17 +158,15 @@ class Endings:
     ) -> _Recorded:
         """Takes an end off its step, and readies what it made room for."""
         run, plan = claimed.run, claimed.plan
-        stage = plan.stage_of(run.step)
-        last = tx.steps.count_down(run.deployment_id, run.step, 1, now)
-        if deployment is None or not stage.compound:
-            return _Recorded(last=last)
-        turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
+        if deployment is None or not plan.stage_of(run.step).compound:
+            return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
         rolling = claimed.step.rolling
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
-        if bad and rolling and rolling.on_failure is OnFailure.EXCLUDE:
+        excluded = bad and rolling is not None and rolling.on_failure is OnFailure.EXCLUDE
+        if excluded:
             tx.questions.forgive(run.id, "exclude")
-            turns.leave_out(run.machine)
-        moved = turns.go_on(stage, [stage.track_of(run.step)])
+        turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
+        moved = turns.close(run, leave_out=excluded)
         return _Recorded(moved.ready, moved.done)
 
     def _hand_on(self, claimed: Claimed, recorded: _Recorded) -> None:

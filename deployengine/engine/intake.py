@@ -10,7 +10,7 @@ from typing import Any
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.environment import Machine, machines_in
-from deployengine.domain.errors import RequestError
+from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
@@ -25,6 +25,10 @@ from deployengine.persistence.records import DeploymentRecord, NewDeployment, Re
 
 class NoMachines(RequestError):
     """No step of the process has a machine in the environment."""
+
+
+class Required(RequestError):
+    """A step that somebody wants to skip may never be skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Intake:
 
     def plan(self, snapshot: Snapshot, environment: str, terms: Terms) -> Plan:
         """The plan for one environment; raises :class:`NoMachines` when nothing would run."""
+        self._check_selection(snapshot, environment, terms.selection)
         phase = snapshot.lifecycle.phase_of(environment)
         destination = Destination(
             environment,
@@ -94,6 +99,21 @@ class Intake:
                 "give a machine of that environment one of the roles that the steps name",
             )
         return made
+
+    def _check_selection(self, snapshot: Snapshot, environment: str, selection: Selection) -> None:
+        """Raises ``UnknownName`` for what is not there, and :class:`Required`."""
+        steps = {step.name: step for step in snapshot.process}
+        groups = {step.rolling.name: step for step in snapshot.process if step.rolling}
+        known = {**groups, **steps}
+        for name in selection.skip:
+            if name not in known:
+                raise UnknownName(f"step of {snapshot.project}", name, known)
+            if known[name].required:
+                raise Required(f"step {name} of {snapshot.project} is required and never skipped")
+        machines = [machine.name for machine in machines_in(self._machines, environment)]
+        for name in (*selection.machines, *selection.exclude):
+            if name not in machines:
+                raise UnknownName(f"machine of {environment}", name, machines)
 
     def queue(
         self,

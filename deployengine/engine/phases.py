@@ -149,6 +149,8 @@ def _why(tx: Transaction, deployment: DeploymentRecord) -> str:
     told = [f"aborted: {run.message}" for run in bad if not run.machine]
     if failed := [run.machine for run in bad if run.machine]:
         told.append(f"a step failed on {_some(failed)}")
+    if cancelled := [run.machine for run in last if run.state is RunState.CANCELLED]:
+        told.append(f"a step was cancelled on {_some(cancelled)}")
     if unknown:
         told.append(f"nobody knows how a step ended on {_some(unknown)}")
     return "; ".join(told)

@@ -46,6 +46,9 @@ def promote(
     environments = snapshot.lifecycle.automatic_after(succeeded.environment, before)
     if not environments or tx.batches.cancelled(succeeded.release_id):
         return Promotion()
+    if release.blocked_at is not None:
+        said = f"kept from {' and '.join(environments)} by {release.blocked_by}"
+        return Promotion(held=[f"{said}: {release.blocked_reason}"])
     tx.counters.lock(TICKET)  # a newer release is seen here, or gets its ticket after this one
     intake = Intake(tx, clock, unseal)
     queued, held = [], []

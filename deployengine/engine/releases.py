@@ -9,6 +9,7 @@ from deployengine.domain.errors import AlreadyExists, UnknownName
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
+from deployengine.engine.deployments import find_release
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import BY_ITSELF, Intake
 from deployengine.engine.ports import Clock
@@ -62,6 +63,26 @@ class Releases:
             leaving=created.superseded, entering=for_deployments(created.deployments)
         )
         return created
+
+    def block(self, project: str, version: str, who: str, reason: str) -> ReleaseRecord:
+        """Keeps a release from environments where it has not succeeded; it may be so already.
+
+        What has been queued goes on. Raises :class:`UnknownName`.
+        """
+        with self._database.write("block") as tx:
+            release = find_release(tx, project, version)
+            tx.releases.block(release.id, who, reason, self._clock.now())
+            return find_release(tx, project, version)
+
+    def unblock(self, project: str, version: str) -> ReleaseRecord:
+        """Lets a release go on; somebody has to deploy it to where it would have gone by itself.
+
+        Raises :class:`UnknownName`.
+        """
+        with self._database.write("block") as tx:
+            release = find_release(tx, project, version)
+            tx.releases.unblock(release.id)
+            return find_release(tx, project, version)
 
     def _store(self, wanted: Wanted) -> Created:
         with self._database.write("release") as tx:

@@ -78,6 +78,17 @@ class Turns:
         done = self._tx.steps.all_done(self._deployment.id, stage.positions)
         return Moved(ready, done, self._asking)
 
+    def close(self, run: RunRecord, *, leave_out: bool = False) -> Moved:
+        """Takes a run that has ended off its step, and sees to what comes next.
+
+        With ``leave_out`` nothing more runs on its machine.
+        """
+        stage = self._plan.stage_of(run.step)
+        self._tx.steps.count_down(self._deployment.id, run.step, 1, self._now)
+        if leave_out:
+            self.leave_out(run.machine)
+        return self.go_on(stage, [stage.track_of(run.step)])
+
     def leave_out(self, machine: str) -> None:
         """Skips all that is still to come on a machine."""
         ended = self._tx.lanes.leave_out(

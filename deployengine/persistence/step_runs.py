@@ -189,6 +189,23 @@ class StepRuns:
         ).all()
         return [run_record(row) for row in waiting]
 
+    def cancel_waiting(self, run_id: int, now: datetime) -> bool:
+        """Waiting to cancelled, for one run; whether this call did it."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.WAITING
+        )
+        values = {"state": RunState.CANCELLED, "finished_at": now, "message": "cancelled"}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def cancel_running(self, run_id: int, now: datetime) -> bool:
+        """Marks one run, if it runs, to be ended; whether it does."""
+        statement = update(step_run).where(
+            step_run.c.id == run_id, step_run.c.state == RunState.RUNNING
+        )
+        marked = func.coalesce(step_run.c.cancel_requested_at, now)
+        ended = statement.values(cancel_requested_at=marked)
+        return self._connection.execute(ended).rowcount == 1
+
     def give_up_pending(
         self,
         deployment_id: int,

@@ -1,0 +1,118 @@
+"""Options that all commands have which ask for a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+from deployengine.catalog import duration
+from deployengine.cli.deployment_view import follow, show_deployment
+from deployengine.cli.documents import deployment_document, detail_document
+from deployengine.cli.session import Session
+from deployengine.domain.identity import deployment_id
+from deployengine.engine.intake import Terms
+from deployengine.persistence.records import DeploymentRecord
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Moment(click.ParamType[datetime | timedelta]):
+    """An instant, or a span of time from now."""
+
+    name = "moment"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        """Local time unless the text names an offset."""
+        if not isinstance(value, str):
+            moment: datetime | timedelta = value
+            return moment
+        if value.startswith("+"):
+            try:
+                return timedelta(seconds=duration.seconds(value[1:]))
+            except ValueError:
+                self.fail(f"{value!r} is no span of time: write +30m or +1h30m", param, ctx)
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 2026-12-01T18:00 or +30m", param, ctx)
+
+
+def terms_options(function: F) -> F:
+    """``--at``, ``--expires``, ``--priority``, ``--guided``, ``--override-freeze``."""
+    options = (
+        click.option("--at", type=Moment(), help="Begin then: 2026-12-01T18:00 (local) or +30m."),
+        click.option("--expires", type=Moment(), help="Do not begin any more after that."),
+        click.option(
+            "--priority",
+            type=click.IntRange(-5, 5),
+            help="0 is that of any other; from 1 on it goes before what waits.",
+        ),
+        click.option(
+            "--guided/--no-guided",
+            default=None,
+            help="Whether failures ask a person; else as project and environment say.",
+        ),
+        click.option("--override-freeze", metavar="REASON", help="Begin although it is frozen."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def waiting_options(function: F) -> F:
+    """``--wait`` and ``--timeout``."""
+    function = click.option(
+        "--timeout", type=click.FloatRange(min=0), help="Give up waiting after SECONDS."
+    )(function)
+    return click.option(
+        "--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds."
+    )(function)
+
+
+def terms_of(
+    session: Session,
+    at: datetime | timedelta | None,
+    expires: datetime | timedelta | None,
+    priority: int | None,
+    guided: bool | None,
+    override_freeze: str | None,
+) -> Terms:
+    """What the options of :func:`terms_options` say."""
+
+    def instant(moment: datetime | timedelta | None) -> datetime | None:
+        if isinstance(moment, timedelta):
+            return session.services.clock.now() + moment
+        return moment
+
+    return Terms(
+        priority=priority,
+        guided=guided,
+        requested_by=session.user,
+        not_before=instant(at),
+        expires_at=instant(expires),
+        override_freeze=override_freeze,
+    )
+
+
+def told(session: Session, deployment: DeploymentRecord, wait: bool, timeout: float | None) -> int:
+    """Answers with a deployment that was asked for, at once or when it has ended."""
+    d = deployment
+    if not wait:
+        when = f", not before {d.not_before.isoformat(' ', 'seconds')}" if d.not_before else ""
+        session.answer(
+            deployment_document(d),
+            lambda out: out.print(
+                f"{deployment_id(d.id)}  {d.project} {d.version} → {d.environment}: "
+                f"{d.state}{when}",
+                markup=False,
+            ),
+        )
+        return 0
+    detail = follow(session, d.id, timeout)
+    session.answer(detail_document(detail), lambda out: show_deployment(out, detail))
+    return 0 if detail.deployment.state == "succeeded" else 1

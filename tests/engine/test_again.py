@@ -1,0 +1,263 @@
+"""Again and back: retry, rollback, catching up, parts of a process, blocked releases, cancels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployengine.domain.errors import UnknownName
+from deployengine.domain.selection import Selection
+from deployengine.engine.again import NoPredecessor, NothingNew, NothingToRetry
+from deployengine.engine.deployments import NotReached
+from deployengine.engine.intake import PLAIN, NoMachines, Terms
+from deployengine.engine.questions import Answer
+from deployengine.engine.releases import Wanted
+from tests.acceptance.catalogs import catalog, machine, project, step, three_stages
+from tests.support.fakes import House
+
+SAID = 'echo "$DEPLOYENGINE_STEP" >> ran\n'
+FAILS = SAID + "test -e mended\n"
+TWO = [machine("m-[1:2]", "QA")]
+MANUAL = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+
+
+def state(house: House, number: int) -> str:
+    return house.detail(number).deployment.state.value
+
+
+def ran(house: House, name: str = "qa-1") -> list[str]:
+    path = house.workdir(name) / "ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def mend(house: House, name: str) -> None:
+    house.workdir(name).mkdir(parents=True, exist_ok=True)
+    (house.workdir(name) / "mended").touch()
+
+
+def deployed(house: House, *process: dict[str, Any], **parts: Any) -> int:
+    house.apply(catalog(project("app", process=list(process)), **{"machines": TWO, **parts}))
+    number = house.create("app").id
+    house.deliver_all()
+    return number
+
+
+# ---- retry ----
+
+
+def test_retry_repeats_all_on_machines_that_failed_and_elsewhere_what_they_have_not_had(
+    house: House,
+) -> None:
+    house.apply(catalog(project("app", "true\n"), machines=TWO))
+    mend(house, "m-1")
+    failed = deployed(house, step(SAID, "Fetch"), step(FAILS, "Install"), step(SAID, "Check"))
+    assert state(house, failed) == "failed"
+    mend(house, "m-2")
+    again = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    assert state(house, again.id) == "succeeded"
+    assert ran(house, "m-1") == ["Fetch", "Install", "Check"]
+    assert ran(house, "m-2") == ["Fetch", "Install", "Fetch", "Install", "Check"]
+
+
+def test_retry_of_what_failed_again_goes_on_from_both(house: House) -> None:
+    failed = deployed(house, step(SAID, "Fetch"), step(FAILS, "Install"))
+    mend(house, "m-1")
+    second = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    mend(house, "m-2")
+    third = house.again.retry(second.id, PLAIN)
+    house.deliver_all()
+    assert state(house, third.id) == "succeeded"
+    assert ran(house, "m-1") == ["Fetch", "Install"] * 2
+    assert ran(house, "m-2") == ["Fetch", "Install"] * 3
+
+
+def test_an_approval_that_was_given_is_not_asked_for_again(house: House) -> None:
+    approve = {"name": "Approve", "kind": "manual", "instructions": "look"}
+    failed = deployed(house, approve, step(FAILS, "Install"))
+    house.answers.answer(1, Answer.PROCEED, "ann")
+    house.deliver_all()
+    assert state(house, failed) == "failed"
+    for name in ("m-1", "m-2"):
+        mend(house, name)
+    again = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    assert state(house, again.id) == "succeeded"
+
+
+def test_what_succeeded_or_runs_is_not_retried(house: House) -> None:
+    number = deployed(house, step(SAID))
+    with pytest.raises(NothingToRetry, match="is succeeded"):
+        house.again.retry(number, PLAIN)
+    with pytest.raises(UnknownName):
+        house.again.retry(99, PLAIN)
+
+
+# ---- rollback ----
+
+
+def released(house: House, *versions: str) -> None:
+    house.apply(three_stages(project("app", SAID)))
+    for version in versions:
+        house.create("app", version)
+        house.deliver_all()
+
+
+def test_a_rollback_deploys_what_was_there_before_what_is_there_now(house: House) -> None:
+    released(house, "1.0", "2.0")
+    back = house.again.roll_back("app", "Staging", None, PLAIN)
+    house.deliver_all()
+    assert (back.version, state(house, back.id)) == ("1.0", "succeeded")
+    forth = house.again.roll_back("app", "Staging", None, PLAIN)
+    assert forth.version == "2.0"
+
+
+def test_a_rollback_is_not_undone_by_a_promotion_and_promotes_nothing_itself(
+    house: House,
+) -> None:
+    released(house, "1.0", "2.0")
+    count = len(house.queries.deployments())
+    house.again.roll_back("app", "QA", None, PLAIN)
+    house.deliver_all()
+    assert len(house.queries.deployments()) == count + 1
+    house.deployments.deploy("app", "2.0", "QA")
+    house.deliver_all()
+    assert len(house.queries.deployments()) == count + 2
+
+
+def test_a_rollback_may_name_any_release_that_has_succeeded_there(house: House) -> None:
+    released(house, "1.0", "2.0", "3.0")
+    assert house.again.roll_back("app", "QA", "1.0", PLAIN).version == "1.0"
+
+
+def test_without_a_predecessor_there_is_nothing_to_roll_back_to(house: House) -> None:
+    released(house, "1.0")
+    with pytest.raises(NoPredecessor, match="no other release of app has succeeded in QA"):
+        house.again.roll_back("app", "QA", None, PLAIN)
+    with pytest.raises(UnknownName):
+        house.again.roll_back("app", "QA", "9.0", PLAIN)
+    with pytest.raises(UnknownName):
+        house.again.roll_back("app", "Qa", None, PLAIN)
+
+
+# ---- parts ----
+
+
+def test_steps_may_be_skipped_and_machines_left_out(house: House) -> None:
+    house.apply(
+        catalog(
+            project("app", process=[step(SAID, "Fetch"), step(SAID, "Install")]),
+            machines=TWO,
+            lifecycles=MANUAL,
+        )
+    )
+    house.releases.create(Wanted("app", "1.0"))
+    selection = Selection(skip=("Fetch",), exclude=("m-2",))
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(selection=selection)).id
+    house.deliver_all()
+    assert (ran(house, "m-1"), ran(house, "m-2")) == (["Install"], [])
+    skipped = house.detail(number).runs[0]
+    assert (skipped.state.value, skipped.message) == ("skipped", "skipped on request")
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        (Selection(skip=("Fech",)), "step of app 'Fech'; did you mean 'Fetch'"),
+        (Selection(machines=("m-3",)), "machine of QA 'm-3'"),
+        (Selection(skip=("Must",)), "step Must of app is required"),
+    ],
+)
+def test_a_selection_that_cannot_be_is_refused(
+    house: House, selection: Selection, said: str
+) -> None:
+    process = [step(SAID, "Fetch"), step(SAID, "Must", required=True)]
+    house.apply(catalog(project("app", process=process), machines=TWO, lifecycles=MANUAL))
+    house.releases.create(Wanted("app", "1.0"))
+    with pytest.raises(Exception, match=said):
+        house.deployments.deploy("app", "1.0", "QA", Terms(selection=selection))
+    assert house.queries.deployments() == []
+
+
+def test_nothing_left_to_run_is_refused(house: House) -> None:
+    house.apply(catalog(project("app", SAID), machines=TWO, lifecycles=MANUAL))
+    house.releases.create(Wanted("app", "1.0"))
+    with pytest.raises(NoMachines):
+        house.deployments.deploy(
+            "app", "1.0", "QA", Terms(selection=Selection(exclude=("m-1", "m-2")))
+        )
+
+
+def test_new_machines_catch_up_with_what_the_others_have(house: House) -> None:
+    deployed(house, step(SAID))
+    with pytest.raises(NothingNew):
+        house.again.catch_up("app", "1.0", "QA", PLAIN)
+    house.apply(catalog(project("app", SAID), machines=[machine("m-[1:3]", "QA")]))
+    number = house.again.catch_up("app", "1.0", "QA", PLAIN).id
+    house.deliver_all()
+    assert [run.machine for run in house.detail(number).runs] == ["m-3"]
+
+
+def test_a_deployment_of_a_part_makes_no_older_one_superseded_nor_is_it_itself(
+    house: House,
+) -> None:
+    house.apply(catalog(project("app", SAID, supersede=True), machines=TWO, lifecycles=MANUAL))
+    for version in ("1.0", "2.0"):
+        house.releases.create(Wanted("app", version))
+    part = Terms(selection=Selection(machines=("m-1",)))
+    first = house.deployments.deploy("app", "1.0", "QA", part).id
+    second = house.deployments.deploy("app", "2.0", "QA").id
+    house.deliver_all()
+    assert [state(house, n) for n in (first, second)] == ["succeeded"] * 2
+
+
+# ---- blocked releases ----
+
+
+def test_a_blocked_release_goes_no_further_and_says_why_until_it_is_let_go(house: House) -> None:
+    house.apply(three_stages(project("app", SAID)))
+    first = house.create("app").id
+    house.releases.block("app", "1.0", "ann", "a bug")
+    house.deliver_all()
+    assert state(house, first) == "succeeded"
+    assert "kept from Staging by ann: a bug" in (house.detail(first).deployment.message or "")
+    with pytest.raises(NotReached, match="kept from going further by ann: a bug"):
+        house.deployments.deploy("app", "1.0", "Staging")
+    house.deployments.deploy("app", "1.0", "QA")  # where it is already
+    house.releases.unblock("app", "1.0")
+    number = house.deployments.deploy("app", "1.0", "Staging").id
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+# ---- cancels ----
+
+
+def test_one_run_that_waits_can_be_cancelled_and_counts_like_a_failure(house: House) -> None:
+    house.apply(catalog(project("app", SAID), machines=TWO))
+    number = house.create("app").id
+    house.deliver_chains()
+    (first, second) = house.dispatcher.take_runs()
+    house.deployments.cancel_run(first.run_id)
+    assert house.execute(first) is None
+    house.execute(second)
+    house.deliver_all()
+    assert house.states(number) == ["cancelled", "succeeded"]
+    deployment = house.detail(number).deployment
+    assert (deployment.state.value, deployment.message) == (
+        "failed",
+        "a step was cancelled on m-1",
+    )
+    assert house.held() == {}
+
+
+def test_cancelling_a_release_cancels_all_of_it_that_is_open(house: House) -> None:
+    house.apply(catalog(project("app", SAID), lifecycles=MANUAL))
+    house.releases.create(Wanted("app", "1.0"))
+    numbers = [house.deployments.deploy("app", "1.0", "QA").id for _ in range(3)]
+    assert len(house.deployments.cancel_release("app", "1.0")) == 3
+    house.deliver_all()
+    assert {state(house, n) for n in numbers} == {"cancelled"}
+    assert house.held() == {}
