@@ -111,7 +111,12 @@ class Expansion:
         self._written = 0
 
     def variable(self, name: str) -> Insertion:
-        """A variable's value with all references in it resolved."""
+        """A variable's value with all references in it resolved.
+
+        It may be asked for another one afterwards, also when this one failed.
+        """
+        self._path.clear()
+        self._written = 0
         found = self._variable(key(name))
         if found is None:
             raise self._unknown(name, None)

@@ -15,8 +15,10 @@ texts ``raw`` changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
+from deployengine.domain.errors import RequestError
 from deployengine.domain.expansion import Around, Expansion, Insertion, Placed, Plain, bounded
 from deployengine.domain.reference_errors import (
     BadReference,
@@ -44,6 +46,7 @@ __all__ = [
     "Unquotable",
     "VariableCycle",
     "expand",
+    "expand_all",
     "find_cycles",
     "find_unquotable",
     "insert",
@@ -82,6 +85,16 @@ def references(text: str) -> tuple[str, ...]:
 def expand(name: str, values: Mapping[str, Plain]) -> Insertion:
     """A variable's value with all references in it resolved; raises as :class:`Expansion`."""
     return Expansion(values).variable(name)
+
+
+def expand_all(values: Mapping[str, Plain]) -> dict[str, Insertion]:
+    """All values by key, their references resolved; one that cannot be worked out is left out."""
+    expansion = Expansion(values)
+    found = {}
+    for name in values:
+        with suppress(RequestError), bounded():
+            found[name] = expansion.variable(name)
+    return found
 
 
 @bounded()

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import NoReturn
 
 from deployengine.domain import filters
@@ -63,7 +64,12 @@ def parse(text: str, hidden: bool = False) -> Template:
     """
     if "#{" not in text:
         return (text,) if text else ()
-    return _Parser(text, hidden).parts("", 0)
+    return _Parser(text, hidden).parts("", 0) if hidden else _known(text)
+
+
+@lru_cache(maxsize=1024)  # the same texts are read for each machine; secrets are not kept
+def _known(text: str) -> Template:
+    return _Parser(text, hidden=False).parts("", 0)
 
 
 class _Parser:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from deployengine.domain.admission import Mode
-from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id, run_id
-from deployengine.domain.insertion import Plain, expand, insert_script
+from deployengine.domain.insertion import Plain, expand_all, insert_script
 from deployengine.domain.plan import SHARE, PlannedRun
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import Step
@@ -72,12 +71,8 @@ def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[st
     """Every value that can be worked out; one that cannot is missed only by who asks for it."""
     variables: dict[str, str] = {}
     secrets: set[str] = set()
-    for name, plain in values.items():
-        try:
-            inserted = expand(name, values)
-        except RequestError:
-            continue
+    for name, inserted in expand_all(values).items():
         secrets |= inserted.secrets
         if _NUL not in inserted.text:
-            variables[plain.name] = inserted.text
+            variables[values[name].name] = inserted.text
     return variables, frozenset(secrets)

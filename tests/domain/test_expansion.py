@@ -15,6 +15,7 @@ from deployengine.domain.insertion import (
     TooMuch,
     UnknownVariable,
     expand,
+    expand_all,
     insert,
 )
 from deployengine.domain.variables import MASK, key
@@ -236,6 +237,18 @@ def test_values_too_deep_in_filters_are_a_fault_and_no_crash() -> None:
     known = {f"v{n}": Plain(f"v{n}", nested.format(f"#{{v{n + 1}}}")) for n in range(90)}
     with pytest.raises((TooMuch, BadReference)):
         expand("v0", {**known, "a": Plain("A", "a"), "v90": Plain("v90", "x")})
+
+
+def test_all_values_are_worked_out_at_once_and_those_that_cannot_be_are_left_out() -> None:
+    doubling = {f"v{n}": Plain(f"v{n}", f"#{{v{n + 1}}}" * 2) for n in range(40)}
+    known = values("Token", A="#{B}", B="#{Typo}", C="#{D}!", D="#{Token | Trim}", Token=" x ",
+                   E="#{F}", F="#{E}", G="#{C}", H="#{")  # fmt: skip
+    found = expand_all({**doubling, "v40": Plain("v40", "x" * 1000), **known})
+    assert "v0" not in found, "it comes to more than there is memory"
+    assert {name: found[name] for name in ("c", "d", "g", "token")} == {
+        name: expand(name, known) for name in ("c", "d", "g", "token")
+    }
+    assert not {"a", "b", "e", "f", "h"} & found.keys()
 
 
 def test_no_repr_shows_a_value() -> None:
