@@ -63,6 +63,9 @@ def rotate(session: Session, new_key_file: Path | None) -> int:
     made = _take_into_use(services, new_key_file)
     total = services.key_rotation.outdated()
     done = services.key_rotation.seal_anew(_progress(session, total))
+    if made or done:
+        now = services.clock.now()
+        services.key_rotation.record(session.user, now, new_key=made, sealed_anew=done)
     uses = services.key_rotation.uses()
     document = {"new_key": uses[0].key_id if made else None, "sealed_anew": done}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from deployengine.domain.audit import Action, Event
 from deployengine.domain.sealed_documents import sealed_values, with_sealed_values
 from deployengine.domain.variables import Sealed
 from deployengine.persistence import Database
@@ -73,6 +75,12 @@ class KeyRotation:
                     done += changed
                     progress(done)
         return done
+
+    def record(self, who: str, at: datetime, *, new_key: bool, sealed_anew: int) -> None:
+        """Puts on record that somebody has changed the keys."""
+        after = {"key": self._ring.ids[0], "new_key": new_key, "sealed_anew": sealed_anew}
+        with self._database.write("reseal") as tx:
+            tx.audit.add(Event(at, who, Action.SECRETS_ROTATE, "master key", after=after))
 
     def _pass(self, place: Place) -> Iterator[int]:
         """Goes through a place once, and tells how many values each transaction sealed anew."""

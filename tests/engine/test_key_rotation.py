@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,16 @@ def test_what_no_key_opens_is_told_and_left_as_it_is(database: Database) -> None
     assert stored(database) == before
     missing = uses(database, NEW)[-1]
     assert (missing.key_id, missing.needed, sum(missing.values.values())) == (None, True, 5)
+
+
+def test_a_change_of_keys_is_on_record_without_the_keys(database: Database) -> None:
+    rotation = KeyRotation(database, ring_of(NEW, OLD))
+    rotation.record("ann", datetime(2026, 1, 1, tzinfo=UTC), new_key=True, sealed_anew=7)
+    with database.read() as tx:
+        (entry,) = tx.audit.latest(9)
+    assert entry.event is not None
+    assert (entry.event.who, entry.event.action) == ("ann", "secrets.rotate")
+    assert entry.event.after == {"key": key_id(NEW), "new_key": True, "sealed_anew": 7}
 
 
 @pytest.mark.parametrize(
