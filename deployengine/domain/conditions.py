@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployengine.domain.expansion import Around, Expansion, Placed, Plain, bounded
+from deployengine.domain.expansion import Around, Expansion, Placed, bounded
 from deployengine.domain.template_parser import parse
 from deployengine.domain.truth import truth
+from deployengine.domain.values import Plain
 
 __all__ = ["evaluate_condition", "truth"]
 

@@ -34,6 +34,7 @@ from deployengine.domain.template import (
 )
 from deployengine.domain.template_parser import parse
 from deployengine.domain.truth import truth
+from deployengine.domain.values import Insertion, Plain, secret
 from deployengine.domain.variables import MASK, key
 
 #: Values that refer to values that refer …: so deep and no deeper.
@@ -44,24 +45,6 @@ _DEEPEST = 100
 #: a text counts as so many at least, which bounds loops whose bodies are empty.
 _MOST = 50_000_000
 _PIECE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """A variable's value, unsealed but with the references in it still standing."""
-
-    name: str
-    text: str = field(repr=False)
-    sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Insertion:
-    """A text with its values in place; ``secrets`` are what must never be shown of it."""
-
-    text: str = field(repr=False)
-    sensitive: bool = False
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +175,7 @@ class Expansion:
             raise BadReference(bad.what, place, bad.advice) from None
         inserted = self.text(template, Around(place, hidden=plain.sensitive))
         if plain.sensitive or inserted.sensitive:
-            inserted = _secret(inserted.text, inserted.secrets)
+            inserted = secret(inserted.text, inserted.secrets)
         self._path.pop()
         self._done[wanted] = inserted
         return inserted
@@ -216,7 +199,7 @@ class Expansion:
         self._count(text)
         secrets = value.secrets.union(*(option.secrets for option in options))
         if value.sensitive or any(option.sensitive for option in options):
-            return _secret(text, secrets)
+            return secret(text, secrets)
         return Insertion(text, False, secrets)
 
     # Conditions and loops.
@@ -272,7 +255,7 @@ class Expansion:
             raise BadReference(what, around.where(collection), "set the items apart by commas")
         pieces = found.text.split(",")
         if found.sensitive:
-            return [(_secret(piece, found.secrets), None) for piece in pieces]
+            return [(secret(piece, found.secrets), None) for piece in pieces]
         return [(Insertion(piece), None) for piece in pieces]
 
     # Bounds.
@@ -298,8 +281,3 @@ def bounded() -> Iterator[None]:
         yield
     except RecursionError:
         raise TooMuch("values, filters and conditions stand too deep in one another") from None
-
-
-def _secret(text: str, secrets: frozenset[str]) -> Insertion:
-    """A sensitive text. To mask the empty text would mask everything, so it is no secret."""
-    return Insertion(text, True, secrets | {text} - {""})

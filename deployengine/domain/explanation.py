@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deployengine.domain.expansion import Plain
 from deployengine.domain.reference_errors import BadReference
 from deployengine.domain.template import names
 from deployengine.domain.template_parser import parse
+from deployengine.domain.values import Plain
 from deployengine.domain.variables import (
     SYSTEM_LABEL,
     Context,

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from deployengine.domain.errors import RequestError
-from deployengine.domain.expansion import Around, Expansion, Insertion, Placed, Plain, bounded
+from deployengine.domain.expansion import Around, Expansion, Placed, bounded
 from deployengine.domain.reference_errors import (
     BadReference,
     FilterFailed,
@@ -32,6 +32,7 @@ from deployengine.domain.reference_errors import (
 from deployengine.domain.shell_quoting import MARK, Kind, Place, places, quote
 from deployengine.domain.template import Reference, Template, names, ways
 from deployengine.domain.template_parser import parse
+from deployengine.domain.values import Insertion, Plain
 from deployengine.domain.variable_circles import find_cycles
 from deployengine.domain.variables import Resolved, Sealed, key
 

@@ -17,6 +17,8 @@ from typing import Any
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
 
+#: What the resources begin with that stand for machines.
+MACHINE = "machine:"
 #: What the resources begin with that bound how many scripts run at once.
 SHARE = "share:"
 #: Where manual steps are: on no machine.
@@ -146,7 +148,7 @@ class Plan:
 
 def machine_resource(machine: str) -> str:
     """The admission resource that stands for a machine."""
-    return f"machine:{machine}"
+    return f"{MACHINE}{machine}"
 
 
 def _grouped(steps: list[tuple[int, PlannedStep]], by: str) -> list[list[tuple[int, PlannedStep]]]:

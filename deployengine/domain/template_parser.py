@@ -17,14 +17,12 @@ it is missing. An option is a word, a text in ``"…"`` or ``\\"…\\"``, or a `
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import NoReturn
 
 from deployengine.domain import filters
-from deployengine.domain.reference_errors import BadReference
+from deployengine.domain.cursor import Cursor
 from deployengine.domain.template import (
     Call,
     Choice,
@@ -35,7 +33,6 @@ from deployengine.domain.template import (
     Reference,
     Template,
 )
-from deployengine.domain.variables import MASK
 
 _MARK = re.compile(r"##\{|#\{")
 _SPACE = re.compile(r"[^\S\n]*")
@@ -49,12 +46,6 @@ _QUOTED = re.compile(r"\"(?P<plain>[^\"\n]*)\"|\\\"(?P<escaped>.*?)\\\"")
 _SIGN = re.compile(r"==|!=")
 _BAR = re.compile(r"\|")
 _BRACE = re.compile(r"\}")
-_SHOWN = re.compile(r"#\{(?:#\{[^{}\n`]*\}|[^{}\n`])*\}?")
-
-#: So deep may one stand within another.
-_DEEPEST = 50
-
-_LITERAL = "write ##{ where the text shall hold #{ itself"
 
 
 def parse(text: str, hidden: bool = False) -> Template:
@@ -72,14 +63,8 @@ def _known(text: str) -> Template:
     return _Parser(text, hidden=False).parts("", 0)
 
 
-class _Parser:
-    """Walks through one text; ``start`` is always the ``#{`` that an error is told of."""
-
-    def __init__(self, text: str, hidden: bool) -> None:
-        self.text = text
-        self.hidden = hidden
-        self.at = 0
-        self.depth = 0
+class _Parser(Cursor):
+    """Reads the parts of one text; ``start`` is always the ``#{`` that an error is told of."""
 
     def parts(self, block: str, start: int) -> Template:
         """The parts up to the tag that ends this text of the block, or to the end of all."""
@@ -126,14 +111,6 @@ class _Parser:
             if word == "calc":
                 self.fail(start, "calculates, which is left to scripts here")
             return self.choice(start, word)
-
-    @contextmanager
-    def deeper(self, start: int) -> Iterator[None]:
-        self.depth += 1
-        if self.depth > _DEEPEST:
-            self.fail(start, f"stands within more than {_DEEPEST - 1} others")
-        yield
-        self.depth -= 1
 
     # Blocks.
 
@@ -291,17 +268,3 @@ class _Parser:
             self.fail(
                 start, "has a quote that begins no text", 'texts stand in "…" behind a filter'
             )
-
-    def take(self, pattern: re.Pattern[str]) -> str:
-        """What matches here, and moves behind it; the empty text where nothing does."""
-        found = pattern.match(self.text, self.at)
-        if found is None:
-            return ""
-        self.at = found.end()
-        return found.group()
-
-    def fail(self, start: int, problem: str, advice: str | None = _LITERAL) -> NoReturn:
-        shown = _SHOWN.match(self.text, start)
-        what = MASK if self.hidden or shown is None else shown.group()
-        line = self.text.count("\n", 0, start) + 1
-        raise BadReference(f"{what} {problem}", f"line {line}", advice)

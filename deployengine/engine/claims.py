@@ -194,12 +194,13 @@ class Claims:
                 return  # the grant was taken back; another one comes, or has come
             ahead = tx.claims.in_the_way(run) if run.state is RunState.WAITING else []
             requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
+            kept = tx.holds.held_by_others(number)
         if run.state.final:  # it was cancelled, perhaps before it was submitted
             failpoints.hit("branch.duplicate")
             self._handoff.exchange(leaving=[run_id(number)])
             return
         failpoints.hit("branch.claim-conflict")
-        held = any(other.state is RunState.RUNNING for other in ahead)
+        held = kept or any(other.state is RunState.RUNNING for other in ahead)
         own = requests.pop(number)
         self._handoff.give_back(own, list(requests.values()), held=held)
 

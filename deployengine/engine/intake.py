@@ -169,6 +169,7 @@ class Intake:
         # What cannot begin yet has no place in line: nobody waits behind it.
         ticket = None if later or hold else draw(tx, new.priority).start
         number = tx.deployments.add(new, ticket, now)
+        tx.holds.add(number, planned.holds)
         tx.steps.add(number, [step.name for step in planned.steps])
         for position, step in enumerate(planned.steps):
             runs = [(run.machine.name, run.lock_mode.value) for run in step.runs]

@@ -47,7 +47,8 @@ class Phases:
         with self._database.write("begin") as tx:
             deployment = tx.deployments.get(number)
             frozen = deployment is not None and self._freeze(tx, deployment)
-            if not frozen and tx.deployments.begin(number, self._clock.now()):
+            kept = deployment is not None and bool(deployment.holds) and tx.holds.kept_from(number)
+            if not frozen and not kept and tx.deployments.begin(number, self._clock.now()):
                 return True
             deployment = tx.deployments.get(number)
             if deployment is None or deployment.state is not DeploymentState.QUEUED:
@@ -56,7 +57,7 @@ class Phases:
         if frozen:
             self._handoff.exchange(leaving=[deployment_id(number)])
             return False
-        held = any(other.state is not DeploymentState.QUEUED for other in ahead)
+        held = kept or any(other.state is not DeploymentState.QUEUED for other in ahead)
         self._handoff.give_back(for_deployment(deployment), for_deployments(ahead), held=held)
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from deployengine.domain.admission import Claim, Mode, Request
 from deployengine.domain.identity import deployment_id, run_id
@@ -33,25 +34,45 @@ def on_machine(run: RunRecord) -> str:
 
 
 def for_deployment(deployment: DeploymentRecord) -> Request:
-    """A deployment asks for its task tag, so that no two of one tag are ever in parallel."""
+    """A deployment asks for its task tag, so that no two of one tag are ever in parallel.
+
+    And for the machines that it holds as a whole, all at once and before any run of it exists.
+    """
     if deployment.ticket is None:
         raise ValueError(f"deployment {deployment.id} is not ready: it has no ticket")
     return Request(
         id=deployment_id(deployment.id),
         ticket=deployment.ticket,
-        claims=(Claim(tag_resource(deployment.tag), Mode.EXCLUSIVE),),
+        claims=(Claim(tag_resource(deployment.tag), Mode.EXCLUSIVE), *holds(deployment)),
         label=deployment_label(deployment),
     )
 
 
+def holds(deployment: DeploymentRecord) -> tuple[Claim, ...]:
+    """What a deployment holds from its first step to its last."""
+    return tuple(
+        Claim(resource, Mode(mode), limit) for resource, mode, limit in deployment.holds or ()
+    )
+
+
 def for_run(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> Request:
-    """A run asks for its machine and for what its step touches, all at once."""
+    """A run asks for its machine and for what its step touches, all at once.
+
+    A machine that its deployment holds as a whole is inherited: who holds must not ask for more of
+    the same. Of that it asks for a share of its deployment's own, in which its runs take turns.
+    """
     if run.ticket is None:
         raise ValueError(f"run {run.id} is not ready: it has no ticket")
+    inherited = {claim.resource for claim in holds(deployment)}
     return Request(
         id=run_id(run.id),
         ticket=run.ticket,
-        claims=plan.steps[run.step].runs[run.place].claims,
+        claims=tuple(
+            replace(claim, resource=f"{deployment_id(deployment.id)}/{claim.resource}")
+            if claim.resource in inherited
+            else claim
+            for claim in plan.steps[run.step].runs[run.place].claims
+        ),
         label=run_label(deployment, plan, run),
     )
 

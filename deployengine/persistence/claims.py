@@ -21,8 +21,17 @@ from sqlalchemy import (
 from deployengine import failpoints
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
+from deployengine.domain.plan import MACHINE
+from deployengine.persistence.holds import IN_FORCE
 from deployengine.persistence.records import RunRecord, run_record
-from deployengine.persistence.schema import RUNNING_RUN, run_touch, step_run, worker
+from deployengine.persistence.schema import (
+    RUNNING_RUN,
+    deployment,
+    deployment_hold,
+    run_touch,
+    step_run,
+    worker,
+)
 
 #: Another run on the same machine that stands in the way of this one.
 _OTHER = step_run.alias("other")
@@ -44,7 +53,34 @@ _RUNNING = (
     .where(_CLASHES, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
     .correlate(step_run)
 )
-_IS_FREE = () if failpoints.left_out("claim-conflict") else (~_EARLIER.exists(), ~_RUNNING.exists())
+#: Its deployment holds the machine as a whole, so nobody else is there or comes before.
+_HELD_BY_OWN = (
+    select(deployment_hold.c.resource)
+    .where(
+        deployment_hold.c.deployment_id == step_run.c.deployment_id,
+        deployment_hold.c.resource == MACHINE + step_run.c.machine,
+    )
+    .correlate(step_run)
+)
+_HELD_BY_ANOTHER = (
+    select(deployment_hold.c.resource)
+    .join(deployment, deployment.c.id == deployment_hold.c.deployment_id)
+    .where(
+        deployment_hold.c.resource == MACHINE + step_run.c.machine,
+        deployment_hold.c.deployment_id != step_run.c.deployment_id,
+        or_(deployment_hold.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+        IN_FORCE,
+    )
+    .correlate(step_run)
+)
+_IS_FREE = (
+    ()
+    if failpoints.left_out("claim-conflict")
+    else (
+        or_(_HELD_BY_OWN.exists(), and_(~_EARLIER.exists(), ~_RUNNING.exists())),
+        ~_HELD_BY_ANOTHER.exists(),
+    )
+)
 _CLAIM = (
     update(step_run)
     .where(

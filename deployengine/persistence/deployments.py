@@ -40,6 +40,7 @@ class Deployments:
             automatic=new.automatic,
             plan=new.plan,
             tag=new.plan["tag"],
+            holds=new.plan.get("holds"),
             priority=new.priority,
             guided=new.guided,
             requested_by=new.requested_by,

@@ -54,6 +54,7 @@ class DeploymentRecord:
     state: DeploymentState
     ticket: int | None
     tag: str
+    holds: Sequence[tuple[str, str, int | None]] | None
     message: str | None
     created_at: datetime
     started_at: datetime | None

@@ -152,6 +152,8 @@ deployment = Table(
     # the end of a freeze, or for a person.
     Column("ticket", BigInteger, unique=True),
     Column("tag", String(255), nullable=False),
+    # What it holds beside the tag from its first step to its last: [resource, mode, limit].
+    Column("holds", JSON(none_as_null=True)),
     Column("plan", JSON, nullable=False),
     Column("message", Text),
     Column("created_at", Instant, nullable=False),
@@ -191,6 +193,15 @@ deployment = Table(
         sqlite_where=text("state in ('queued', 'running', 'paused')"),
         postgresql_where=text("state in ('queued', 'running', 'paused')"),
     ),
+)
+
+# The same, for who asks what a machine is held by.
+deployment_hold = Table(
+    "deployment_hold",
+    metadata,
+    Column("deployment_id", ForeignKey(deployment.c.id), primary_key=True),
+    Column("resource", String(255), primary_key=True, index=True),
+    Column("mode", String(16), nullable=False),
 )
 
 step = Table(

@@ -12,6 +12,7 @@ from deployengine.persistence.catalog_items import CatalogItems
 from deployengine.persistence.claims import Claims
 from deployengine.persistence.counters import Counters
 from deployengine.persistence.deployments import Deployments
+from deployengine.persistence.holds import Holds
 from deployengine.persistence.lanes import Lanes
 from deployengine.persistence.outputs import Outputs
 from deployengine.persistence.questions import Questions
@@ -60,6 +61,11 @@ class Transaction:
     def deployments(self) -> Deployments:
         """Deployments."""
         return Deployments(self._connection)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """What deployments hold as a whole."""
+        return Holds(self._connection)
 
     @cached_property
     def lanes(self) -> Lanes:

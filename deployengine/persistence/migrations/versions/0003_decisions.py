@@ -76,6 +76,17 @@ def upgrade() -> None:
     )
     _split_snapshots()
     _change_deployments()
+    op.create_table(
+        "deployment_hold",
+        sa.Column("deployment_id", _IDENTITY, nullable=False),
+        sa.Column("resource", sa.String(length=255), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployment.id"], name=op.f("fk_deployment_hold_deployment_id")
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "resource", name=op.f("pk_deployment_hold")),
+    )
+    op.create_index("ix_deployment_hold_resource", "deployment_hold", ["resource"])
     op.add_column("step_run", sa.Column("answer", sa.String(length=16), nullable=True))
     op.add_column("step_run", sa.Column("recalled_at", _INSTANT, nullable=True))
     op.add_column("step_run", sa.Column("not_before", _INSTANT, nullable=True))
@@ -113,6 +124,7 @@ def _change_deployments() -> None:
             "fk_deployment_snapshot_id", "snapshot", ["snapshot_id"], ["id"]
         )
         deployment.alter_column("ticket", existing_type=sa.BigInteger(), nullable=True)
+        deployment.add_column(sa.Column("holds", _DOCUMENT, nullable=True))
         deployment.add_column(
             sa.Column("priority", sa.Integer(), nullable=False, server_default="0")
         )
@@ -148,6 +160,7 @@ def downgrade() -> None:
     A deployment without a place in line is given the next one, and a release's variables are
     those of its latest refresh.
     """
+    op.drop_table("deployment_hold")
     op.drop_column("step_run", "not_before")
     op.drop_column("step_run", "recalled_at")
     op.drop_column("step_run", "answer")
@@ -160,7 +173,15 @@ def downgrade() -> None:
     with op.batch_alter_table("deployment") as deployment:
         deployment.alter_column("ticket", existing_type=sa.BigInteger(), nullable=False)
         deployment.drop_constraint("fk_deployment_snapshot_id", type_="foreignkey")
-        for column in ("snapshot_id", "priority", "guided", "partial", "requested_by", "options"):
+        for column in (
+            "snapshot_id",
+            "holds",
+            "priority",
+            "guided",
+            "partial",
+            "requested_by",
+            "options",
+        ):
             deployment.drop_column(column)
         for column in ("not_before", "expires_at", "frozen_by"):
             deployment.drop_column(column)

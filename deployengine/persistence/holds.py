@@ -1,0 +1,85 @@
+"""Holds: machines that a deployment keeps from its first step to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Select, and_, insert, or_, select
+
+from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.plan import MACHINE
+from deployengine.persistence.schema import deployment, deployment_hold, step_run
+
+#: A deployment has them from when it begins until it ends or stands aside.
+IN_FORCE = and_(
+    deployment.c.state.in_(("running", "paused")),
+    deployment.c.ticket.is_not(None),
+)
+
+
+class Holds:
+    """What deployments hold as a whole; most hold nothing so."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, deployment_id: int, claims: Sequence[Claim]) -> None:
+        """Notes what a deployment will hold."""
+        rows = [
+            {"deployment_id": deployment_id, "resource": c.resource, "mode": c.mode.value}
+            for c in claims
+        ]
+        if rows:
+            self._connection.execute(insert(deployment_hold), rows)
+
+    def kept_from(self, deployment_id: int) -> bool:
+        """Whether somebody has what this deployment is to hold: a run, or another deployment."""
+        return any(
+            self._connection.execute(query.limit(1)).first() is not None
+            for query in (self._runs(deployment_id), self._others(deployment_id))
+        )
+
+    def held_by_others(self, run_id: int) -> bool:
+        """Whether another deployment holds the machine of this run."""
+        query = (
+            select(deployment_hold.c.deployment_id)
+            .join(deployment, deployment.c.id == deployment_hold.c.deployment_id)
+            .join(step_run, deployment_hold.c.resource == MACHINE + step_run.c.machine)
+            .where(
+                step_run.c.id == run_id,
+                deployment_hold.c.deployment_id != step_run.c.deployment_id,
+                IN_FORCE,
+                or_(
+                    deployment_hold.c.mode == Mode.EXCLUSIVE,
+                    step_run.c.lock_mode == Mode.EXCLUSIVE,
+                ),
+            )
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def _runs(self, deployment_id: int) -> Select[tuple[int]]:
+        own = deployment_hold
+        return (
+            select(step_run.c.id)
+            .join(own, own.c.resource == MACHINE + step_run.c.machine)
+            .where(
+                own.c.deployment_id == deployment_id,
+                step_run.c.deployment_id != deployment_id,
+                step_run.c.state == "running",
+                or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+            )
+        )
+
+    def _others(self, deployment_id: int) -> Select[tuple[int]]:
+        own, other = deployment_hold.alias("own"), deployment_hold.alias("other")
+        return (
+            select(other.c.deployment_id)
+            .join(own, own.c.resource == other.c.resource)
+            .join(deployment, deployment.c.id == other.c.deployment_id)
+            .where(
+                own.c.deployment_id == deployment_id,
+                other.c.deployment_id != deployment_id,
+                IN_FORCE,
+                or_(own.c.mode == Mode.EXCLUSIVE, other.c.mode == Mode.EXCLUSIVE),
+            )
+        )

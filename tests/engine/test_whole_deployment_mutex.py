@@ -1,0 +1,130 @@
+"""``mutex: deployment``: a machine is held from the deployment's first step there to its last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployengine.domain.identity import parse
+from deployengine.engine.ports import GrantedRun
+from deployengine.engine.questions import Answer
+from tests.acceptance.catalogs import bypassing, catalog, machine, project, step
+from tests.support.fakes import House
+
+SAID = 'echo "$DEPLOYENGINE_PROJECT $DEPLOYENGINE_STEP" >> ran\n'
+TWO = [step(SAID, "Fetch"), step(SAID, "Install")]
+
+
+def whole(name: str = "whole", process: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return project(name, process=process or TWO, mutex="deployment")
+
+
+def state(house: House, number: int) -> str:
+    return house.detail(number).deployment.state.value
+
+
+def test_nobody_comes_between_two_steps_of_such_a_deployment(house: House) -> None:
+    house.apply(catalog(whole(), project("app", SAID)))
+    first, other = house.create("whole").id, house.create("app").id
+    house.deliver_chains()
+    (run,) = house.dispatcher.take_runs()
+    assert house.held()["machine:qa-1"] == ([f"dep-{first}"], ["run-3"])
+    house.execute(run)
+    house.deliver_all()
+    assert (house.workdir("qa-1") / "ran").read_text().splitlines() == [
+        "whole Fetch",
+        "whole Install",
+        "app Install",
+    ]
+    assert [state(house, n) for n in (first, other)] == ["succeeded"] * 2
+    assert house.held() == {}
+
+
+def test_it_waits_for_all_its_machines_at_once_and_holds_none_meanwhile(house: House) -> None:
+    machines = [machine("m-[1:2]", "QA")]
+    house.apply(catalog(project("app", SAID), whole(), machines=machines))
+    house.create("app")
+    house.deliver_chains()
+    one, two = house.dispatcher.take_runs()
+    late = house.create("whole").id
+    house.deliver_chains()
+    assert state(house, late) == "queued"
+    house.execute(one)
+    assert house.held()["machine:m-1"] == ([], [f"dep-{late}"])
+    house.execute(two)
+    house.deliver_all()
+    assert state(house, late) == "succeeded"
+
+
+def test_two_that_bypass_share_their_machines(house: House) -> None:
+    shared = [bypassing("True")]
+    projects = [{**whole(name), "variables": shared} for name in ("a", "b")]
+    house.apply(catalog(*projects))
+    for name in "ab":
+        house.create(name)
+    house.deliver_chains()
+    assert len(house.dispatcher.granted) == 2
+
+
+def test_while_people_decide_the_machines_are_free(house: House) -> None:
+    approve = {"name": "Approve", "kind": "manual", "instructions": "look"}
+    house.apply(catalog(whole(process=[TWO[0], approve, TWO[1]]), project("app", SAID)))
+    number = house.create("whole").id
+    house.deliver_all()
+    other = house.create("app").id
+    house.deliver_all()
+    assert [state(house, n) for n in (number, other)] == ["paused", "succeeded"]
+    house.answers.answer(2, Answer.PROCEED, "ann")
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+def test_what_redis_lets_in_wrongly_the_database_refuses(house: House) -> None:
+    house.apply(catalog(whole(), project("app", SAID)))
+    number = house.create("whole").id
+    house.deliver_chains()
+    (own,) = house.dispatcher.take_runs()
+    house.create("app")
+    house.deliver_chains()
+    house.locks.release(house.handoff._known_generation(), [f"dep-{number}"])
+    (wrong,) = [run for run in _granted(house) if run.run_id != own.run_id]
+    assert house.execute(wrong) is None
+    house.execute(own)
+    house.deliver_all()
+    assert (house.workdir("qa-1") / "ran").read_text().splitlines() == [
+        "whole Fetch",
+        "whole Install",
+        "app Install",
+    ]
+
+
+def test_two_of_them_that_redis_lets_in_together_begin_one_after_the_other(house: House) -> None:
+    house.apply(catalog(whole("a"), whole("b")))
+    first, second = house.create("a").id, house.create("b").id
+    house.phases.begin(first)
+    assert not house.phases.begin(second)
+    assert state(house, second) == "queued"
+    house.carry_on(first)
+    house.deliver_all()
+    assert [state(house, n) for n in (first, second)] == ["succeeded"] * 2
+
+
+def test_redis_may_be_lost_in_the_midst(house: House) -> None:
+    house.apply(catalog(whole(), project("app", SAID)))
+    number = house.create("whole").id
+    house.create("app")
+    house.deliver_chains()
+    before = house.held()
+    house.redis.flushall()
+    house.recovery.sweep()
+    assert house.held() == before
+    house.deployments.cancel(number)
+    house.deliver_all()
+    assert house.held() == {}
+
+
+def _granted(house: House) -> list[Any]:
+    return [
+        GrantedRun(parse(grant.request_id)[1], grant.granted_at, grant.label)
+        for grant in house.locks.grants()
+        if grant.request_id.startswith("run-")
+    ]
