@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from deployengine.domain import flags
 from deployengine.importing.directory import Directory
@@ -41,7 +41,7 @@ class Converted:
     """The sections of a catalog, and what could not be carried over."""
 
     catalog: Entry
-    report: Report = field(default_factory=Report)
+    report: Report
 
 
 def convert(export: Export, files: Iterable[SourceFile]) -> Converted:
@@ -65,8 +65,9 @@ def convert(export: Export, files: Iterable[SourceFile]) -> Converted:
     catalog["variable_sets"] = Libraries(export, names.sets, scopes, report).section()
     catalog["projects"] = Projects(export, names, roles, scripts, report).section()
     catalog["machines"] = Machines(export, names, report).section(roles, everywhere)
-    if frozen := Freezes(export, names, report).section():
-        catalog["freezes"] = frozen
+    freezes = Freezes(export, names, report).section()
+    if freezes or freezes.notes:
+        catalog["freezes"] = freezes
     if roles.server_used:
         catalog["variable_sets"].append(_server_set(names))
     _rest(export, report, catalog)

@@ -93,8 +93,10 @@ class Process:
         if is_group(step):
             found = [self._group(step, properties, actions, roles)]
         else:
-            # Without roles a group ran on the server, where its children only followed each other.
             found = [self._single(step, properties, action, roles) for action in actions]
+            if len(step.records("Actions")) > 1:
+                what = "its actions followed each other on the Octopus server"
+                self._report.tell(step.place, what, "each is a step of its own", found[0])
         if unread := properties.unread():
             what = f"there is nothing here for the settings {', '.join(unread)}"
             self._report.tell(step.place, what, "left out", found[0])

@@ -20,8 +20,8 @@ _JOINED = ("breadth",)
 class Scopes:
     """Reads scopes: names in the place of ids.
 
-    ``steps`` says which steps an id of a step or action means, ``processes`` are the ids of whose
-    deployments are meant, ``channels`` names those of the project; a library set has none of them.
+    ``channels`` names those of the project, ``steps`` says which steps an id of a step or action
+    means, and ``owner`` is the id of the project; a library set has none of the three.
     """
 
     export: Export

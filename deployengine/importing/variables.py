@@ -42,6 +42,9 @@ class Variables:
                 continue
             self._report.rest(read, entry)
             items.append(entry)
+        for known in ("OwnerId", "OwnerType", "ScopeValues"):
+            variables.raw(known)
+        self._report.rest(variables, items)
         return items
 
     def _variable(self, read: Record) -> Entry:

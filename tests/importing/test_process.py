@@ -242,6 +242,9 @@ def test_a_group_on_the_server_is_one_step_after_the_other(make: Make) -> None:
         ("A", None, "failure"),
         ("B", "manual", "failure"),
     ]
+    assert made.told("step Both") == [
+        "its actions followed each other on the Octopus server; each is a step of its own"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,9 @@ def test_a_freeze_that_comes_again_is_told(make: Make) -> None:
 
     made = make(shop(more={"freeze": freeze}))
 
-    assert made.told("freeze Weekends") == [
-        "a freeze that comes again, or without an end; left out: nothing is held then"
-    ]
+    told = "a freeze that comes again, or without an end; left out: nothing is held then"
+    assert made.told("freeze Weekends") == [told]
+    assert f"# freeze Weekends: {told}\nfreezes: []\n" in made.text
 
 
 def test_two_things_of_one_name_both_stay(make: Make) -> None:
