@@ -19,6 +19,15 @@ from deployengine.domain.errors import (
 )
 from deployengine.domain.flags import UnparsableFlag
 from deployengine.domain.identity import BadId
+from deployengine.domain.reference_errors import (
+    BadReference,
+    FilterFailed,
+    NulInValue,
+    TooMuch,
+    UnknownVariable,
+    Unquotable,
+    VariableCycle,
+)
 from deployengine.domain.release import BadVersion
 from deployengine.engine.deployments import NotReached
 from deployengine.engine.intake import NoMachines
@@ -36,6 +45,13 @@ EVERY = [
     UnparsableFlag("Flag", '"x"', "project app"),
     BadId("'x' is no id", None, "ids look like rel-3"),
     BadVersion("'' is no release number"),
+    BadReference("#{x has no end", "line 1", "write #{/if}"),
+    FilterFailed("the filter Trim of #{x} cannot be applied", "variable A"),
+    TooMuch("too much"),
+    UnknownVariable("Hots", ["Host"], "variable Url"),
+    VariableCycle(("A", "B", "A")),
+    Unquotable("A | Trim", 3, "it stands there"),
+    NulInValue("A"),
     NotReached("may not enter", None, "QA comes first"),
     NoMachines("none", None, "give one"),
     WrongMasterKey("wrong key"),
