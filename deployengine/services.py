@@ -182,6 +182,7 @@ class Services:
             self.archive,
             self.clock,
             self.secrets,
+            self.secrets.seal,
         )
 
     @cached_property

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
+import yaml
 
 from deployengine.catalog import duration
 from deployengine.cli.deployment_view import follow, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document
 from deployengine.cli.session import Session
+from deployengine.domain.errors import Fault, InvalidInput
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.intake import Terms
 from deployengine.persistence.records import DeploymentRecord
@@ -58,6 +60,19 @@ def terms_options(function: F) -> F:
             help="Whether failures ask a person; else as project and environment say.",
         ),
         click.option("--override-freeze", metavar="REASON", help="Begin although it is frozen."),
+        click.option(
+            "--variable",
+            "variables",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="The value of a prompted variable; repeatable. Not for secrets.",
+        ),
+        click.option(
+            "--variable-file",
+            type=click.File("r", encoding="utf-8"),
+            metavar="FILE",
+            help="Values of prompted variables, secrets too: a mapping in YAML; - is stdin.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -81,6 +96,8 @@ def terms_of(
     priority: int | None,
     guided: bool | None,
     override_freeze: str | None,
+    variables: tuple[str, ...],
+    variable_file: TextIO | None,
 ) -> Terms:
     """What the options of :func:`terms_options` say."""
 
@@ -96,7 +113,34 @@ def terms_of(
         not_before=instant(at),
         expires_at=instant(expires),
         override_freeze=override_freeze,
+        values={**_from_file(variable_file), **dict(map(_pair, variables))},
     )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--variable")
+    return name.strip(), value
+
+
+def _from_file(file: TextIO | None) -> dict[str, str]:
+    """The values in a file; an error quotes none of them."""
+    if file is None:
+        return {}
+    try:
+        found = yaml.safe_load(file)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InvalidInput([Fault(f"is no YAML{line}", file.name)]) from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise InvalidInput([Fault("must be a mapping of names to values", file.name)])
+    wrong = [name for name, value in found.items() if not isinstance(value, str | int | float)]
+    if wrong:
+        faults = [Fault(f"the value of {name} is no text", file.name) for name in wrong]
+        raise InvalidInput(faults)
+    return {name: str(value) for name, value in found.items()}
 
 
 def told(session: Session, deployment: DeploymentRecord, wait: bool, timeout: float | None) -> int:

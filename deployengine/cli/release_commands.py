@@ -83,6 +83,8 @@ def deploy(
 ) -> int:
     """Deploy a release to ENVIRONMENT, if its lifecycle lets it in."""
     services = session.services
+    if warning := services.releases.drift(project, version):
+        session.say(f"warning: {warning}")
     terms = replace(terms_of(session, **given), selection=Selection(skip, machines, exclude))
     act = services.again.catch_up if missing else services.deployments.deploy
     return told(session, act(project, version, environment, terms), wait, timeout)
@@ -109,6 +111,29 @@ def rollback(
     terms = terms_of(session, **given)
     deployment = session.services.again.roll_back(project, environment, version, terms)
     return told(session, deployment, wait, timeout)
+
+
+@release.command(
+    "refresh-variables", epilog="Example:  deployengine release refresh-variables app-001 1.4.0"
+)
+@click.argument("project")
+@click.argument("version")
+@command
+def refresh_variables(session: Session, project: str, version: str) -> None:
+    """Give a release today's variables; the rest of what it froze stays."""
+    refreshed = session.services.releases.refresh(project, version)
+    found = refreshed.release
+    said = "has today's variables now" if refreshed.changed else "had today's variables already"
+    session.answer(
+        {
+            "id": release_id(found.id),
+            "project": found.project,
+            "version": found.version,
+            "digest": found.digest,
+            "changed": refreshed.changed,
+        },
+        lambda out: out.print(f"{project} {version}: {said}", markup=False),
+    )
 
 
 @release.command("block", epilog="Example:  deployengine release block app-001 1.4.0 --reason bug")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from deployengine.domain import flags
@@ -13,6 +14,7 @@ from deployengine.domain.errors import RequestError
 from deployengine.domain.insertion import expand, plain_values
 from deployengine.domain.plan import NOWHERE, Plan, PlannedRun, PlannedStep, machine_resource
 from deployengine.domain.project import Mutex, Step, StepKind
+from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
 from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolve_all
@@ -62,21 +64,28 @@ def plan(
     destination: Destination,
     unseal: Unseal,
     selection: Selection = WHOLE,
+    values: Mapping[str, str | Sealed] = MappingProxyType({}),
 ) -> Plan:
-    """Plans a deployment of the release.
+    """Plans a deployment of the release; ``values`` are those of prompted variables.
 
     Raises :class:`~deployengine.domain.flags.UnparsableFlag` when the bypass variable is no
     boolean for some step on some machine, :class:`BadWindow`, and ``AmbiguousVariable`` when two
     values of a variable tie.
     """
-    return _Planning(snapshot, destination, unseal, selection).plan()
+    return _Planning(snapshot, destination, unseal, selection, values).plan()
 
 
 class _Planning:
     def __init__(
-        self, snapshot: Snapshot, destination: Destination, unseal: Unseal, selection: Selection
+        self,
+        snapshot: Snapshot,
+        destination: Destination,
+        unseal: Unseal,
+        selection: Selection,
+        values: Mapping[str, str | Sealed],
     ) -> None:
         self._snapshot = snapshot
+        self._sources = answered(snapshot.sources, values)
         self._to = destination
         self._unseal = unseal
         self._selection = selection
@@ -197,12 +206,12 @@ class _Planning:
 
     def _value(self, name: str, context: Context) -> _Value | None:
         """What the variable comes to; what is made from a sensitive one is sensitive."""
-        resolved = resolve(name, self._snapshot.sources, context)
+        resolved = resolve(name, self._sources, context)
         if resolved is None:
             return None
         if isinstance(resolved.value, str) and "#{" not in resolved.value:
             return _Value(resolved.value, resolved.sensitive, resolved.source)  # mostly
-        values = plain_values(resolve_all(self._snapshot.sources, context), self._unseal)
+        values = plain_values(resolve_all(self._sources, context), self._unseal)
         inserted = expand(name, values)
         return _Value(inserted.text, inserted.sensitive, resolved.source)
 

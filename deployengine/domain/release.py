@@ -13,7 +13,7 @@ from typing import Any
 from deployengine.domain.errors import RequestError
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.project import Mutex, Step, steps_of
-from deployengine.domain.variables import Source, Variable
+from deployengine.domain.variables import Source, Variable, key
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
 
@@ -64,6 +64,20 @@ class Snapshot:
         if "mutex" in project:
             document["mutex"] = project["mutex"]
         return cls(document)
+
+    def with_variables_of(self, today: Snapshot) -> Snapshot:
+        """The same release with the variables and sets that another one froze."""
+        taken = {key: today.document[key] for key in ("variables", "variable_sets")}
+        return Snapshot({**self.document, **taken})
+
+    def definitions(self, name: str) -> tuple[tuple[str, Variable], ...]:
+        """Every value of a variable, with the project or set in which it stands."""
+        return tuple(
+            (source.label, variable)
+            for source in self.sources
+            for variable in source.variables
+            if key(variable.name) == key(name)
+        )
 
     @cached_property
     def digest(self) -> str:

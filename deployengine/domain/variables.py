@@ -140,6 +140,8 @@ class Variable:
     value: str | Sealed = field(repr=False)
     scope: Scope = Scope()
     sensitive: bool = False
+    #: Whoever deploys is asked for the value; see :mod:`deployengine.domain.prompts`.
+    prompt: Mapping[str, Any] | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Variable:
@@ -150,17 +152,19 @@ class Variable:
             value=value if isinstance(value, str) else Sealed.from_document(value),
             scope=Scope.from_document(document.get("scope") or {}),
             sensitive=document.get("sensitive", False),
+            prompt=document.get("prompt"),
         )
 
     def to_document(self) -> dict[str, Any]:
         """The inverse of :meth:`from_document`."""
         value = self.value.to_document() if isinstance(self.value, Sealed) else self.value
-        return {
+        document = {
             "name": self.name,
             "value": value,
             "sensitive": self.sensitive,
             "scope": self.scope.to_document(),
         }
+        return document if self.prompt is None else {**document, "prompt": dict(self.prompt)}
 
     @property
     def secret(self) -> bool:

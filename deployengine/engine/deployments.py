@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
@@ -12,6 +12,7 @@ from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
+from deployengine.domain.variables import Sealed
 from deployengine.engine.archive import Archive
 from deployengine.engine.freezes import Frozen, Hold
 from deployengine.engine.handoff import HandOff
@@ -19,6 +20,7 @@ from deployengine.engine.intake import PLAIN, Intake, Terms
 from deployengine.engine.ports import Clock, Dispatcher
 from deployengine.engine.questions import withdraw
 from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.set_outputs import Seal
 from deployengine.engine.turns import Moved, Turns
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
@@ -51,7 +53,9 @@ class Deployments:
         archive: Archive,
         clock: Clock,
         unseal: Unseal,
+        seal: Seal,
     ) -> None:
+        self._seal = seal
         self._database = database
         self._handoff = handoff
         self._dispatcher = dispatcher
@@ -89,6 +93,7 @@ class Deployments:
         ``holds``: a freeze that is in force makes it wait, instead of being refused.
         """
         self._check_times(terms)
+        terms = replace(terms, values={n: self._sealed(v) for n, v in terms.values.items()})
         release = find_release(tx, project, version)
         if environment not in (known := tx.catalog.names("environment")):
             raise UnknownName("environment", environment, known)
@@ -100,6 +105,10 @@ class Deployments:
             _check_freeze(intake.hold(project, environment, terms.options()), environment)
         deployment = intake.queue(snapshot, release, environment, planned, terms)
         return Asked(deployment, intake.superseded)
+
+    def _sealed(self, value: str | Sealed) -> Sealed:
+        """Every value that is given for a deployment is kept as a secret is."""
+        return value if isinstance(value, Sealed) else Sealed.from_document(self._seal(value))
 
     def tell(self, asked: Asked) -> None:
         """Tells admission what has been queued."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,10 @@ from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
+from deployengine.domain.prompts import check, prompts
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
+from deployengine.domain.variables import Context, Sealed
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
 from deployengine.engine.tickets import draw
@@ -48,6 +50,8 @@ class Terms:
     not_before: datetime | None = None
     expires_at: datetime | None = None
     override_freeze: str | None = None
+    #: Values of prompted variables; sealed once they are taken in.
+    values: Mapping[str, str | Sealed] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any] | None:
         """What is kept with the deployment beside its columns."""
@@ -56,6 +60,11 @@ class Terms:
             kept["selection"] = self.selection.to_document()
         if self.override_freeze is not None:
             kept["override_freeze"] = self.override_freeze
+        if self.values:
+            kept["values"] = {
+                name: value if isinstance(value, str) else value.to_document()
+                for name, value in self.values.items()
+            }
         return kept or None
 
 
@@ -91,7 +100,8 @@ class Intake:
             machines_in(self._machines, environment),
             self._shares(snapshot.project, environment),
         )
-        made = plan(snapshot, destination, self._unseal, terms.selection)
+        self._check_values(snapshot, destination, terms)
+        made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
         if not any(step.runs for step in made.steps if not step.left_out):
             raise NoMachines(
                 f"{snapshot.project} has no step with a machine in {environment}",
@@ -99,6 +109,19 @@ class Intake:
                 "give a machine of that environment one of the roles that the steps name",
             )
         return made
+
+    def _check_values(self, snapshot: Snapshot, destination: Destination, terms: Terms) -> None:
+        """Raises ``UnknownName`` and ``MissingValues``."""
+        place = Context(
+            environment=destination.environment,
+            channel=snapshot.channel,
+            phase=destination.phase,
+        )
+        given = {
+            name: value if isinstance(value, str) else self._unseal(value)
+            for name, value in terms.values.items()
+        }
+        check(prompts(snapshot.sources, place), given, snapshot.project)
 
     def _check_selection(self, snapshot: Snapshot, environment: str, selection: Selection) -> None:
         """Raises ``UnknownName`` for what is not there, and :class:`Required`."""

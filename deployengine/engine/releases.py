@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from deployengine.domain import flags
 from deployengine.domain.errors import AlreadyExists, UnknownName
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.planning import Unseal
@@ -40,6 +41,14 @@ class Created:
     superseded: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A release, and whether its variables are others now."""
+
+    release: ReleaseRecord
+    changed: bool
+
+
 class Releases:
     """What people ask of releases."""
 
@@ -63,6 +72,45 @@ class Releases:
             leaving=created.superseded, entering=for_deployments(created.deployments)
         )
         return created
+
+    def refresh(self, project: str, version: str) -> Refreshed:
+        """Gives a release today's variables and sets; what it froze else stays.
+
+        Deployments that have been asked for go on with those that they were asked for with. Raises
+        :class:`UnknownName`.
+        """
+        with self._database.write("release") as tx:
+            release = find_release(tx, project, version)
+            before, today = self._both(tx, release)
+            after = before.with_variables_of(today)
+            changed = after.digest != before.digest
+            if changed:
+                tx.releases.refresh(release.id, after)
+            return Refreshed(find_release(tx, project, version), changed)
+
+    def drift(self, project: str, version: str) -> str | None:
+        """What to warn of who deploys a release: its bypass of the mutex is not that of today.
+
+        ``None``: it is, or the project is not there any more. Raises :class:`UnknownName`.
+        """
+        with self._database.read() as tx:
+            release = find_release(tx, project, version)
+            try:
+                frozen, today = self._both(tx, release)
+            except UnknownName:
+                return None
+        if frozen.definitions(flags.BYPASS) == today.definitions(flags.BYPASS):
+            return None
+        return (
+            f"{flags.BYPASS} is not today's in {project} {version}: the release froze other values "
+            f"(take today's: deployengine release refresh-variables {project} {version})"
+        )
+
+    def _both(self, tx: Transaction, release: ReleaseRecord) -> tuple[Snapshot, Snapshot]:
+        """What a release froze, and what it would freeze today."""
+        wanted = Wanted(release.project, release.version, release.channel)
+        frozen = Snapshot(tx.releases.snapshot(release.snapshot_id))
+        return frozen, _Frozen(tx, [wanted]).snapshot(wanted)
 
     def block(self, project: str, version: str, who: str, reason: str) -> ReleaseRecord:
         """Keeps a release from environments where it has not succeeded; it may be so already.

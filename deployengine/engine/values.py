@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from deployengine.domain.environment import Machine
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.insertion import Plain, plain_values
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import Step
+from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import (
     Context,
     Sealed,
+    Source,
     key,
     resolve_all,
     system_source,
@@ -51,11 +54,20 @@ def values_of(
         step=step.name,
         phase=deployment.phase,
     )
-    sources = (system_source(system), *snapshot.sources)
+    given = (deployment.options or {}).get("values", {})
+    sources = (system_source(system), *_answered(snapshot, given))
     return {
         **plain_values(resolve_all(sources, context), unseal),
         **_outputs(earlier, snapshot, machine, unseal),
     }
+
+
+def _answered(snapshot: Snapshot, given: Mapping[str, Any]) -> tuple[Source, ...]:
+    """What the release froze, with the values that were given for this deployment."""
+    if not given:
+        return snapshot.sources
+    values = {n: v if isinstance(v, str) else Sealed.from_document(v) for n, v in given.items()}
+    return answered(snapshot.sources, values)
 
 
 def _outputs(
