@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     bindparam,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -86,7 +88,9 @@ class StepRuns:
             .values(
                 state=RunState.WAITING,
                 ready_at=now,
-                ticket=tickets.start + tickets.step * step_run.c.place,
+                # Said to be big: PostgreSQL takes a number that comes before another for small.
+                ticket=literal(tickets.start, BigInteger)
+                + literal(tickets.step, BigInteger) * step_run.c.place,
             )
         )
         return self.of_step(deployment_id, step)

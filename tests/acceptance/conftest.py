@@ -22,10 +22,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def has_failed(request: pytest.FixtureRequest) -> bool:
+    """Whether the test has failed; for a fixture that wants to know when it ends."""
+    return bool(request.node.stash.get(_FAILED, False))
+
+
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[LiveEngine]:
     """An engine without processes yet; at the end nothing of it may be left."""
     with LiveEngine() as live:
         yield live
-        if request.node.stash.get(_FAILED, False):
-            live.check_at_end = False
+        live.check_at_end = not has_failed(request)

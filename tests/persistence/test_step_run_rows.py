@@ -158,6 +158,15 @@ def test_a_step_becomes_ready_with_tickets_in_the_order_of_its_machines(
         assert tx.runs.of_deployment(number)[-1].state is RunState.PENDING
 
 
+def test_tickets_may_be_greater_than_a_small_integer_and_far_apart(database: Database) -> None:
+    first, apart = 11_055_000_082, 11
+    with database.write() as tx:
+        number = add_deployment(tx, add_release(tx))
+        tx.runs.add(number, 0, [("m-1", "exclusive"), ("m-2", "exclusive")])
+        ready = tx.runs.make_ready(number, 0, range(first, first + 2 * apart, apart), NOW)
+        assert [run.ticket for run in ready] == [first, first + apart]
+
+
 def test_giving_up_one_step_leaves_the_others(database: Database) -> None:
     with database.write() as tx:
         number = add_deployment(tx, add_release(tx))
