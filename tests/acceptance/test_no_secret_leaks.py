@@ -23,6 +23,7 @@ from sqlalchemy import text
 from deployengine.cli.main import cli, main
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.identity import deployment_id, run_id
+from deployengine.persistence.records import DeploymentRecord
 from tests.acceptance.catalogs import catalog, machine, step
 from tests.acceptance.conftest import has_failed
 from tests.support.canaries import Search, canaries
@@ -115,6 +116,7 @@ class Scene:
         self._write_catalog("changed.yaml", [*self._odd_ones(self.spare[5]), *named[:1]])
         rows = [{"project": name, "version": "1.0"} for name in self.projects]
         (self.folder / "batch.yaml").write_text(json.dumps(rows))
+        (self.folder / "answers.yaml").write_text(json.dumps({"Answer": self.spare[6]}))
 
     def _write_catalog(self, name: str, projects: list[dict[str, Any]]) -> None:
         machines = [machine(f"m-{n}", "QA", roles=[f"r-{n}"]) for n in range(MACHINES)]
@@ -153,7 +155,9 @@ class Scene:
         ]
         letters = re.sub(r"\W|_", "", self.spare[4], flags=re.ASCII)
         broken = [_sensitive("Broken", f"{self.spare[4]} #{{{letters}}}")]
+        asked = [{"name": "Answer", "value": "", "sensitive": True, "prompt": {"label": "Answer"}}]
         return [
+            _one_step("asked", "echo '#{Answer}'\n", asked),
             _one_step("tagged", "true\n", tagged),
             _one_step("flagged", "true\n", flag),
             _one_step("windowed", "true\n", window),
@@ -174,7 +178,7 @@ class Scene:
         """Says every command that reads."""
         details = [self.engine.detail(d.id) for d in self.engine.deployments()]
         names = {
-            "project": [*self.projects, "tagged", "broken"],
+            "project": [*self.projects, "tagged", "broken", "asked"],
             "deployment": [deployment_id(d.deployment.id) for d in details],
             "run": [run_id(run.id) for d in details[:2] for run in d.runs],
             "machine": ["m-0"],
@@ -283,8 +287,9 @@ def play(scene: Scene) -> None:
     engine.gate("hold")
     scene.say(f"apply {scene.folder / 'catalog.yaml'}")
     scene.say(f"batch run {scene.folder / 'batch.yaml'} --name all")
-    for project, version in (("tagged", "1.0"), ("tagged", "1.1"), ("broken", "1.0")):
-        scene.say(f"release create {project} {version}")
+    for release in ("tagged 1.0", "tagged 1.1", "broken 1.0", "asked 1.0"):
+        scene.say(f"release create {release}")
+    scene.say(f"release deploy asked 1.0 QA --variable-file {scene.folder / 'answers.yaml'}")
     for project in ("flagged", "windowed"):
         assert "********" in scene.say(f"release create {project} 1.0")
     scene.look_into_redis("while messages are queued")
@@ -301,6 +306,10 @@ def play(scene: Scene) -> None:
         until(lambda: all(d.state.final for d in engine.deployments()), "the end of all")
         engine.end(worker)
     scene.look_into_redis("at the end")
+
+
+def last_of(scene: Scene, project: str) -> DeploymentRecord:
+    return scene.engine.services.queries.deployments(project=project)[0]
 
 
 def ends(scene: Scene) -> dict[str, DeploymentState]:
@@ -321,6 +330,7 @@ def test_of_a_thousand_secrets_that_scripts_say_in_every_way_not_one_leaves_a_tr
     scene.read_everything()
 
     assert scene.leaks() == {}
+    assert "********" in scene.say("deployment log " + deployment_id(last_of(scene, "asked").id))
     for project, state in ends(scene).items():
         wanted = {"succeeds": "succeeded", "fails": "failed", "cancelled": "cancelled"}
         assert state == wanted.get(project.rpartition("-")[2], state), project
