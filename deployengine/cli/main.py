@@ -83,6 +83,11 @@ def _run(arguments: list[str] | None) -> int:
         # Who read our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        text = (
+            f"a fault of deployengine itself: {type(error).__name__}: {error}; --debug shows where"
+        )
+        return _told(text, 1, debug)
 
 
 def _usage(error: click.ClickException) -> str:

@@ -43,13 +43,14 @@ class BadWindow(RequestError):
 class Destination:
     """Where a release is planned to: an environment, and the lifecycle's phase with it.
 
-    ``shares`` bound how many scripts run at once: of the environment, of the project.
+    ``share`` bounds how many scripts run at once of the environment or, in one without, of the
+    project.
     """
 
     environment: str
     phase: str
     machines: Sequence[Machine]
-    shares: tuple[Claim, ...] = ()
+    share: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,10 @@ class _Planning:
                 yield PlannedRun(machine, self._claims(step, machine))
 
     def _claims(self, step: Step, machine: Machine) -> tuple[Claim, ...]:
-        """The machine first, then what the step touches and the shares of the task cap.
+        """The machine first, then what the step touches and the share of the task cap.
+
+        A request has one bound at most, or two streams that each fill one of them could keep it
+        waiting for ever. A machine's own comes first: it protects the machine.
 
         A step that names what it touches takes the machine shared, so it clashes only with those
         that touch the same and with those that take the machine whole.
@@ -165,7 +169,8 @@ class _Planning:
             )
             for touch in step.touches
         )
-        return (own, *touched, *self._to.shares)
+        share = () if own.limit or self._to.share is None else (self._to.share,)
+        return (own, *touched, *share)
 
     def _bypassed(self, step: Step, machine: Machine) -> bool:
         context = self._context(step, machine)

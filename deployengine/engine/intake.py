@@ -98,7 +98,7 @@ class Intake:
             environment,
             phase.name if phase else "",
             machines_in(self._machines, environment),
-            self._shares(snapshot.project, environment),
+            self._share(snapshot.project, environment),
         )
         self._check_values(snapshot, destination, terms)
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
@@ -228,12 +228,14 @@ class Intake:
         )
         return next((each for each in said if each is not None), False)
 
-    def _shares(self, project: str, environment: str) -> tuple[Claim, ...]:
+    def _share(self, project: str, environment: str) -> Claim | None:
+        """The environment's, or else the project's."""
         shares = (
             (f"environment/{environment}", self._environments.get(environment, {}).get("share")),
             (f"project/{project}", self._project(project).get("share")),
         )
-        return tuple(Claim(f"{SHARE}{name}", Mode.SHARED, limit) for name, limit in shares if limit)
+        found = (Claim(f"{SHARE}{name}", Mode.SHARED, limit) for name, limit in shares if limit)
+        return next(found, None)
 
     def _project(self, name: str) -> Mapping[str, Any]:
         """Today's document; a project that is not there any more says nothing."""

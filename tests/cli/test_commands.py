@@ -105,6 +105,24 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "a wrong id": (("deployment", "show", "banana"), 2, "'banana' is no id"),
     "a missing catalog": (("apply", "none.yaml"), 2, "none.yaml: there is no such file"),
     "a missing batch file": (("batch", "run", "none.csv"), 2, "none.csv: cannot read the batch"),
+    "a span that is none": (
+        ("release", "deploy", "shop", "1", "QA", "--at", "+soon"),
+        2,
+        "'+soon' is no span of time",
+    ),
+    "a value without a name": (
+        ("release", "deploy", "shop", "1", "QA", "--variable", "word"),
+        2,
+        "'word' is no NAME=VALUE",
+    ),
+    "an approval of nothing": (("approve", "run-9"), 2, "there is no step run 'run-9'"),
+    "an answer that is none": (("guide", "run-9", "shrug"), 2, "'shrug' is not one of"),
+    "a retry of nothing": (("deployment", "retry", "dep-9"), 2, "there is no deployment 'dep-9'"),
+    "a rollback of nothing": (
+        ("release", "rollback", "shop", "QA"),
+        2,
+        "there is no environment 'QA'",
+    ),
     "an unknown batch": (("batch", "show", "none"), 2, "there is no batch 'none'"),
     "a Redis that is not there": (("locks",), 3, "cannot reach Redis"),
 }
@@ -135,6 +153,21 @@ def test_debug_shows_the_traceback_as_well(
     monkeypatch.setenv("DEPLOYENGINE_DEBUG", "1")
     assert run(*arguments) == code
     assert HIDDEN in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_told_without_its_words_which_may_hold_a_secret(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @cli.command("broken")
+    def broken() -> None:
+        raise ValueError("hunter2")
+
+    try:
+        assert run("broken") == 1
+    finally:
+        del cli.commands["broken"]
+    told = capsys.readouterr()
+    assert told.err == "a fault of deployengine itself (ValueError); --debug shows where\n"
 
 
 def test_an_unreachable_database_is_told_without_its_password(

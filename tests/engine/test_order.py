@@ -16,6 +16,7 @@ from deployengine.engine.intake import Terms
 from deployengine.engine.order import HasEnded
 from deployengine.engine.releases import Wanted
 from deployengine.engine.tickets import HIGHEST, LOWEST, STRETCH, before, draw, level, moved
+from deployengine.persistence.counters import TICKET
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.support.fakes import House
 
@@ -112,6 +113,31 @@ def test_an_urgent_deployment_goes_before_all_that_waits_and_keeps_its_message_f
     end(house, running)
     (granted,) = house.dispatcher.take_runs()
     assert (f"run-{granted.run_id}", granted.urgent) == (run_of(house, fix), True)
+
+
+def test_what_waits_for_a_slot_is_overtaken_only_by_what_is_urgent_within_the_stretch(
+    house: House,
+) -> None:
+    own = [machine(name, "QA", roles=[name]) for name in ("a", "soon", "late")]
+    steps = {m["name"]: [step("true\n", roles=m["roles"])] for m in own}
+    house.apply(
+        catalog(*(project(n, process=p) for n, p in steps.items()), machines=own, lifecycles=MANUAL)
+    )
+    for name in steps:
+        house.releases.create(Wanted(name, "1.0"))
+    deploy(house, "a")
+    deploy(house, "soon", priority=1)
+    house.deliver_chains()
+    with house.database.write() as tx:
+        tx.counters.draw(TICKET, STRETCH)
+    deploy(house, "late", priority=1)
+    house.deliver_chains()
+    assert [(run.label.split()[0], run.urgent) for run in house.dispatcher.granted] == [
+        ("a", False),
+        ("soon", True),
+        ("late", False),
+    ]
+    house.deliver_all()
 
 
 def test_a_grant_that_no_worker_has_claimed_is_taken_back_for_what_is_urgent(house: House) -> None:
@@ -239,6 +265,27 @@ def test_a_share_of_a_project_bounds_all_its_deployments_and_no_others(house: Ho
         deploy(house, name)
     house.deliver_chains()
     assert len(house.dispatcher.granted) == 1 + 3
+
+
+def test_a_run_has_one_bound_the_machines_own_before_the_environments_before_the_projects(
+    house: House,
+) -> None:
+    machines = [machine("m-1", "QA", max_concurrent=2), machine("m-2", "QA")]
+    process = [step("true\n", touches=["x"])]
+    house.apply(
+        catalog(
+            project("a", process=process, share=1),
+            machines=machines,
+            environments=[{"name": "QA", "share": 3}],
+            lifecycles=MANUAL,
+        )
+    )
+    house.releases.create(Wanted("a", "1.0"))
+    deploy(house, "a")
+    house.deliver_chains()
+    bounds = [r for r in house.held() if r.startswith("share:")]
+    assert bounds == ["share:environment/QA"]
+    assert house.held()["share:environment/QA"] == (["run-2"], [])
 
 
 # ---- supersede ----
