@@ -22,7 +22,7 @@ from deployengine.domain.plan import Stage
 from deployengine.engine.archive import Archive
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
 from deployengine.engine.requests import deployment_label, for_deployment, for_run
-from deployengine.engine.tickets import level
+from deployengine.engine.tickets import first_ordinary, level
 from deployengine.locks import (
     GenerationStale,
     Grant,
@@ -81,15 +81,26 @@ class HandOff:
     def dispatch(self, grants: Sequence[Grant]) -> None:
         """Sends what has been granted on its way."""
         runs: list[GrantedRun] = []
+        overtaken = self._overtaken(grants)
         for grant in grants:
             kind, number = parse(grant.request_id)
             if kind is Kind.RUN:
-                urgent = level(grant.ticket) > 0
+                urgent = level(grant.ticket) > 0 and grant.ticket < overtaken
                 runs.append(GrantedRun(number, grant.granted_at, grant.label, urgent))
             else:
                 self.resume(number)
         if runs:
             self._dispatcher.runs(runs)
+
+    def _overtaken(self, grants: Sequence[Grant]) -> int:
+        """What comes before this ticket, and is urgent, goes before all that waits for a slot.
+
+        So what waits there is overtaken by no more than what its ticket lets overtake it.
+        """
+        if not any(level(grant.ticket) > 0 for grant in grants):
+            return 0
+        with self._database.read() as tx:
+            return first_ordinary(tx)
 
     def give_back(self, refused: Request, ahead: Sequence[Request], *, held: bool) -> None:
         """Undoes a grant that the database refused, and puts those before it first in line.

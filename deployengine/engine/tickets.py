@@ -4,11 +4,14 @@ Tickets are drawn from one counter, when a request is ready, and admission lets 
 their tickets. One with a higher priority gets a ticket as if it had been drawn
 :data:`STRETCH` numbers earlier for each level. So it goes ahead of all that waits, and yet nobody
 starves: a request can be overtaken only by those with a higher priority that come within the next
-``STRETCH`` numbers for each level between the two, and never by one of its own level.
+``STRETCH`` numbers for each level between the two, and never by one of its own level. Where runs
+that were let in wait for a slot, those with a priority above 0 go before all others under the same
+bound; apart from that the first to be let in is the first to be run.
 """
 
 from __future__ import annotations
 
+from deployengine.domain.admission import LAST_TICKET
 from deployengine.persistence import Transaction
 from deployengine.persistence.counters import TICKET
 
@@ -24,6 +27,12 @@ _STEP = HIGHEST - LOWEST + 1
 def level(ticket: int) -> int:
     """The priority that a ticket was drawn with."""
     return HIGHEST - ticket % _STEP
+
+
+def first_ordinary(tx: Transaction) -> int:
+    """The lowest ticket of all runs that wait and are not urgent."""
+    found = tx.views.first_waiting(_STEP, HIGHEST)
+    return LAST_TICKET if found is None else found
 
 
 def before(ticket: int, many: int) -> range:

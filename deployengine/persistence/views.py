@@ -74,6 +74,16 @@ class Views:
         found = [self._connection.execute(query).scalar() for query in (runs, deployments)]
         return min((ticket for ticket in found if ticket is not None), default=0)
 
+    def first_waiting(self, modulus: int, rest: int) -> int | None:
+        """The lowest ticket of the runs that wait, of those with such a rest or a larger one."""
+        query = select(func.min(step_run.c.ticket)).where(
+            OPEN_RUN,
+            step_run.c.state == RunState.WAITING,
+            step_run.c.ticket % modulus >= rest,
+        )
+        found: int | None = self._connection.execute(query).scalar()
+        return found
+
     def waiting_tickets(self, deployment_id: int) -> list[int]:
         """The tickets of a deployment that is queued and of its runs that wait, in order."""
         runs = select(step_run.c.ticket).where(

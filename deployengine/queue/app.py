@@ -21,6 +21,8 @@ from __future__ import annotations
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
+from deployengine.queue.transport import URGENT
+
 #: Links of chains: short, many at once, beside the slots.
 CONTROL_QUEUE = "control"
 #: Step runs that may start now; its consumers' slots are the task cap.
@@ -70,6 +72,8 @@ def make_app(broker_url: str) -> Celery:
         broker_transport_options={
             "global_keyprefix": KEY_PREFIX,
             "socket_keepalive": True,
+            # A queue's lists in the order in which they are fetched from.
+            "priority_steps": [URGENT, 0],
         },
         timezone="UTC",
         enable_utc=True,

@@ -26,7 +26,7 @@ from deployengine.queue.app import (
     RUNS_QUEUE,
     STEP,
 )
-from deployengine.queue.transport import URGENT
+from deployengine.queue.transport import URGENT, URGENT_LIST
 
 _NAMES = {LinkKind.BEGIN: BEGIN, LinkKind.STEP: STEP, LinkKind.FINISH: FINISH}
 
@@ -93,10 +93,11 @@ class CeleryDispatcher:
 
     def backlog(self) -> Backlog:
         """The lengths of the two queues."""
-        links, runs = (
-            int(self._redis.llen(f"{KEY_PREFIX}{queue}")) for queue in (CONTROL_QUEUE, RUNS_QUEUE)
+        links, runs, urgent = (
+            int(self._redis.llen(f"{KEY_PREFIX}{name}"))
+            for name in (CONTROL_QUEUE, RUNS_QUEUE, f"{RUNS_QUEUE}{URGENT_LIST}")
         )
-        return Backlog(links, runs)
+        return Backlog(links, runs + urgent)
 
     def _signature(self, link: Link) -> Signature:
         args = (

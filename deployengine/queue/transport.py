@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis
-from kombu.utils.json import dumps
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-#: The priority of a message that is to be fetched before all others.
+#: The priority of a message that is to be fetched before all that are not urgent.
 URGENT = 9
+#: What the name of a queue's list of urgent messages ends with; kombu cuts off what begins so.
+URGENT_LIST = f"{redis.Channel.sep}urgent"
 
 
 class NoBooks(redis.QoS):
@@ -55,13 +56,9 @@ class HintChannel(redis.Channel):
             raise ConnectionError("the channel to the broker was closed")
         return super()._connparams(asynchronous)
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
-        """At the end of the queue that is fetched from, if it is urgent."""
-        if message["properties"].get("priority") != URGENT:
-            super()._put(queue, message, **kwargs)
-            return
-        with self.conn_or_acquire() as client:
-            client.rpush(queue, dumps(message))
+    def _q_for_pri(self, queue: str, pri: int) -> str:
+        """A queue is two lists: one of what is urgent, and one that bears its own name."""
+        return f"{queue}{URGENT_LIST}" if pri == URGENT else queue
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from celery import Celery
 from kombu import Queue
 
 from deployengine.domain.errors import Unreachable
@@ -26,8 +27,22 @@ def dispatcher(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator
     app.close()
 
 
-def granted(number: int) -> GrantedRun:
-    return GrantedRun(number, FakeClock().now(), f"run {number}")
+def granted(number: int, *, urgent: bool = False) -> GrantedRun:
+    return GrantedRun(number, FakeClock().now(), f"run {number}", urgent)
+
+
+def fetched(app: Celery, many: int) -> list[int]:
+    """The numbers of so many runs, in the order in which a worker gets them."""
+    numbers: list[int] = []
+    with app.connection() as connection:
+        consumer = connection.Consumer(
+            Queue(RUNS_QUEUE), callbacks=[lambda body, _: numbers.append(body[0][0])]
+        )
+        consumer.qos(prefetch_count=1)
+        with consumer:
+            while len(numbers) < many:
+                connection.drain_events(timeout=30)
+    return numbers
 
 
 def test_a_channel_that_was_closed_is_a_connection_that_is_gone(redis_server: RedisServer) -> None:
@@ -81,3 +96,15 @@ def test_connections_that_were_cut_are_made_anew_without_a_word(
     dispatcher.runs([granted(2)])
     dispatcher.cancel([1])
     assert dispatcher.backlog().runs == 2
+
+
+def test_urgent_runs_are_fetched_before_all_others_and_among_them_the_first_comes_first(
+    redis_server: RedisServer, dispatcher: CeleryDispatcher
+) -> None:
+    dispatcher.runs([granted(1), granted(2)])
+    dispatcher.runs([granted(3, urgent=True), granted(4, urgent=True)])
+    dispatcher.runs([granted(5, urgent=True)])
+    assert dispatcher.backlog().runs == 5
+    with make_app(broker_url(redis_server.url)) as app:
+        assert fetched(app, 5) == [3, 4, 5, 1, 2]
+    assert dispatcher.backlog().runs == 0
