@@ -84,9 +84,8 @@ def _run(arguments: list[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        text = (
-            f"a fault of deployengine itself: {type(error).__name__}: {error}; --debug shows where"
-        )
+        # Its own words stay out: nobody has looked whether a secret is in them.
+        text = f"a fault of deployengine itself ({type(error).__name__}); --debug shows where"
         return _told(text, 1, debug)
 
 

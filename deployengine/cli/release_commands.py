@@ -83,9 +83,9 @@ def deploy(
 ) -> int:
     """Deploy a release to ENVIRONMENT, if its lifecycle lets it in."""
     services = session.services
+    terms = replace(terms_of(session, **given), selection=Selection(skip, machines, exclude))
     if warning := services.releases.drift(project, version):
         session.say(f"warning: {warning}")
-    terms = replace(terms_of(session, **given), selection=Selection(skip, machines, exclude))
     act = services.again.catch_up if missing else services.deployments.deploy
     return told(session, act(project, version, environment, terms), wait, timeout)
 
