@@ -20,6 +20,7 @@ from deployengine.embedded.redis_server import EmbeddedRedis
 from deployengine.engine.again import Again
 from deployengine.engine.answers import Answers
 from deployengine.engine.archive import Archive
+from deployengine.engine.audit_trail import AuditTrail
 from deployengine.engine.batches import Batches
 from deployengine.engine.calendar import Calendar
 from deployengine.engine.catalogs import Catalogs
@@ -163,9 +164,14 @@ class Services:
         return HandOff(self.database, self.locks, self.dispatcher, self.archive)
 
     @cached_property
+    def audit_trail(self) -> AuditTrail:
+        """Read and check what is on record."""
+        return AuditTrail(self.database)
+
+    @cached_property
     def catalogs(self) -> Catalogs:
         """Apply catalogs."""
-        return Catalogs(self.database)
+        return Catalogs(self.database, self.clock)
 
     @cached_property
     def releases(self) -> Releases:
@@ -267,7 +273,7 @@ class Services:
     @cached_property
     def order(self) -> Order:
         """Change who comes next."""
-        return Order(self.database, self.handoff, self.archive, self.recall)
+        return Order(self.database, self.handoff, self.archive, self.recall, self.clock)
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -22,12 +22,13 @@ PREFIX = "DEPLOYENGINE_"
 #: Names the settings file; no setting itself.
 FILE_VARIABLE = "DEPLOYENGINE_SETTINGS"
 
-#: What a running script finds in its environment, and what is for developers: not settings.
+#: What a running script finds in its environment, who gives a command, and what is for developers:
+#: no settings.
 _NOT_SETTINGS = frozenset(
     f"DEPLOYENGINE_{name}"
     for name in (
         *("PROJECT", "RELEASE", "ENVIRONMENT", "MACHINE", "STEP"),
-        *("DEPLOYMENT", "ATTEMPT", "TICKET", "DEBUG", "SETTINGS"),
+        *("DEPLOYMENT", "ATTEMPT", "TICKET", "USER", "DEBUG", "SETTINGS"),
         *("FAILPOINTS", "FAILPOINTS_TRACE", "MUTATIONS"),
     )
 )

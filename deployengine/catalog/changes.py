@@ -23,6 +23,10 @@ class Change:
     old: Any
     new: Any
 
+    def to_document(self) -> dict[str, Any]:
+        """The change as a document."""
+        return {"path": self.path, "old": self.old, "new": self.new}
+
     def lines(self) -> Iterator[str]:
         """How people see it; of texts with several lines only those that differ."""
         if _is_long(self.old) and _is_long(self.new):
@@ -84,12 +88,16 @@ def _lists(old: list[Any], new: list[Any], path: str, model: Model | None) -> It
 
 
 def _value(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
-    """A sealed value is sealed anew each time; whether it is the same its ``mac`` tells."""
+    """A sealed value is sealed anew each time; whether it is the same its ``mac`` tells.
+
+    Of a value that becomes a secret the one before is not shown either: mostly it is the same.
+    """
     if _secret(old) and _secret(new):
         if _mac(old) is None or _mac(old) != _mac(new):
             yield Change(f"{path}.value", MASK, MASK)
     elif old["value"] != new["value"]:
-        yield Change(f"{path}.value", masked(old)["value"], masked(new)["value"])
+        before = MASK if _secret(new) else masked(old)["value"]
+        yield Change(f"{path}.value", before, masked(new)["value"])
 
 
 def _without_value(variable: Mapping[str, Any]) -> dict[str, Any]:

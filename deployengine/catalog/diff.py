@@ -43,6 +43,25 @@ class Difference:
         """Whether applying would change nothing."""
         return not (self.added or self.changed or self.removed or self.environments_moved)
 
+    def to_document(self) -> dict[str, Any]:
+        """The whole of it as a document; secrets are masked in it."""
+        document: dict[str, Any] = {
+            "added": [{"kind": kind, "name": name} for kind, name in self.added],
+            "changed": [
+                {
+                    "kind": item.kind,
+                    "name": item.name,
+                    "changes": [change.to_document() for change in item.changes],
+                }
+                for item in self.changed
+            ],
+            "removed": [{"kind": kind, "name": name} for kind, name in self.removed],
+        }
+        if self.environments_moved:
+            before, after = self.environments_moved
+            document["environments_moved"] = {"old": list(before), "new": list(after)}
+        return document
+
     def lines(self) -> Iterator[str]:
         """Plain text for people, by kind: ``+`` added, ``~`` changed, ``-`` removed."""
         for kind in KINDS.values():

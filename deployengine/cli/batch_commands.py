@@ -44,7 +44,7 @@ def run(
     The same batch twice does nothing new.
     """
     batches = session.services.batches
-    stored = batches.run(read_batch(file), name)
+    stored = batches.run(read_batch(file), name, session.user)
     if not wait:
         progress = batches.progress(stored.name)
         session.answer(
@@ -85,7 +85,7 @@ def show(session: Session, name: str, html: Path | None) -> None:
 @command
 def cancel(session: Session, name: str) -> None:
     """Cancel everything of the batch NAME that has not ended, and promote nothing of it."""
-    progress = session.services.batches.cancel(name)
+    progress = session.services.batches.cancel(name, session.user)
 
     def show(out: Console) -> None:
         out.print(f"batch {name}: {progress.state}", markup=False)

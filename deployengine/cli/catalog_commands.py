@@ -64,7 +64,7 @@ def apply(session: Session, paths: tuple[Path, ...], dry_run: bool) -> None:
     services = session.services
     catalog = load(paths).sealed(services.secrets.seal)
     catalogs = services.catalogs
-    found = catalogs.difference(catalog) if dry_run else catalogs.apply(catalog)
+    found = catalogs.difference(catalog) if dry_run else catalogs.apply(catalog, session.user)
     document = {**difference_document(found), "applied": not dry_run}
 
     def show(out: Console) -> None:

@@ -111,7 +111,7 @@ def cancel(session: Session, id_: str) -> None:
     What waits ends at once, what runs as soon as its scripts have ended.
     """
     if id_.strip().lower().startswith(f"{Kind.RUN}-"):
-        run = session.services.deployments.cancel_run(number_of(id_, Kind.RUN))
+        run = session.services.deployments.cancel_run(number_of(id_, Kind.RUN), session.user)
         detail = session.services.queries.deployment(run.deployment_id)
         ending = "" if run.state.final else ", its script is being ended"
         session.answer(
@@ -121,7 +121,7 @@ def cancel(session: Session, id_: str) -> None:
         return
     number = number_of(id_, Kind.DEPLOYMENT)
     before = session.services.queries.deployment(number).deployment
-    after = session.services.deployments.cancel(number)
+    after = session.services.deployments.cancel(number, session.user)
     still = "" if after.state.final else ", its running scripts are being ended"
     said = f"had ended before: {before.state}" if before.state.final else f"{after.state}{still}"
     session.answer(
@@ -151,7 +151,7 @@ def retry(session: Session, /, id_: str, wait: bool, timeout: float | None, **gi
 @command
 def top(session: Session, id_: str) -> None:
     """Put what waits of a deployment before everything else that waits."""
-    moved = session.services.order.move_to_top(number_of(id_, Kind.DEPLOYMENT))
+    moved = session.services.order.move_to_top(number_of(id_, Kind.DEPLOYMENT), session.user)
     session.answer(
         deployment_document(moved),
         lambda out: out.print(f"{deployment_id(moved.id)}: at the top", markup=False),
@@ -164,7 +164,9 @@ def top(session: Session, id_: str) -> None:
 @command
 def prioritise(session: Session, id_: str, priority: int) -> None:
     """Give a deployment another priority, from -5 to 5; 0 is that of any other."""
-    moved = session.services.order.prioritise(number_of(id_, Kind.DEPLOYMENT), priority)
+    moved = session.services.order.prioritise(
+        number_of(id_, Kind.DEPLOYMENT), priority, session.user
+    )
     session.answer(
         deployment_document(moved),
         lambda out: out.print(f"{deployment_id(moved.id)}: priority {priority}", markup=False),

@@ -103,16 +103,7 @@ def difference_document(found: Difference) -> dict[str, Any]:
     """What applying a catalog changes; secrets are masked in it."""
     return {
         "changed_anything": not found.is_empty,
-        "added": [{"kind": kind, "name": name} for kind, name in found.added],
-        "changed": [
-            {
-                "kind": item.kind,
-                "name": item.name,
-                "changes": [{"path": c.path, "old": c.old, "new": c.new} for c in item.changes],
-            }
-            for item in found.changed
-        ],
-        "removed": [{"kind": kind, "name": name} for kind, name in found.removed],
+        **found.to_document(),
         "unchanged": found.unchanged,
     }
 

@@ -9,6 +9,7 @@ import traceback
 import click
 from redis.exceptions import RedisError
 
+from deployengine.cli.audit_commands import audit
 from deployengine.cli.batch_commands import batch
 from deployengine.cli.catalog_commands import apply, init
 from deployengine.cli.database_commands import database
@@ -50,6 +51,7 @@ for _command in (
         locks,
         variable,
         secrets,
+        audit,
         import_,
         doctor,
         database,

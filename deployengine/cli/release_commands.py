@@ -34,7 +34,7 @@ def release() -> None:
 @command
 def create(session: Session, project: str, version: str, channel: str | None) -> None:
     """Freeze PROJECT as release VERSION; an automatic first phase starts at once."""
-    created = session.services.releases.create(Wanted(project, version, channel))
+    created = session.services.releases.create(Wanted(project, version, channel), session.user)
     document = {
         "id": release_id(created.release.id),
         "project": created.release.project,
@@ -121,7 +121,7 @@ def rollback(
 @command
 def refresh_variables(session: Session, project: str, version: str) -> None:
     """Give a release today's variables; the rest of what it froze stays."""
-    refreshed = session.services.releases.refresh(project, version)
+    refreshed = session.services.releases.refresh(project, version, session.user)
     found = refreshed.release
     said = "has today's variables now" if refreshed.changed else "had today's variables already"
     session.answer(
@@ -154,7 +154,7 @@ def block(session: Session, project: str, version: str, reason: str) -> None:
 @command
 def unblock(session: Session, project: str, version: str) -> None:
     """Let a release go on that was kept from going further."""
-    _answer_blocked(session, session.services.releases.unblock(project, version))
+    _answer_blocked(session, session.services.releases.unblock(project, version, session.user))
 
 
 def _answer_blocked(session: Session, found: ReleaseRecord) -> None:
@@ -178,7 +178,7 @@ def _answer_blocked(session: Session, found: ReleaseRecord) -> None:
 @command
 def cancel_release(session: Session, project: str, version: str) -> None:
     """Cancel all open deployments of a release."""
-    cancelled = session.services.deployments.cancel_release(project, version)
+    cancelled = session.services.deployments.cancel_release(project, version, session.user)
 
     def show(out: Console) -> None:
         for d in cancelled:

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TextIO, TypeVar
 import click
 from rich.console import Console
 
+from deployengine.domain.errors import RequestError
 from deployengine.services import Services
 from deployengine.settings import Settings
 
@@ -24,6 +25,10 @@ R = TypeVar("R")
 
 #: Columns off a terminal.
 WIDE = 1000
+
+#: Names who gives commands where that is another than the operating system's user.
+USER_VARIABLE = "DEPLOYENGINE_USER"
+LONGEST_NAME = 255
 
 
 class Session:
@@ -50,7 +55,18 @@ class Session:
 
     @property
     def user(self) -> str:
-        """Who gives the command, as the operating system knows them."""
+        """Who gives the command: ``DEPLOYENGINE_USER``, else as the operating system has it.
+
+        A claim and no proof, as whoever may give commands may set either.
+        Raises :class:`RequestError` for a name that cannot be kept.
+        """
+        named = os.environ.get(USER_VARIABLE, "").strip()
+        if named:
+            if len(named) > LONGEST_NAME or not named.isprintable():
+                raise RequestError(
+                    f"{USER_VARIABLE} is no name", None, "write at most 255 printable characters"
+                )
+            return named
         try:
             return getpass.getuser()
         except (OSError, KeyError):  # there is no name, as for some users of containers

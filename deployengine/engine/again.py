@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
@@ -58,7 +59,12 @@ class Again:
             selection = _what_is_left(deployment, tx.runs.of_deployment(number), process)
         terms = replace(terms, selection=selection)
         return self._deployments.deploy(
-            deployment.project, deployment.version, deployment.environment, terms
+            deployment.project,
+            deployment.version,
+            deployment.environment,
+            terms,
+            Action.DEPLOYMENT_RETRY,
+            {"deployment": deployment_id(number), "state": deployment.state},
         )
 
     def roll_back(
@@ -83,7 +89,10 @@ class Again:
             what = f"{project} {version}" if version else f"no other release of {project}"
             has = "has not succeeded" if version else "has succeeded"
             raise NoPredecessor(f"{what} {has} in {environment}")
-        return self._deployments.deploy(project, before[0].version, environment, terms)
+        was = {"release": f"{project} {current.version}"} if current else None
+        return self._deployments.deploy(
+            project, before[0].version, environment, terms, Action.RELEASE_ROLLBACK, was
+        )
 
     def catch_up(
         self, project: str, version: str, environment: str, terms: Terms

@@ -6,14 +6,16 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import RequestError, UnknownName
-from deployengine.domain.identity import run_id
+from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.plan import Plan
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
 from deployengine.engine.attempts import again
+from deployengine.engine.audit import record
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
@@ -96,7 +98,11 @@ class Answers:
             follows = self._follow(tx, deployment, plan, snapshot, run, answer, now)
             self._go_on(tx, deployment, follows)
             answered = tx.runs.get(number)
-        assert answered is not None
+            assert answered is not None
+            subject, action = run_id(number), Action(f"answer.{answer}")
+            before = {"state": run.state}
+            after_ = {"state": answered.state, "deployment": deployment_id(deployment.id)}
+            record(tx, now, who, action, subject, reason=note, before=before, after=after_)
         log.info("%s: %s", run_label(deployment, plan, run), said)
         with self._handoff.or_later(f"the answer for {run_id(number)}"):
             self._handoff.exchange(

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState, ReleaseState, release_state
 from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
+from deployengine.engine.audit import ENGINE, batch_subject, record
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
@@ -102,7 +104,7 @@ class Batches:
         self._clock = clock
         self._unseal = unseal
 
-    def run(self, rows: Sequence[Row], name: str | None) -> BatchRecord:
+    def run(self, rows: Sequence[Row], name: str | None, who: str = ENGINE) -> BatchRecord:
         """Creates the releases of the rows and deploys them; the same batch twice does nothing new.
 
         Without a name it is called after the digest of its rows. Raises ``InvalidInput`` with
@@ -111,14 +113,14 @@ class Batches:
         digest = _digest([row.wanted for row in rows])
         name = name or f"batch-{digest[:12]}"
         try:
-            stored = self._store(rows, name, digest)
+            stored = self._store(rows, name, digest, who)
         except Conflict:
-            stored = self._store(rows, name, digest)  # somebody else has just run it
+            stored = self._store(rows, name, digest, who)  # somebody else has just run it
         begun = [d for d in stored.begun if deployment_id(d.id) not in stored.superseded]
         self._handoff.exchange(leaving=stored.superseded, entering=for_deployments(begun))
         return stored.batch
 
-    def _store(self, rows: Sequence[Row], name: str, digest: str) -> _Stored:
+    def _store(self, rows: Sequence[Row], name: str, digest: str, who: str) -> _Stored:
         with self._database.write("batch") as tx:
             existing = tx.batches.find(name)
             if existing is not None:
@@ -129,8 +131,15 @@ class Batches:
                 return _Stored(existing)
             creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
             created = self._create(creation, rows)
-            tx.batches.add(name, digest, [c.release.id for c in created], self._clock.now())
+            now = self._clock.now()
+            tx.batches.add(name, digest, [c.release.id for c in created], now)
             stored = tx.batches.find(name)
+            after = {
+                "digest": digest,
+                "created": [_named(c.release) for c in created if c.new],
+                "there_before": [_named(c.release) for c in created if not c.new],
+            }
+            record(tx, now, who, Action.BATCH_RUN, batch_subject(name), after=after)
         assert stored is not None
         begun = [deployment for c in created for deployment in c.deployments]
         return _Stored(stored, begun, creation.intake.superseded)
@@ -161,15 +170,19 @@ class Batches:
             runs = tuple(tx.runs.of_batch(batch.id)) if with_runs else ()
         return BatchProgress(batch, releases, runs)
 
-    def cancel(self, name: str) -> BatchProgress:
+    def cancel(self, name: str, who: str = ENGINE) -> BatchProgress:
         """Promotes no release of the batch any more and cancels all its open deployments."""
         with self._database.write("cancel-batch") as tx:
             batch = find_batch(tx, name)
-            tx.batches.cancel(batch.id, self._clock.now())
+            now = self._clock.now()
+            tx.batches.cancel(batch.id, now)
             numbers = [d.id for d in tx.deployments.of_batch(batch.id) if not d.state.final]
+            if batch.cancelled_at is None:
+                after = {"deployments": [deployment_id(number) for number in numbers]}
+                record(tx, now, who, Action.BATCH_CANCEL, batch_subject(name), after=after)
         # The last in line first, so that none is let in only to be cancelled.
         for number in reversed(numbers):
-            self._deployments.cancel(number)
+            self._deployments.cancel(number, who, f"all of {batch_subject(name)}")
         return self.progress(name)
 
 
@@ -187,6 +200,10 @@ def find_batch(tx: Transaction, name: str) -> BatchRecord:
     if batch is None:
         raise UnknownName("batch", name, tx.batches.names())
     return batch
+
+
+def _named(release: ReleaseRecord) -> str:
+    return f"{release.project} {release.version}"
 
 
 def _digest(wanted: Sequence[Wanted]) -> str:

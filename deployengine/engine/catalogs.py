@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from deployengine.catalog import Catalog, Difference, difference
+from deployengine.domain.audit import Action
+from deployengine.engine.audit import ENGINE, record
+from deployengine.engine.ports import Clock
 from deployengine.persistence import Database
 
 
 class Catalogs:
     """The applied catalog as a whole."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     def difference(self, catalog: Catalog) -> Difference:
         """What applying would change; changes nothing."""
         with self._database.read() as tx:
             return difference(tx.catalog.all(), catalog)
 
-    def apply(self, catalog: Catalog) -> Difference:
+    def apply(self, catalog: Catalog, who: str = ENGINE) -> Difference:
         """Makes the catalog what there is, and says what changed by it.
 
         What the catalog no longer names is no longer there for new releases; releases and
@@ -27,4 +31,6 @@ class Catalogs:
             found = difference(tx.catalog.all(), catalog)
             if not found.is_empty:
                 tx.catalog.replace((i.kind, i.name, i.document) for i in catalog.items)
+                now, after = self._clock.now(), found.to_document()
+                record(tx, now, who, Action.CATALOG_APPLY, "catalog", after=after)
         return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id, run_id
@@ -14,6 +16,7 @@ from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import Sealed
 from deployengine.engine.archive import Archive
+from deployengine.engine.audit import ENGINE, record, record_request, release_subject
 from deployengine.engine.freezes import Frozen, Hold
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import PLAIN, Intake, Terms
@@ -64,9 +67,18 @@ class Deployments:
         self._unseal = unseal
 
     def deploy(
-        self, project: str, version: str, environment: str, terms: Terms = PLAIN
+        self,
+        project: str,
+        version: str,
+        environment: str,
+        terms: Terms = PLAIN,
+        action: Action = Action.RELEASE_DEPLOY,
+        before: Mapping[str, Any] | None = None,
     ) -> DeploymentRecord:
         """Queues a deployment of the release to the environment.
+
+        ``action`` and ``before`` are what is put on record: what was asked for, and what it was
+        asked for because of.
 
         Raises :class:`UnknownName`, :class:`NotReached` when the lifecycle keeps the release out,
         :class:`NoMachines`, :class:`InThePast`, and :class:`Frozen` when a freeze is in force and
@@ -74,7 +86,7 @@ class Deployments:
         """
         with self._database.write("deploy") as tx:
             holds = terms.not_before is not None  # a freeze at that time is waited for
-            asked = self.ask(tx, project, version, environment, terms, holds=holds)
+            asked = self.ask(tx, project, version, environment, terms, action, before, holds=holds)
         self.tell(asked)
         return asked.deployment
 
@@ -85,6 +97,8 @@ class Deployments:
         version: str,
         environment: str,
         terms: Terms,
+        action: Action = Action.RELEASE_DEPLOY,
+        before: Mapping[str, Any] | None = None,
         *,
         holds: bool,
     ) -> Asked:
@@ -104,6 +118,7 @@ class Deployments:
         if not holds:
             _check_freeze(intake.hold(project, environment, terms.options()), environment)
         deployment = intake.queue(snapshot, release, environment, planned, terms)
+        record_request(tx, self._clock.now(), deployment, action, before)
         return Asked(deployment, intake.superseded)
 
     def _sealed(self, value: str | Sealed) -> Sealed:
@@ -151,7 +166,7 @@ class Deployments:
                 f"phase {obstacle.name} comes first: {' and '.join(obstacle.environments)}",
             )
 
-    def cancel(self, number: int) -> DeploymentRecord:
+    def cancel(self, number: int, who: str = ENGINE, reason: str | None = None) -> DeploymentRecord:
         """Ends a deployment: what is parked at once, what runs as soon as its scripts are gone.
 
         A run that asks how it ended stays unknown and asks no more.
@@ -175,6 +190,10 @@ class Deployments:
                 running = tx.runs.request_cancel(number, now)
                 resumable = self._count_off(tx, number, [*parked, *withdraw(tx, number, now)], now)
             cancelled = find_deployment(tx, number)
+            if not deployment.state.final and deployment.cancel_requested_at is None:
+                before, after = {"state": deployment.state}, {"state": cancelled.state}
+                subject, action = deployment_id(number), Action.DEPLOYMENT_CANCEL
+                record(tx, now, who, action, subject, reason=reason, before=before, after=after)
         with self._handoff.or_later(f"the cancelling of {deployment_id(number)}"):
             self._handoff.exchange(leaving=leaving)
             if running:
@@ -183,15 +202,18 @@ class Deployments:
                 self._handoff.resume(number)
         return cancelled
 
-    def cancel_release(self, project: str, version: str) -> list[DeploymentRecord]:
+    def cancel_release(
+        self, project: str, version: str, who: str = ENGINE
+    ) -> list[DeploymentRecord]:
         """Cancels all that is open of a release; raises :class:`UnknownName`."""
         with self._database.read() as tx:
             release = find_release(tx, project, version)
             numbers = [d.id for d in tx.deployments.of_release(release.id) if not d.state.final]
         # The last in line first, so that none is let in only to be cancelled.
-        return [self.cancel(number) for number in reversed(numbers)]
+        reason = f"all of {release_subject(project, version)}"
+        return [self.cancel(number, who, reason) for number in reversed(numbers)]
 
-    def cancel_run(self, number: int) -> RunRecord:
+    def cancel_run(self, number: int, who: str = ENGINE) -> RunRecord:
         """Ends one run, which then counts against its deployment like one that failed.
 
         One that waits ends at once, one that runs as soon as its script is gone; one that has
@@ -214,6 +236,9 @@ class Deployments:
             running = tx.runs.cancel_running(number, now)
             run = tx.runs.get(number)
             assert run is not None
+            if waited or (running and found.cancel_requested_at is None):
+                before, after = {"state": found.state}, {"state": run.state}
+                record(tx, now, who, Action.RUN_CANCEL, run_id(number), before=before, after=after)
         with self._handoff.or_later(f"the cancelling of {run_id(number)}"):
             self._handoff.exchange(
                 leaving=[run_id(number)] if waited else [],

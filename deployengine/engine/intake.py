@@ -17,7 +17,9 @@ from deployengine.domain.planning import Destination, Unseal, plan
 from deployengine.domain.prompts import check, prompts
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
+from deployengine.domain.sharing import shared_by_bypass
 from deployengine.domain.variables import Context, Sealed
+from deployengine.engine.audit import record_bypass
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
 from deployengine.engine.tickets import draw
@@ -171,7 +173,11 @@ class Intake:
         )
         if project.get("supersede") and terms.selection.whole:
             self._supersede(release, environment)
-        return self._store(new, planned)
+        stored = self._store(new, planned)
+        shared = shared_by_bypass(planned, snapshot.process)
+        if shared:
+            record_bypass(self._tx, self._clock.now(), stored, shared)
+        return stored
 
     def fail(
         self, snapshot: Snapshot, release: ReleaseRecord, environment: str, message: str

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployengine.domain.admission import Request
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.archive import Archive
+from deployengine.engine.audit import ENGINE, record
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.ports import Clock
 from deployengine.engine.recall import Recall
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.tickets import HIGHEST, LOWEST, before, moved
@@ -27,14 +30,20 @@ class Order:
     """Gives what waits of a deployment other tickets, and lets it in by them."""
 
     def __init__(
-        self, database: Database, handoff: HandOff, archive: Archive, recall: Recall
+        self,
+        database: Database,
+        handoff: HandOff,
+        archive: Archive,
+        recall: Recall,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._handoff = handoff
         self._archive = archive
         self._recall = recall
+        self._clock = clock
 
-    def move_to_top(self, number: int) -> DeploymentRecord:
+    def move_to_top(self, number: int, who: str = ENGINE) -> DeploymentRecord:
         """Puts what waits of a deployment before everything else that waits, once.
 
         What comes later of it has tickets of its own time. Raises ``UnknownName`` and
@@ -47,9 +56,9 @@ class Order:
             places = before(tx.views.first_ticket(), len(mine))
             return dict(zip(mine, places, strict=True)).__getitem__
 
-        return self._reorder(number, first)
+        return self._reorder(number, first, Action.DEPLOYMENT_TOP, who)
 
-    def prioritise(self, number: int, priority: int) -> DeploymentRecord:
+    def prioritise(self, number: int, priority: int, who: str = ENGINE) -> DeploymentRecord:
         """Gives a deployment another priority, and what waits of it the tickets of that.
 
         From -5 to 5; 0 is that of any other. Raises ``UnknownName`` and :class:`HasEnded`.
@@ -61,10 +70,14 @@ class Order:
             tx.deployments.set_priority(number, priority)
             return lambda ticket: moved(ticket, priority)
 
-        return self._reorder(number, at_priority)
+        return self._reorder(number, at_priority, Action.DEPLOYMENT_PRIORITISE, who)
 
     def _reorder(
-        self, number: int, order: Callable[[Transaction], Callable[[int], int]]
+        self,
+        number: int,
+        order: Callable[[Transaction], Callable[[int], int]],
+        action: Action,
+        who: str,
     ) -> DeploymentRecord:
         with self._database.write("reorder") as tx:
             deployment = find_deployment(tx, number, lock=True)
@@ -76,7 +89,8 @@ class Order:
             for run in tx.lanes.waiting(number):
                 assert run.ticket is not None
                 tx.lanes.set_ticket(run.id, place_of(run.ticket))
-            deployment = find_deployment(tx, number)
+            before, deployment = deployment, find_deployment(tx, number)
+            self._record(tx, who, action, before, deployment)
             entering = self._waiting(tx, deployment)
         with self._handoff.or_later(f"the new place of {deployment_id(number)}"):
             # They leave and come again, since admission knows them by the tickets that they had.
@@ -85,6 +99,21 @@ class Order:
             self._handoff.exchange(leaving=[each.id for each in again], entering=again)
             self._recall.make_way(again)
         return deployment
+
+    def _record(
+        self,
+        tx: Transaction,
+        who: str,
+        action: Action,
+        before: DeploymentRecord,
+        after: DeploymentRecord,
+    ) -> None:
+        now, subject = self._clock.now(), deployment_id(before.id)
+        if action is Action.DEPLOYMENT_TOP:
+            record(tx, now, who, action, subject)
+        elif before.priority != after.priority:
+            was, is_ = {"priority": before.priority}, {"priority": after.priority}
+            record(tx, now, who, action, subject, before=was, after=is_)
 
     def _waiting(self, tx: Transaction, deployment: DeploymentRecord) -> list[Request]:
         plan = self._archive.plan(tx, deployment.id)

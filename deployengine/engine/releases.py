@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from deployengine.catalog.changes import changes
+from deployengine.catalog.items import MODELS
 from deployengine.domain import flags
+from deployengine.domain.audit import Action
 from deployengine.domain.errors import AlreadyExists, UnknownName
+from deployengine.domain.identity import deployment_id, release_id
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
+from deployengine.engine.audit import ENGINE, record, release_subject
 from deployengine.engine.deployments import find_release
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import BY_ITSELF, Intake
@@ -58,22 +64,22 @@ class Releases:
         self._clock = clock
         self._unseal = unseal
 
-    def create(self, wanted: Wanted) -> Created:
+    def create(self, wanted: Wanted, who: str = ENGINE) -> Created:
         """Freezes a release; an automatic first phase starts at once.
 
         Creating the same release again changes nothing. Raises :class:`UnknownName`, and
         :class:`AlreadyExists` when the version is there with other content.
         """
         try:
-            created = self._store(wanted)
+            created = self._store(wanted, who)
         except Conflict:
-            created = self._store(wanted)  # somebody else has just created it: now it is found
+            created = self._store(wanted, who)  # somebody else has just created it: now it is found
         self._handoff.exchange(
             leaving=created.superseded, entering=for_deployments(created.deployments)
         )
         return created
 
-    def refresh(self, project: str, version: str) -> Refreshed:
+    def refresh(self, project: str, version: str, who: str = ENGINE) -> Refreshed:
         """Gives a release today's variables and sets; what it froze else stays.
 
         Deployments that have been asked for go on with those that they were asked for with. Raises
@@ -86,6 +92,9 @@ class Releases:
             changed = after.digest != before.digest
             if changed:
                 tx.releases.refresh(release.id, after)
+                now, subject = self._clock.now(), release_subject(project, version)
+                found = {"changes": _variable_changes(before, after)}
+                record(tx, now, who, Action.RELEASE_REFRESH, subject, after=found)
             return Refreshed(find_release(tx, project, version), changed)
 
     def drift(self, project: str, version: str) -> str | None:
@@ -119,25 +128,51 @@ class Releases:
         """
         with self._database.write("block") as tx:
             release = find_release(tx, project, version)
-            tx.releases.block(release.id, who, reason, self._clock.now())
+            now = self._clock.now()
+            if tx.releases.block(release.id, who, reason, now):
+                subject = release_subject(project, version)
+                record(tx, now, who, Action.RELEASE_BLOCK, subject, reason=reason)
             return find_release(tx, project, version)
 
-    def unblock(self, project: str, version: str) -> ReleaseRecord:
+    def unblock(self, project: str, version: str, who: str = ENGINE) -> ReleaseRecord:
         """Lets a release go on; somebody has to deploy it to where it would have gone by itself.
 
         Raises :class:`UnknownName`.
         """
         with self._database.write("block") as tx:
             release = find_release(tx, project, version)
-            tx.releases.unblock(release.id)
+            if tx.releases.unblock(release.id):
+                before = {"by": release.blocked_by, "reason": release.blocked_reason}
+                subject = release_subject(project, version)
+                now = self._clock.now()
+                record(tx, now, who, Action.RELEASE_UNBLOCK, subject, before=before)
             return find_release(tx, project, version)
 
-    def _store(self, wanted: Wanted) -> Created:
+    def _store(self, wanted: Wanted, who: str) -> Created:
         with self._database.write("release") as tx:
             creation = Creation(tx, [wanted], self._clock, self._unseal)
             created = creation.create(wanted)
             created.superseded = creation.intake.superseded
+            if created.new:
+                release = created.release
+                subject = release_subject(release.project, release.version)
+                after = {
+                    "id": release_id(release.id),
+                    "channel": release.channel,
+                    "digest": release.digest,
+                    "deployments": [deployment_id(d.id) for d in created.deployments],
+                }
+                record(tx, self._clock.now(), who, Action.RELEASE_CREATE, subject, after=after)
         return created
+
+
+def _variable_changes(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
+    """What differs in the variables and sets; secrets are masked."""
+    old, new = (
+        {key: each.document[key] for key in ("variables", "variable_sets")}
+        for each in (before, after)
+    )
+    return [change.to_document() for change in changes(old, new, MODELS["project"])]
 
 
 class Creation:

@@ -88,10 +88,12 @@ class Audit:
         ).one_or_none()
         return _entry(row) if row else None
 
-    def after(self, number: int, limit: int) -> list[Entry]:
-        """At most so many entries with higher numbers, in order."""
-        query = select(*_COLUMNS).where(audit_event.c.id > number).order_by(audit_event.c.id)
-        return self._list(query.limit(limit))
+    def after(self, number: int | None, limit: int) -> list[Entry]:
+        """At most so many entries with higher numbers, in order; after ``None`` come all."""
+        query = select(*_COLUMNS).order_by(audit_event.c.id).limit(limit)
+        if number is not None:
+            query = query.where(audit_event.c.id > number)
+        return self._list(query)
 
     def latest(
         self,

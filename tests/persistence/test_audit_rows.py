@@ -61,7 +61,7 @@ def test_an_event_is_read_as_it_was_written(database: Database) -> None:
     )
     add(database, full, event())
     with database.read() as tx:
-        first, second = tx.audit.after(0, 10)
+        first, second = tx.audit.after(None, 10)
         assert tx.audit.get(2) == second
         assert tx.audit.get(3) is None
     assert (first.event, second.event) == (full, event())
@@ -76,7 +76,7 @@ def test_events_are_numbered_without_a_gap_also_after_one_that_was_given_up(
         interrupt(tx.audit.add(event("never")))
     add(database, event("b"), event("c"))
     with database.read() as tx:
-        assert [entry.id for entry in tx.audit.after(0, 10)] == [1, 2, 3]
+        assert [entry.id for entry in tx.audit.after(None, 10)] == [1, 2, 3]
     assert subjects(database) == ["c", "b", "a"]
 
 
@@ -87,7 +87,7 @@ def test_there_is_no_event_without_its_change_and_no_change_without_its_event(
         interrupt(tx.audit.add(event()), add_release(tx))
     with database.read() as tx:
         assert tx.releases.find("app", "1.0") is None
-        assert tx.audit.after(0, 10) == []
+        assert tx.audit.after(None, 10) == []
     timeless = Event(NOW.replace(tzinfo=None), "alice", "release.create", "no time zone")
     with pytest.raises(StatementError), database.write() as tx:
         tx.audit.add(timeless if add_release(tx) else event())
@@ -107,7 +107,7 @@ def test_many_who_write_at_once_make_one_line(database: Database) -> None:
     at_once(WRITERS, write_some)
     other.close()
     with database.read() as tx:
-        entries = tx.audit.after(0, 1000)
+        entries = tx.audit.after(None, 1000)
     assert [entry.id for entry in entries] == list(range(1, 2 * WRITERS * EACH + 1))
     assert verify(entries).broken is None
 
@@ -129,7 +129,7 @@ def test_who_writes_while_another_has_not_committed_comes_after_it(database: Dat
     numbers = iter(range(WRITERS))
     at_once(WRITERS, lambda: ticket_and_event(next(numbers)))
     with database.read() as tx:
-        assert verify(tx.audit.after(0, 100)).entries == WRITERS
+        assert verify(tx.audit.after(None, 100)).entries == WRITERS
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_what_somebody_does_past_that_is_found(
     with unguarded(database) as connection:
         connection.execute(text(change))
     with database.read() as tx:
-        broken = verify(tx.audit.after(0, 10)).broken
+        broken = verify(tx.audit.after(None, 10)).broken
     assert broken is not None
     assert (broken.id, broken.flaw) == (where, flaw)
 
