@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
-from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
@@ -217,13 +217,11 @@ class Intake:
 
     def _supersede(self, release: ReleaseRecord, environment: str) -> None:
         """Ends what older releases of the project have waiting whole for the environment."""
-        older = self._tx.deployments.supersede(
-            release.project,
-            environment,
-            release.id,
-            f"superseded by {release.version}",
-            self._clock.now(),
-        )
+        now = self._clock.now()
+        said = f"superseded by {release.version}"
+        older = self._tx.deployments.supersede(release.project, environment, release.id, said, now)
+        for number in older:
+            self._tx.runs.give_up_pending(number, RunState.CANCELLED, now)
         self.superseded += [deployment_id(number) for number in older]
 
     def _guided(self, terms: Terms, project: Mapping[str, Any], environment: str) -> bool:

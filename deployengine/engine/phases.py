@@ -43,18 +43,24 @@ class Phases:
         self._unseal = unseal
 
     def begin(self, number: int) -> bool:
-        """Starts a deployment that has been given its task tag, unless a freeze began meanwhile."""
+        """Starts a deployment that has been given its task tag.
+
+        Unless a freeze began meanwhile, or it is there by itself and a newer release has overtaken
+        it: then it leaves the line.
+        """
         with self._database.write("begin") as tx:
             deployment = tx.deployments.get(number)
-            frozen = deployment is not None and self._freeze(tx, deployment)
-            kept = deployment is not None and bool(deployment.holds) and tx.holds.kept_from(number)
-            if not frozen and not kept and tx.deployments.begin(number, self._clock.now()):
+            if deployment is None:
+                return False
+            left = self._freeze(tx, deployment) or self._make_way(tx, deployment)
+            kept = bool(deployment.holds) and tx.holds.kept_from(number)
+            if not left and not kept and tx.deployments.begin(number, self._clock.now()):
                 return True
-            deployment = tx.deployments.get(number)
-            if deployment is None or deployment.state is not DeploymentState.QUEUED:
-                return deployment is not None and not deployment.state.final
-            ahead = [] if frozen else tx.deployments.in_the_way(deployment)
-        if frozen:
+            deployment = tx.deployments.get(number) or deployment
+            if not left and deployment.state is not DeploymentState.QUEUED:
+                return not deployment.state.final
+            ahead = [] if left else tx.deployments.in_the_way(deployment)
+        if left:
             self._handoff.exchange(leaving=[deployment_id(number)])
             return False
         held = kept or any(other.state is not DeploymentState.QUEUED for other in ahead)
@@ -68,6 +74,20 @@ class Phases:
         freezes = Freezes.from_catalog(tx)
         hold = freezes.hold(deployment.project, deployment.environment, self._clock.now())
         return hold is not None and tx.deployments.freeze(deployment.id, hold.name)
+
+    def _make_way(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
+        """Ends it if nobody asked for it and a newer release has begun there before it."""
+        if not deployment.automatic or deployment.started_at is not None:
+            return False
+        newer = tx.deployments.newer_release_in(
+            deployment.project, deployment.environment, deployment.release_id, begun=True
+        )
+        if newer is None:
+            return False
+        now = self._clock.now()
+        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
+        said = f"the newer release {newer} is there"
+        return tx.deployments.end(deployment.id, DeploymentState.SUPERSEDED, said, now)
 
     def open_stage(self, number: int, position: int) -> bool:
         """Opens the stage that begins with this step, and lets in those of its runs that can start.

@@ -265,17 +265,21 @@ class Deployments:
         )
         return set(self._connection.execute(query).scalars())
 
-    def newer_release_in(self, project: str, environment: str, release_id: int) -> str | None:
+    def newer_release_in(
+        self, project: str, environment: str, release_id: int, *, begun: bool = False
+    ) -> str | None:
         """The version of a newer release that is in the environment or on its way there.
 
-        One that has begun there and failed counts: it may be half installed.
+        One that has begun there and failed counts: it may be half installed. With ``begun`` one
+        that only waits does not count.
         """
-        there = (*_OPEN, DeploymentState.SUCCEEDED)
+        has_begun = deployment.c.started_at.is_not(None)
+        there = deployment.c.state.in_((*_OPEN, DeploymentState.SUCCEEDED))
         query = select(deployment.c.version).where(
             deployment.c.project == project,
             deployment.c.environment == environment,
             deployment.c.release_id > release_id,
-            or_(deployment.c.state.in_(there), deployment.c.started_at.is_not(None)),
+            has_begun if begun else or_(there, has_begun),
         )
         return self._connection.execute(query.limit(1)).scalar()
 

@@ -301,4 +301,5 @@ def test_a_newer_release_takes_the_place_of_older_ones_that_wait_whole(house: Ho
     states = [house.detail(n).deployment.state.value for n in (first, second, third)]
     assert states == ["succeeded", "superseded", "succeeded"]
     assert house.detail(second).deployment.message == "superseded by 3.0"
+    assert house.states(second) == ["cancelled"]
     assert house.held() == {}

@@ -178,6 +178,32 @@ def test_an_older_release_is_never_put_over_a_newer_one_by_itself(engine: ByHand
     assert engine.carry("1.0", "Staging").state == "succeeded"
 
 
+def test_an_older_release_that_waited_there_by_itself_makes_way_for_a_newer_one_that_has_begun(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic("QA"))
+    engine.create("1.0")
+    engine.create("2.0")
+    (older,), (newer,) = engine.all("1.0"), engine.all("2.0")
+    engine.services.order.move_to_top(newer.id)
+    engine.carry("2.0", "QA")
+    assert not engine.services.phases.begin(older.id)
+    (older,) = engine.all("1.0")
+    assert (older.state, older.message) == ("superseded", "the newer release 2.0 is there")
+    assert {run.state for run in engine.services.queries.deployment(older.id).runs} == {"cancelled"}
+    # Who asks for it gets it.
+    engine.services.deployments.deploy("app", "1.0", "QA")
+    assert engine.carry("1.0", "QA").state == "succeeded"
+
+
+def test_an_older_release_goes_first_while_a_newer_one_waits_behind_it(engine: ByHand) -> None:
+    engine.apply(*_automatic("QA"))
+    engine.create("1.0")
+    engine.create("2.0")
+    for version in ("1.0", "2.0"):
+        assert engine.carry(version, "QA").state == "succeeded"
+
+
 def test_a_newer_release_that_failed_there_holds_an_older_one_back_for_it_may_be_half_installed(
     engine: ByHand,
 ) -> None:
