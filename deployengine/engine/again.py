@@ -72,24 +72,24 @@ class Again:
     ) -> DeploymentRecord:
         """Deploys what had succeeded in the environment before what is there now.
 
-        Or a ``version`` that has succeeded there at some time. Raises ``UnknownName``,
-        :class:`NoPredecessor`, and as ``deploy``.
+        What began there last is there now, however it ended. Or a ``version`` that has succeeded
+        there at some time. Raises ``UnknownName``, :class:`NoPredecessor`, and as ``deploy``.
         """
         with self._database.read() as tx:
             if environment not in (known := tx.catalog.names("environment")):
                 raise UnknownName("environment", environment, known)
-            there = _successes(tx, project, environment)
+            there = _begun(tx, project, environment)
             if version is not None:
                 find_release(tx, project, version)
-        current = there[0] if there else None
-        before = [d for d in there if current and d.release_id != current.release_id]
+        well = [d for d in there if d.state is DeploymentState.SUCCEEDED]
+        before = [d for d in well if d.release_id != there[0].release_id]
         if version is not None:
-            before = [d for d in there if d.version == version]
+            before = [d for d in well if d.version == version]
         if not before:
             what = f"{project} {version}" if version else f"no other release of {project}"
             has = "has not succeeded" if version else "has succeeded"
             raise NoPredecessor(f"{what} {has} in {environment}")
-        was = {"release": f"{project} {current.version}"} if current else None
+        was = {"release": f"{project} {there[0].version}"}
         return self._deployments.deploy(
             project, before[0].version, environment, terms, Action.RELEASE_ROLLBACK, was
         )
@@ -143,6 +143,8 @@ def _last(runs: list[RunRecord]) -> list[RunRecord]:
     return list({(run.step, run.place): run for run in runs}.values())
 
 
-def _successes(tx: Transaction, project: str, environment: str) -> list[DeploymentRecord]:
-    """What has succeeded there, the newest first."""
-    return tx.deployments.some(project, environment, DeploymentState.SUCCEEDED)
+def _begun(tx: Transaction, project: str, environment: str) -> list[DeploymentRecord]:
+    """What has begun there, the latest first."""
+    found = [(d.started_at, d) for d in tx.deployments.some(project, environment)]
+    begun = [(began, d) for began, d in found if began is not None]
+    return [d for _, d in sorted(begun, key=lambda each: (each[0], each[1].id), reverse=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -112,6 +113,33 @@ def test_a_rollback_deploys_what_was_there_before_what_is_there_now(house: House
     assert (back.version, state(house, back.id)) == ("1.0", "succeeded")
     forth = house.again.roll_back("app", "Staging", None, PLAIN)
     assert forth.version == "2.0"
+
+
+def test_after_a_failure_a_rollback_goes_to_the_last_success_and_not_to_the_one_before(
+    house: House,
+) -> None:
+    fails_at_3 = '[ "$DEPLOYENGINE_RELEASE" != 3.0 ]\n'
+    house.apply(catalog(project("app", fails_at_3)))
+    for version in ("1.0", "2.0", "3.0"):
+        house.create("app", version)
+        house.deliver_all()
+    assert house.again.roll_back("app", "QA", None, PLAIN).version == "2.0"
+    house.deliver_all()
+    assert house.again.roll_back("app", "QA", None, PLAIN).version == "1.0"
+
+
+def test_what_was_asked_for_early_and_came_late_is_what_is_there_now(house: House) -> None:
+    house.apply(catalog(project("app", SAID), lifecycles=MANUAL))
+    for version in ("1.0", "2.0"):
+        house.releases.create(Wanted("app", version))
+    later = Terms(not_before=house.clock.now() + timedelta(hours=1))
+    house.deployments.deploy("app", "1.0", "QA", later)
+    house.deployments.deploy("app", "2.0", "QA")
+    house.deliver_all()
+    house.clock.advance(3600)
+    house.calendar.look()
+    house.deliver_all()
+    assert house.again.roll_back("app", "QA", None, PLAIN).version == "2.0"
 
 
 def test_a_rollback_is_not_undone_by_a_promotion_and_promotes_nothing_itself(
