@@ -3,23 +3,28 @@
 ::
 
     deployment   queued ──> running ──> succeeded | failed | cancelled
-                   │         │   ^
-                   │         v   │
-                   │        paused
+                   │ ^       │   ^
+                   │ │       v   │
+                   │ └───── paused
                    └──────────────────────────────────> cancelled | superseded
     step         pending ──> open ──> done
     step run     pending ──> waiting ──> running ──> succeeded | failed | cancelled | unknown
                    │            │                       ^        ^                       │
                    │            │                       └────────┴─ answered by a person ┘
                    │            └──────────────────────────────────> cancelled
-                   └──> skipped | cancelled
+                   └──> skipped | cancelled | (a manual step, answered) succeeded | failed
 
 ``granted`` is what a waiting step run is called from the moment admission lets it in until a
 worker claims it: Redis knows it, the database still says ``waiting``.
 
-``unknown`` is a run whose script began and is gone, and whose end nobody recorded. Where its step
-says so it asks a person how it ended. Its deployment is ``paused`` until no run of it asks any
-more: it keeps its task tag, and what runs of it goes on, but the step does not end.
+``unknown`` is a run whose script began and is gone, and whose end nobody recorded. Such a run, one
+that failed, and a manual step may ask a person (:mod:`deployengine.engine.questions`). Meanwhile
+the deployment is ``paused``: what runs of it goes on, but the step does not end. It keeps its task
+tag unless only manual steps are at work; then it stands aside, and is ``queued`` for its tag again
+once everything is answered.
+
+A deployment that may not begin yet (it is scheduled, or its environment is frozen) is ``queued``
+without a place in line.
 """
 
 from __future__ import annotations
