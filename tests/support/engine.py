@@ -227,9 +227,7 @@ class LiveEngine:
 
     def stop(self, *, check: bool = True) -> None:
         """Ends all processes; no process may be left, nor any lock unless something is open."""
-        for gate in self._gates.values():
-            gate.remove()
-        self._gates.clear()
+        self._remove_gates()
         for process in self._processes:
             if process.poll() is None:
                 process.terminate()
@@ -246,6 +244,24 @@ class LiveEngine:
                 self.services.embedded_redis.stop()
         if check:
             until(lambda: not self.living(), f"an end of all processes: {self.living()}")
+
+    def come_to_rest(self) -> None:
+        """Ends all that is open and forgets gates and journals: so a next test finds nothing."""
+        self._remove_gates()
+        found = self.services.queries.deployments()
+        for deployment in found:
+            if not deployment.state.final:
+                self.services.deployments.cancel(deployment.id)
+        for deployment in found:
+            self.await_end(deployment.id)
+        until(lambda: self.services.locks.counts().requests == 0, "an end of all locks")
+        for journal in self.home.glob("machines/*/journal"):
+            journal.unlink()
+
+    def _remove_gates(self) -> None:
+        for gate in self._gates.values():
+            gate.remove()
+        self._gates.clear()
 
     def assert_no_locks_left(self) -> None:
         """Nobody holds or waits for anything that has ended; wants all processes to be at rest."""
@@ -311,6 +327,19 @@ class LiveEngine:
         """Until scripts of exactly these projects are running on the machine."""
         wanted = set(projects)
         until(lambda: self.inside(machine) == wanted, f"{sorted(wanted)} alone on {machine}")
+
+    def line(self, resource: str) -> tuple[list[str], list[str]]:
+        """The projects that hold a resource, and those that wait for it in their order."""
+        for view in self.services.queries.locks():
+            if view.resource == resource:
+                holders = sorted(each.label.split()[0] for each in view.holders)
+                return holders, [each.label.split()[0] for each in view.waiters]
+        return [], []
+
+    def await_line(self, resource: str, holders: Sequence[str], *waiters: str) -> None:
+        """Until exactly these projects hold a resource, and these wait for it in this order."""
+        wanted = sorted(holders), list(waiters)
+        until(lambda: self.line(resource) == wanted, f"{holders} before {waiters} at {resource}")
 
     # ---- releases ----
 
