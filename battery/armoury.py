@@ -16,13 +16,13 @@ from deployengine import failpoints
 #: Doors that only commands pass, so no worker need be armed with them.
 COMMANDS = (
     *("sql.apply", "sql.batch", "sql.release", "sql.deploy", "sql.cancel", "sql.cancel-batch"),
-    *("sql.answer", "sql.reseal"),
+    *("sql.answer", "sql.block", "sql.reorder", "sql.reseal"),
 )
 #: Doors that are passed only when something has gone wrong.
 RARE = (
     *(*COMMANDS, "sql.leave", "sql.lost", "sql.put-back", "sql.take-over", "sql.rebuild"),
     *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
-    "publish.parked",
+    *("publish.parked", "sql.due", "sql.recall", "sql.recur"),
 )
 #: Doors that a worker passes when another one has died at a certain point.
 BAITS: Mapping[str, str] = {"sql.put-back": "ticket.start.before"}
@@ -183,7 +183,8 @@ class Armoury:
         mine = [
             name
             for name in self._left
-            if name.rpartition(".")[0] in COMMANDS or name.startswith(("publish.", "lua."))
+            if name.rpartition(".")[0] in (*COMMANDS, "sql.recall")
+            or name.startswith(("publish.", "lua."))
         ]
         return [f"{name}=kill" for name in mine]
 

@@ -1,4 +1,4 @@
-"""Attempts: none but those that a step's own policy asks for, and no step before its turn."""
+"""Attempts: none but those that a step's own policy or a person asks for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from battery.case import Case, Policy, Run
-from benchmarks.times import Span, spans
+from battery.case import Case, Run
+from battery.policies import Policy
 from benchmarks.violation import Violation
 
 
@@ -36,32 +36,15 @@ def by_place(case: Case) -> dict[tuple[int, int, str], list[Run]]:
 
 def _forbidden(case: Case, run: Run, policy: Policy, failed: int) -> str | None:
     """Why nothing may follow this one, of which so many have failed with it; ``None``: it may."""
+    answer = case.ledger.said_to(run.name)
     if run.state == "failed":
         if run.answered:
-            return "somebody says has failed"
+            wanted = policy.guided and answer == "retry"
+            return None if wanted else f"somebody says has failed, answer {answer}"
         return f"failed, the {failed}. of {policy.retries + 1}" if failed > policy.retries else None
     if run.state == "unknown":
-        answer = case.ledger.answer_to(run.name)
-        if policy.on_unknown == "rerun" or (policy.on_unknown == "ask" and answer == "rerun"):
+        asks = policy.on_unknown == "ask" or policy.guided
+        if policy.on_unknown == "rerun" or (asks and answer == "rerun"):
             return None
         return f"is unknown, policy {policy.on_unknown}, answer {answer}"
     return f"is {run.state}"
-
-
-def steps_out_of_turn(case: Case) -> Iterator[Violation]:
-    """A script that began before all scripts of its deployment's earlier step had ended."""
-    times, source = spans(case.evidence)
-    if source != "stamps":
-        return
-    steps: defaultdict[int, defaultdict[int, list[tuple[Span, Run]]]]
-    steps = defaultdict(lambda: defaultdict(list))
-    for run in case.runs:
-        if run.name in times:
-            steps[run.deployment][run.step].append((times[run.name], run))
-    for found in steps.values():
-        for earlier, later in pairwise(sorted(found)):
-            last, before = max(found[earlier], key=lambda each: each[0].end)
-            first, after = min(found[later], key=lambda each: each[0].begin)
-            if first.begin < last.end:
-                message = f"{after.name} (step {later + 1}) began before {before.name} had ended"
-                yield Violation("step order", message, after.machine)

@@ -11,20 +11,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from battery import scenario
 from battery.database import Database
 from battery.ledger import SLACK, Ledger
+from battery.policies import Policy, policies
 from benchmarks.evidence import Evidence, Line, gather
 
 PLANS = """
-select id, project, version, environment, state, automatic, message, finished_at, plan
+select id, project, version, environment, state, automatic, message, requested_by,
+       priority, created_at, not_before, started_at, finished_at, plan
 from deployment order by id
 """
 RUNS = """
 select id, deployment_id, step, machine, attempt, state, exit_code, message,
-       answered_at is not null
+       answered_at is not null, coalesce(granted_at = recalled_at, false)
 from step_run order by id
 """
 OUTPUT = "select run_id, start, stop, text from run_output order by run_id, start"
@@ -45,8 +44,10 @@ class Run:
     state: str
     exit_code: int | None
     message: str
-    #: Whether it asked how it ended and asks no more.
+    #: Whether it asked a person something and asks no more.
     answered: bool
+    #: Whether the grant under which it ran had been taken back.
+    recalled: bool
     claims: tuple[tuple[str, str, int | None], ...]
 
     @property
@@ -57,7 +58,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment at rest."""
+    """A deployment at rest.
+
+    Instants are by the clocks of the processes that wrote them, which may be an hour wrong.
+    """
 
     id: int
     project: str
@@ -66,8 +70,17 @@ class Deployment:
     state: str
     automatic: bool
     message: str
-    #: By the clock of the process that ended it, which may be an hour wrong.
+    requested_by: str
+    priority: int
+    created: float | None
+    not_before: float | None
+    started: float | None
     finished: float | None
+
+    @property
+    def label(self) -> str:
+        """How people recognise it."""
+        return f"{self.project} {self.version} → {self.environment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +94,6 @@ class Death:
     point: str
     earliest: float
     latest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a step says of further attempts."""
-
-    retries: int
-    on_unknown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,14 @@ class Case:
         stop = math.inf if row.finished is None else set_right(row.finished, near)
         return start, stop
 
+    def policy(self, run: Run) -> Policy:
+        """What the run's step says."""
+        return self.policies[self.deployments[run.deployment].project][run.step]
+
+    def right(self, instant: float) -> float:
+        """An instant of some process's clock, on the clock of the machines."""
+        return set_right(instant, self._near)
+
     @property
     def _near(self) -> float | None:
         return self.ledger.faults[0].begun if self.ledger.faults else None
@@ -148,8 +161,8 @@ def gathered(
 ) -> Case:
     """Reads everything, once the engine has stopped."""
     deployments, claims = {}, {}
-    for *facts, automatic, message, finished, plan in database.rows(PLANS):
-        number, project, version, environment, state = facts
+    for *facts, plan in database.rows(PLANS):
+        number, project, version, environment, state, automatic, message, by, priority = facts[:9]
         deployments[number] = Deployment(
             number,
             project,
@@ -158,7 +171,9 @@ def gathered(
             state,
             bool(automatic),
             message or "",
-            _instant(finished),
+            by or "",
+            priority,
+            *(_instant(value) for value in facts[9:]),
         )
         claims.update(_claims(number, json.loads(plan) if isinstance(plan, str) else plan))
     runs = tuple(
@@ -172,11 +187,12 @@ def gathered(
             exit_code=row[6],
             message=row[7] or "",
             answered=bool(row[8]),
+            recalled=bool(row[9]),
             claims=claims.get((row[1], row[2], row[3]), ()),
         )
         for row in database.rows(RUNS)
     )
-    raw = gather(home, database.direct)
+    raw = without_moved(gather(home, database.direct), frozenset(_moved(ledger)))
     pieces: dict[int, list[tuple[int, int, str]]] = {}
     for number, start, stop, text in database.rows(OUTPUT):
         pieces.setdefault(number, []).append((start, stop, text))
@@ -198,7 +214,7 @@ def gathered(
         cancelled,
         given_up,
         tuple(_deaths(home, ledger)),
-        _policies(home),
+        policies(home),
     )
 
 
@@ -225,14 +241,19 @@ def _deaths(home: Path, ledger: Ledger) -> Iterator[Death]:
             yield from (Death(key[1], -math.inf, at + SLACK) for at in latest)
 
 
-def _policies(home: Path) -> Mapping[str, tuple[Policy, ...]]:
-    return {
-        project["name"]: tuple(
-            Policy(step.get("retries", 0), step.get("on_unknown", "fail"))
-            for step in project["process"]
-        )
-        for project in yaml.safe_load(scenario.catalog(home))["projects"]
+def without_moved(evidence: Evidence, moved: frozenset[int]) -> Evidence:
+    """Evidence in which runs of deployments that people moved in line have no place in order."""
+    runs = {
+        name: replace(run, ticket=None) if run.deployment in moved else run
+        for name, run in evidence.runs.items()
     }
+    return replace(evidence, runs=runs)
+
+
+def _moved(ledger: Ledger) -> Iterator[int]:
+    for how in ("top", "prioritise"):
+        for request in ledger.asked_for("deployment", how):
+            yield int(request.words[2].removeprefix("dep-"))
 
 
 def _instant(value: str | datetime | None) -> float | None:

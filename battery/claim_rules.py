@@ -1,4 +1,4 @@
-"""Whatever is claimed beside the machine's mutex: named resources, and limits of a machine.
+"""Whatever is claimed beside the machine's mutex: named resources, limits of a machine, shares.
 
 The machine's mutex itself is judged by the order of the lines in its journal; resources may be one
 for all machines, so here the scripts' stamps tell. Stamps lie around a script's lines and within
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from battery import scenario
 from battery.case import Case
 from benchmarks.order_rules import peak
 from benchmarks.times import Span, spans
@@ -36,6 +37,20 @@ def clashes(case: Case) -> Iterator[Violation]:
         if resource in limits and shared > limits[resource]:
             message = f"{resource}: {shared} at once, at most {limits[resource]} may share it"
             yield Violation("limit", message)
+
+
+def shares(case: Case) -> Iterator[Violation]:
+    """More scripts at once in an environment than the catalog allows there."""
+    times, source = spans(case.evidence)
+    for environment, limit in scenario.SHARES.items() if source == "stamps" else ():
+        at_once = peak(
+            times[run.name]
+            for run in case.runs
+            if run.name in times and case.deployments[run.deployment].environment == environment
+        )
+        if at_once > limit:
+            message = f"{environment}: {at_once} scripts at once, at most {limit}"
+            yield Violation("share", message)
 
 
 def _overlaps(resource: str, used: list[tuple[Span, str, str]]) -> Iterator[Violation]:

@@ -39,20 +39,31 @@ def lost(case: Case) -> Iterator[Violation]:
         label = " ".join(given)
         if not found:
             yield Violation("lost", f"{label}: accepted, and never deployed")
-        elif given in case.given_up or any(s != "succeeded" for s in found.values()):
             continue
-        elif missing := [stage for stage in scenario.STAGES if stage not in found]:
+        if given in case.given_up or any(s != "succeeded" for s in found.values()):
+            continue
+        missing = [stage for stage in scenario.STAGES if stage not in found]
+        if missing and not _overtaken(case, given, missing[0]):
             yield Violation("lost", f"{label}: never came to {', '.join(missing)}")
+
+
+def _overtaken(case: Case, given: tuple[str, str], environment: str) -> bool:
+    """Whether a newer release of a hasty project is where this one would have gone next."""
+    project, version = given
+    return project in scenario.HASTY and any(
+        (d.project, d.environment) == (project, environment) and float(d.version) > float(version)
+        for d in case.deployments.values()
+    )
 
 
 def not_at_rest(case: Case) -> Iterator[Violation]:
     """Whatever is open when nothing is under way any more."""
     for deployment in case.deployments.values():
         if deployment.state in OPEN:
-            yield Violation("stuck", f"{_label(deployment)} is {deployment.state}")
+            yield Violation("stuck", f"{deployment.label} is {deployment.state}")
     for run in case.runs:
         if run.state in OPEN_RUN:
-            label = _label(case.deployments[run.deployment])
+            label = case.deployments[run.deployment].label
             yield Violation("stuck", f"{run.name} of {label} is {run.state}", run.machine)
     for number, project, environment, position, state, left in case.database.rows(OPEN_STEPS):
         message = f"step {position + 1} of dep-{number} ({project} → {environment})"
@@ -83,10 +94,22 @@ def promotions(case: Case) -> Iterator[Violation]:
                 yield Violation("promoted early", message)
 
 
+def superseded(case: Case) -> Iterator[Violation]:
+    """A deployment that had to make room for a newer one, and of which something ran."""
+    for run in case.runs:
+        deployment = case.deployments[run.deployment]
+        if deployment.state == "superseded" and run.name in case.evidence.stamps:
+            yield Violation("superseded", f"{run.name} of {deployment.label} ran", run.machine)
+
+
 def codes(case: Case) -> Iterator[Violation]:
     """What the database says of a run's end and its journal does not."""
     for run in case.runs:
         if run.state != "succeeded" or _said_to_have_succeeded(case, run):
+            continue
+        if case.policy(run).manual:
+            message = f"{run.name} succeeded, and nobody said that it may proceed"
+            yield Violation("false success", message)
             continue
         end = case.ends.get(run.name)
         if run.exit_code is None:
@@ -95,14 +118,25 @@ def codes(case: Case) -> Iterator[Violation]:
         elif end != "end":
             message = f"{run.name} succeeded, its journal's last word is {end}"
             yield Violation("false success", message, run.machine)
+        elif _slips(case, run):
+            message = f"{run.name} succeeded, its script always fails there"
+            yield Violation("false success", message, run.machine)
 
 
 def _said_to_have_succeeded(case: Case, run: Run) -> bool:
     """Whether a person answered so, and was asked as the project wishes."""
-    policy = case.policies[case.deployments[run.deployment].project][run.step]
-    answer = case.ledger.answer_to(run.name)
-    asked = run.answered and run.exit_code is None and policy.on_unknown == "ask"
+    policy = case.policy(run)
+    answer = case.ledger.said_to(run.name)
+    if policy.manual:
+        return run.answered and answer == "proceed"
+    asked = run.answered and run.exit_code is None and (policy.on_unknown == "ask" or policy.guided)
     return asked and answer == "succeeded"
+
+
+def _slips(case: Case, run: Run) -> bool:
+    """Whether its script fails whatever happens."""
+    project = case.deployments[run.deployment].project
+    return run.attempt == 1 and scenario.SLIPS.get(project) == run.machine
 
 
 def unexplained(case: Case) -> Iterator[Violation]:
@@ -116,31 +150,46 @@ def unexplained(case: Case) -> Iterator[Violation]:
         if death := next((death for death in deaths if _died_of(case, run, death)), None):
             deaths.remove(death)
             continue
-        message = f"{run.name} ({_label(case.deployments[run.deployment])}) is {run.state}"
+        message = f"{run.name} ({case.deployments[run.deployment].label}) is {run.state}"
         message += f", exit code {run.exit_code}: {run.message}"
         yield Violation("unexplained end", message, run.machine)
-    last: defaultdict[int, list[str]] = defaultdict(list)
+    last: defaultdict[int, list[Run]] = defaultdict(list)
     for (number, _, _), attempts in by_place(case).items():
-        last[number].append(attempts[-1].state)
+        last[number].append(attempts[-1])
     for deployment in case.deployments.values():
         if not _follows(case, deployment, last[deployment.id]):
-            message = f"{_label(deployment)} is {deployment.state}: {deployment.message}"
+            message = f"{deployment.label} is {deployment.state}: {deployment.message}"
             yield Violation("unexplained end", message)
 
 
-def _follows(case: Case, deployment: Deployment, last: list[str]) -> bool:
+def _follows(case: Case, deployment: Deployment, last: list[Run]) -> bool:
     """Whether its end is that of the last attempts of its places."""
+    excluded = {run.machine for run in last if case.ledger.said_to(run.name) == "exclude"}
+    states = {run.state for run in last if not _forgiven(case, run) and run.machine not in excluded}
     if deployment.state == "cancelled":
         return _cancelled(case, deployment)
+    if deployment.state == "superseded":
+        return deployment.project in scenario.HASTY
     if deployment.state == "failed":
-        return "failed" in last or "unknown" in last
-    return deployment.state in OPEN or set(last) == {"succeeded"}
+        return "failed" in states or "unknown" in states
+    return deployment.state in OPEN or states <= {"succeeded"}
+
+
+def _forgiven(case: Case, run: Run) -> bool:
+    """Whether a person said that the deployment goes on without what failed."""
+    answer = case.ledger.said_to(run.name)
+    return run.state == "failed" and run.answered and answer in ("ignore", "exclude")
 
 
 def _explained(case: Case, run: Run) -> bool:
     deployment = case.deployments[run.deployment]
     if run.state == "cancelled" or run.exit_code == 143:
-        return _cancelled(case, deployment)
+        return deployment.state == "superseded" or _cancelled(case, deployment)
+    if case.policy(run).manual:
+        answer = case.ledger.said_to(run.name)
+        return run.answered and answer == {"succeeded": "proceed", "failed": "abort"}[run.state]
+    if _slips(case, run) and run.exit_code == scenario.SLIPPED:
+        return True
     if run.name in _killed(case):
         return run.exit_code is None
     span = case.span(run)
@@ -183,7 +232,3 @@ def _killed(case: Case) -> set[str]:
 def _cancelled(case: Case, deployment: Deployment) -> bool:
     released = (deployment.project, deployment.version)
     return deployment.id in case.cancelled or released in case.given_up
-
-
-def _label(deployment: Deployment) -> str:
-    return f"{deployment.project} {deployment.version} → {deployment.environment}"

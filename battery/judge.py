@@ -10,8 +10,11 @@ from battery import (
     end_rules,
     log_rules,
     output_rules,
+    priority_rules,
     request_rules,
     secret_rules,
+    time_rules,
+    turn_rules,
 )
 from battery.case import Case
 from benchmarks.journal import judge as judge_journals
@@ -29,13 +32,18 @@ def _broken(case: Case) -> Iterator[Violation]:
     if journals.begun and journals.source != "stamps":
         yield Violation("no stamps", "a script that began has left no stamp")
     yield from claim_rules.clashes(case)
+    yield from claim_rules.shares(case)
     yield from attempt_rules.unlawful(case)
-    yield from attempt_rules.steps_out_of_turn(case)
+    yield from turn_rules.out_of_turn(case)
+    yield from priority_rules.overtaken(case)
+    yield from priority_rules.void_grants(case)
+    yield from time_rules.out_of_time(case)
     yield from request_rules.forgotten(case)
     yield from end_rules.lost(case)
     yield from end_rules.not_at_rest(case)
     yield from end_rules.unexplained(case)
     yield from end_rules.promotions(case)
+    yield from end_rules.superseded(case)
     yield from end_rules.codes(case)
     yield from output_rules.incomplete(case)
     yield from secret_rules.told(case)

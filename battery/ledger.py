@@ -36,10 +36,12 @@ class Injected:
 class Request:
     """What somebody asked of the engine; ``ended`` and ``code`` are ``None`` until he is done.
 
-    ``ended`` is never earlier than the end of the command; a refusal has a code that is not 0.
+    ``begun`` is never later than the begin of the command, ``ended`` never earlier than its end; a
+    refusal has a code that is not 0.
     """
 
     words: tuple[str, ...]
+    begun: float = 0.0
     ended: float | None = None
     code: int | None = None
 
@@ -49,7 +51,7 @@ class Ledger:
     """Everything that was injected, and what happened that nobody injected."""
 
     faults: list[Injected] = field(default_factory=list)
-    #: What people asked meanwhile: cancels, deployments by hand, answers.
+    #: What people asked meanwhile: cancels, deployments by hand, answers, another order.
     requests: list[Request] = field(default_factory=list)
     #: Processes that ended by themselves, commands that never succeeded.
     surprises: list[str] = field(default_factory=list)
@@ -66,7 +68,7 @@ class Ledger:
 
     def asked(self, *words: str) -> Request:
         """Puts a request on record."""
-        request = Request(words)
+        request = Request(words, time.time())
         self.requests.append(request)
         return request
 
@@ -95,12 +97,27 @@ class Ledger:
 
     def done(self, *words: str) -> Sequence[Request]:
         """The requests that begin with these words and were granted."""
-        return [r for r in self.requests if r.words[: len(words)] == words and r.code == 0]
+        return [r for r in self.asked_for(*words) if r.code == 0]
 
-    def answer_to(self, run: str) -> str | None:
-        """What the battery answered when this run asked how it ended."""
-        start = ("deployment", "answer", run)
-        return next((r.words[3] for r in self.requests if r.words[:3] == start), None)
+    def asked_for(self, *words: str) -> Sequence[Request]:
+        """The requests that begin with these words, granted or not: who is killed says nothing."""
+        return [r for r in self.requests if r.words[: len(words)] == words]
+
+    def answer_to(self, run: str) -> Request | None:
+        """What the battery asked for when this run had a question; there is one at most."""
+        for start in (("deployment", "answer", run), ("approve", run), ("guide", run)):
+            for request in self.asked_for(*start):
+                return request
+        return None
+
+    def said_to(self, run: str) -> str | None:
+        """The answer itself: ``proceed``, ``retry``, …; ``None`` while there is none."""
+        request = self.answer_to(run)
+        if request is None:
+            return None
+        if request.words[0] == "approve":
+            return "abort" if "--abort" in request.words else "proceed"
+        return request.words[-1]
 
     def by_kind(self) -> dict[str, int]:
         """How many of each."""

@@ -8,15 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from battery.faults import people
 from battery.faults.fault import Fault, Stage
 from battery.faults.machine_faults import WrapperAndScriptKilled
-from battery.faults.people import (
-    AppliedAgain,
-    BatchCancelled,
-    DeployedAgain,
-    DeploymentCancelled,
-    KeysChanged,
-)
 from battery.faults.process_faults import KillWorker, Tell
 from battery.faults.redis_faults import RedisFlushed
 from battery.injector import Injector
@@ -36,20 +30,25 @@ def _flushed(_dice: random.Random) -> Fault:
 #: By door; where a worker is to pass it, the one that is armed lives and the other is hit.
 FAULTS: Mapping[str, Make] = {
     "sql.answer": lambda dice: WrapperAndScriptKilled(dice, "ask", strictly=True),
-    "sql.apply": lambda _: AppliedAgain(),
-    "sql.cancel": lambda _: DeploymentCancelled(),
-    "sql.cancel-batch": lambda _: BatchCancelled(),
-    "sql.deploy": lambda _: DeployedAgain(),
+    "sql.apply": lambda _: people.AppliedAgain(),
+    "sql.block": lambda _: people.ReleaseBlocked(),
+    "sql.cancel": lambda _: people.DeploymentCancelled(),
+    "sql.cancel-batch": lambda _: people.BatchCancelled(),
+    "sql.deploy": lambda _: people.DeployedAgain(),
+    "sql.due": lambda _: people.DeployedLater(),
+    "sql.recall": lambda _: people.Prioritised(),
+    "sql.recur": lambda _: people.ScheduleChanged(),
+    "sql.reorder": lambda _: people.MovedToTop(),
+    "sql.reseal": lambda _: people.KeysChanged(),
     "sql.leave": lambda _: Tell("worker-1", signal.SIGTERM),
     "sql.lost": _lost,
     "sql.put-back": _lost,
     "sql.take-over": _lost,
     "sql.rebuild": _flushed,
-    "sql.reseal": lambda _: KeysChanged(),
     "lua.hold": _flushed,
     "lua.rebuild-begin": _flushed,
     "lua.rebuild-finish": _flushed,
-    "publish.cancel": lambda _: DeploymentCancelled(),
+    "publish.cancel": lambda _: people.DeploymentCancelled(),
     "ticket.revoke": _lost,
 }
 #: Seconds between two.

@@ -31,7 +31,7 @@ def _not_deployed(case: Case) -> Iterator[Violation]:
     there = Counter(
         (d.project, d.version, d.environment) for d in case.deployments.values() if not d.automatic
     )
-    asked = Counter(request.words[2:] for request in case.ledger.done("release", "deploy"))
+    asked = Counter(request.words[2:5] for request in case.ledger.done("release", "deploy"))
     for (project, version, environment), times in asked.items():
         if (found := there[project, version, environment]) < times:
             message = f"{project} {version} → {environment}: asked {times} times, there {found}"

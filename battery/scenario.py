@@ -10,7 +10,7 @@ file each time: one that was there before would have its room on a disk that is 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,19 @@ LIMITED: Mapping[str, int] = {"prod-3": 2}
 SMALL_DISK = "prod-4"
 #: Has its tickets on such a disk.
 SMALL_TICKETS = "prod-5"
+
+#: The scripts of these fail in their first attempt on this machine, always, with this code.
+SLIPS: Mapping[str, str] = {"again": "stg-2", "guided": "prod-2"}
+SLIPPED = 3
+#: Of this environment at most so many scripts run at once.
+SHARES: Mapping[str, int] = {"Staging": 3}
+#: This project is frozen in the first seconds of every minute.
+FROZEN, FROZEN_SECONDS = "frozen", 5
+#: This project's newest release is deployed to QA every minute, by a schedule of such a name.
+OFTEN = "often"
+SCHEDULES = ("minutely", "every-minute")
+#: Releases of these do not wait for the one before to come to rest, and may overtake it.
+HASTY = ("hasty",)
 
 #: Printed by scripts; must be found nowhere.
 SECRET = "hunter2-do-not-print-me"
@@ -78,6 +91,11 @@ echo "end of $DEPLOYENGINE_TICKET after $n"
 halt end 0
 """
 SAY_SECRET = 'echo "the password is #{Password}"'
+SLIP = f'[ "$DEPLOYENGINE_MACHINE/$DEPLOYENGINE_ATTEMPT" != "{{}}/1" ] || halt end {SLIPPED}'
+
+
+EACH_MINUTE = {"cron": "* * * * *"}
+LASTS = f"{FROZEN_SECONDS}s"
 
 
 def project_names() -> tuple[str, ...]:
@@ -85,13 +103,15 @@ def project_names() -> tuple[str, ...]:
     return tuple(project["name"] for project in _projects())
 
 
-def catalog(home: Path) -> str:
-    """The catalog in YAML."""
+def catalog(home: Path, schedule: str = SCHEDULES[0]) -> str:
+    """The catalog in YAML, with a schedule of that name."""
     document = {
-        "environments": list(STAGES),
+        "environments": [_environment(name) for name in STAGES],
         "machines": [_machine(home, name, stage) for stage, ms in STAGES.items() for name in ms],
         "lifecycles": [{"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in STAGES]}],
         "projects": _projects(),
+        "freezes": [{"name": "breather", "projects": [FROZEN], **EACH_MINUTE, "lasts": LASTS}],
+        "schedules": [{"name": schedule, "project": OFTEN, "environment": "QA", **EACH_MINUTE}],
     }
     return yaml.safe_dump(document, sort_keys=False)
 
@@ -124,6 +144,10 @@ def _pieces(project: str, machine: str, dice: random.Random, long_everywhere: bo
     return [total / count] * count
 
 
+def _environment(name: str) -> dict[str, Any]:
+    return {"name": name} | ({"share": SHARES[name]} if name in SHARES else {})
+
+
 def _machine(home: Path, name: str, stage: str) -> dict[str, Any]:
     machine: dict[str, Any] = {"name": name, "environments": [stage], "roles": ["web"]}
     machine["connection"] = {"workdir": str(home / "work" / name)}
@@ -139,7 +163,7 @@ def _projects() -> list[dict[str, Any]]:
     plain = [_project(f"app-{n}", _step()) for n in range(1, 5)]
     return [
         *plain,
-        _project("again", _step(retries=2)),
+        _project("again", _step(say=_slip("again"), retries=2, backoff="0.3s")),
         _project("share-1", _step(), variables=bypass),
         _project("share-2", _step(), variables=bypass),
         _project("iis-1", _step(touches=["iis"])),
@@ -153,6 +177,19 @@ def _projects() -> list[dict[str, Any]]:
         _project("long-2", _step(on_stale="terminate")),
         _project("ask", _step(on_unknown="ask")),
         _project("rerun", _step(on_unknown="rerun", idempotent=True)),
+        _project("gate-1", _step("Prepare"), _manual("Agree"), _step("Install")),
+        _project("gate-2", _step("Prepare"), _manual("Agree", keep_tag=True), _step("Install")),
+        _project("roll", _rolling("Renew", _step("Drain", roles=None), _step(roles=None))),
+        _project(
+            "pair",
+            _step("Left", touches=["left"]),
+            _step("Right", touches=["right"], start="with_previous"),
+        ),
+        _project("guided", _step(say=_slip("guided")), guided_failure=True),
+        _project("urgent", _step(), priority=1),
+        _project("hasty", _step(), supersede=True),
+        _project(FROZEN, _step()),
+        _project(OFTEN, _step()),
     ]
 
 
@@ -160,6 +197,22 @@ def _project(name: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"name": name, "lifecycle": "auto", "process": list(steps), **more}
 
 
-def _step(name: str = "Install", say: str = "", **more: Any) -> dict[str, Any]:
+def _step(
+    name: str = "Install", say: str = "", roles: Sequence[str] | None = ("web",), **more: Any
+) -> dict[str, Any]:
+    """A script step; one in a group has no roles of its own."""
     lines = SCRIPT.replace("SAY\n", f"{say}\n" if say else "")
-    return {"name": name, "roles": ["web"], "script": lines, **more}
+    return {"name": name, "script": lines, **({"roles": [*roles]} if roles else {}), **more}
+
+
+def _manual(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "manual", "instructions": "Shall it go on?", **more}
+
+
+def _rolling(name: str, *steps: dict[str, Any]) -> dict[str, Any]:
+    own = {"roles": ["web"], "max_parallel": 2, "on_failure": "stop"}
+    return {"name": name, "kind": "rolling", **own, "steps": list(steps)}
+
+
+def _slip(project: str) -> str:
+    return SLIP.format(SLIPS[project])

@@ -30,11 +30,7 @@ KINDS: tuple[tuple[type[Fault], int], ...] = (
     *((kind, 2) for kind in database_faults.FAULTS),
     *((kind, 2) for kind in machine_faults.FAULTS),
     *((kind, 1) for kind in clock_faults.FAULTS),
-    (people.DeploymentCancelled, 2),
-    (people.BatchCancelled, 1),
-    (people.DeployedAgain, 1),
-    (people.AppliedAgain, 1),
-    (people.KeysChanged, 1),
+    *people.ERRANDS,
 )
 
 #: The kinds that are lawful acts; they are reported apart from the faults.

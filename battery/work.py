@@ -1,7 +1,8 @@
 """Work for the engine while it is under fire: batches, releases, deployments, cancels, answers.
 
 A project gets its next release only when the one before has come to rest, so that none is held
-back in favour of a newer one and every release has to reach the last environment.
+back in favour of a newer one and every release has to reach the last environment. Hasty projects do
+not wait: their releases may be superseded, or overtaken.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from battery import scenario
+from battery.answering import ASKED, Answering
 from battery.command import Command
 from battery.house import House
 from battery.ledger import Request
@@ -18,11 +20,14 @@ from battery.ledger import Request
 OPEN = ("queued", "running", "paused")
 
 STATES = "select release_id, project, version, environment, state from deployment order by id"
-ASKED = "select id from step_run where asked_at is not null and answered_at is null"
 RUNNING = """
 select d.id, (select count(*) from step_run r where r.deployment_id = d.id and r.state = 'running')
 from deployment d where d.state in ('queued', 'running') order by d.id
 """
+#: Who has ended meanwhile cannot be moved.
+ENDED = " has ended: "
+#: Seconds from now at which a deployment is to begin.
+LATER = "+1.5s"
 
 
 class Work:
@@ -39,25 +44,31 @@ class Work:
         self._dice = dice
         self._width = width
         self._versions: dict[str, int] = dict.fromkeys(projects or scenario.project_names(), 0)
-        self._answered: set[int] = set()
+        self._answering = Answering(house, dice, self._ask)
         self._under_way: list[tuple[Command, Request]] = []
         self._batches: list[str] = []
         #: Releases that the engine has accepted, or will: (project, version).
         self.given: dict[tuple[str, str], Command] = {}
         self.cancels: dict[int, Command] = {}
         self.cancelled_batches: dict[str, Command] = {}
+        self._schedules = list(scenario.SCHEDULES)
 
     def at_rest(self) -> set[tuple[str, str]]:
         """The releases, of those given, that move no more."""
-        latest: dict[tuple[str, str], dict[str, str]] = {}
-        for _, project, version, environment, state in self._house.database.rows(STATES):
-            latest.setdefault((project, version), {})[environment] = state
-        given_up = self.cancelled_releases()
+        latest = self._states()
+        cut_short = self.cancelled_releases() | self._overtaken()
         return {
             given
             for given in self.given
-            if _rests(latest.get(given, {}), cut_short=given in given_up)
+            if _rests(latest.get(given, {}), cut_short=given in cut_short)
         }
+
+    def _states(self) -> dict[tuple[str, str], dict[str, str]]:
+        """Of each release, that of its latest deployment in each environment."""
+        latest: dict[tuple[str, str], dict[str, str]] = {}
+        for _, project, version, environment, state in self._house.database.rows(STATES):
+            latest.setdefault((project, version), {})[environment] = state
+        return latest
 
     def all_done(self) -> bool:
         """Whether everything that was given has come to rest, and nobody is asked anything."""
@@ -68,10 +79,21 @@ class Work:
             and not self._house.database.rows(ASKED)
         )
 
+    def answer(self) -> None:
+        """Answers what is asked."""
+        self._note_ends()
+        self._answering.tend()
+
     def more(self) -> None:
         """Gives the next batch if few releases are under way."""
         resting = self.at_rest()
-        busy = {project for project, version in self.given if (project, version) not in resting}
+        busy = {
+            project
+            for (project, version), command in self.given.items()
+            if (project, version) not in resting
+            # Of two releases the later one is the newer, so the first must be there.
+            and not (project in scenario.HASTY and command.done)
+        }
         if len(busy) >= min(self._width, len(self._versions)):
             return
         idle = [project for project in self._versions if project not in busy]
@@ -96,17 +118,6 @@ class Work:
     def _next(self, project: str) -> str:
         self._versions[project] += 1
         return f"{self._versions[project]}.0"
-
-    def answer(self) -> None:
-        """Answers every run that asks how it ended."""
-        self._note_ends()
-        for (number,) in self._house.database.rows(ASKED):
-            if number not in self._answered:
-                self._answered.add(number)
-                answer = self._dice.choice(("succeeded", "failed", "rerun"))
-                run = f"run-{number}"
-                refusals = (f"{run} was answered before and is ", f"{run} asks nothing: it is ")
-                self._ask("deployment", "answer", run, answer, refusals=refusals)
 
     def _ask(self, *words: str, refusals: Sequence[str] = ()) -> Command:
         """Gives a command and puts it on record; a refusal must be one of these to the letter."""
@@ -147,15 +158,69 @@ class Work:
 
     def deploy_again(self) -> str | None:
         """Deploys once more, by hand, what has come to its end; says what."""
-        whole = sorted(given for given, command in self.given.items() if command.done)
-        resting = self.at_rest()
-        whole = [
-            (p, v) for p, v in whole if (p, v) in resting and self._versions[p] == int(float(v))
-        ]
+        whole = self._at_their_end()
         if not whole:
             return None
         project, version = self._dice.choice(whole)
-        self._ask("release", "deploy", project, version, "QA")
+        words = ["release", "deploy", project, version, "QA"]
+        if project == scenario.FROZEN and self._dice.random() < 0.5:
+            words += ["--override-freeze", "it must be"]
+        self._ask(*words, refusals=("QA is frozen by ",))
+        return f"{project} {version}"
+
+    def deploy_later(self) -> str | None:
+        """The same at a time that is named."""
+        whole = self._at_their_end()
+        if not whole:
+            return None
+        project, version = self._dice.choice(whole)
+        self._ask("release", "deploy", project, version, "QA", "--at", LATER)
+        return f"{project} {version} {LATER}"
+
+    def _at_their_end(self) -> list[tuple[str, str]]:
+        """The newest releases, of those that came to rest."""
+        resting = self.at_rest()
+        return sorted(
+            (project, version)
+            for (project, version), command in self.given.items()
+            if command.done
+            and (project, version) in resting
+            and self._versions[project] == int(float(version))
+        )
+
+    def move_to_top(self) -> str | None:
+        """Puts a deployment that is under way before all others; says which."""
+        return self._reorder("top")
+
+    def prioritise(self) -> str | None:
+        """Gives a deployment that is under way another priority; says which."""
+        return self._reorder("prioritise", str(self._dice.choice((1, 2, 3))))
+
+    def _reorder(self, how: str, *words: str) -> str | None:
+        found = self._house.database.rows(RUNNING)
+        if not found:
+            return None
+        name = f"dep-{self._dice.choice(found)[0]}"
+        self._ask("deployment", how, name, *words, refusals=(f"{name}{ENDED}",))
+        return name
+
+    def change_keys(self) -> str:
+        """Takes a new master key into use, and seals everything anew."""
+        self._house.command("secrets", "rotate")
+        return "a new master key"
+
+    def block(self) -> str | None:
+        """Keeps a release that has come through from going further; says which."""
+        states = self._states()
+        through = [
+            given
+            for given in self._at_their_end()
+            if all(states[given].get(stage) == "succeeded" for stage in scenario.STAGES)
+        ]
+        if not through:
+            return None
+        project, version = self._dice.choice(through)
+        self._house.command("release", "block", project, version, "--reason", "it has a fault")
         return f"{project} {version}"
 
     def apply_again(self) -> str:
@@ -163,10 +228,22 @@ class Work:
         self._house.command("apply", str(self._house.catalog))
         return "catalog"
 
-    def change_keys(self) -> str:
-        """Takes a new master key into use, and seals everything anew."""
-        self._house.command("secrets", "rotate")
-        return "a new master key"
+    def apply_another(self) -> str:
+        """Applies the catalog with its schedule under another name."""
+        self._schedules.reverse()
+        name, house = self._schedules[0], self._house
+        house.catalog = house.root / f"catalog-{name}.yaml"
+        house.catalog.write_text(scenario.catalog(house.home, name), "utf-8")
+        self.apply_again()
+        return name
+
+    def _overtaken(self) -> set[tuple[str, str]]:
+        """The releases of hasty projects that are not the newest."""
+        return {
+            (project, version)
+            for project, version in self.given
+            if project in scenario.HASTY and self._versions[project] > int(float(version))
+        }
 
     def cancelled_releases(self) -> set[tuple[str, str]]:
         """The releases of batches that were cancelled."""

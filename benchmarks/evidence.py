@@ -27,13 +27,16 @@ from urllib.parse import unquote
 RUNS = """
 select r.id, r.ticket, r.lock_mode, r.machine, r.step, r.attempt, r.state, r.exit_code,
        r.ready_at, r.started_at, r.finished_at,
-       d.id, d.project, d.version, d.environment, d.tag, d.automatic, s.name
+       d.id, d.project, d.version, d.environment, d.tag, d.automatic, s.name, r.answer, d.priority
 from step_run r
 join deployment d on d.id = r.deployment_id
 join step s on s.deployment_id = r.deployment_id and s.position = r.step
 order by r.id
 """
-DEPLOYMENTS = "select id, project, version, environment, state, plan from deployment order by id"
+DEPLOYMENTS = """
+select d.id, d.project, d.version, d.environment, d.state, d.plan, s.document
+from deployment d join snapshot s on s.id = d.snapshot_id order by d.id
+"""
 ENVIRONMENTS = "select name from catalog_item where kind = 'environment' order by position"
 
 
@@ -69,6 +72,9 @@ class Run:
     tag: str
     automatic: bool
     step: str
+    #: What a person said when the run asked.
+    answer: str | None
+    priority: int
 
     @property
     def words(self) -> str:
@@ -78,12 +84,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment with the places that its plan names: (step position, machine)."""
+    """A deployment with the places that its plan names: (step position, machine).
+
+    ``rests`` are the positions of the manual steps for which it gives its task tag up.
+    """
 
     id: int
     label: str
     state: str
     places: frozenset[tuple[int, str]]
+    rests: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +154,7 @@ def _stamps(machine: Path) -> Iterator[tuple[str, tuple[float, float | None]]]:
 def _run(row: tuple[Any, ...]) -> Run:
     number, ticket, mode, machine, position, attempt, state, exit_code = row[:8]
     ready, started, finished = (_instant(value) for value in row[8:11])
-    deployment, project, version, environment, tag, automatic, step = row[11:]
+    deployment, project, version, environment, tag, automatic, step, answer, priority = row[11:]
     return Run(
         name=f"run-{number}",
         ticket=ticket,
@@ -164,18 +174,36 @@ def _run(row: tuple[Any, ...]) -> Run:
         tag=tag,
         automatic=bool(automatic),
         step=step,
+        answer=answer,
+        priority=priority,
     )
 
 
 def _deployment(row: tuple[Any, ...]) -> Deployment:
-    number, project, version, environment, state, plan = row
-    plan = json.loads(plan) if isinstance(plan, str) else plan
+    number, project, version, environment, state = row[:5]
+    plan, snapshot = (json.loads(each) if isinstance(each, str) else each for each in row[5:])
     places = frozenset(
         (position, run["machine"]["name"])
         for position, step in enumerate(plan["steps"])
         for run in step["runs"]
     )
-    return Deployment(number, f"{project} {version} → {environment}", state, places)
+    label = f"{project} {version} → {environment}"
+    return Deployment(number, label, state, places, frozenset(_rests(plan, snapshot)))
+
+
+def _rests(plan: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Iterator[int]:
+    """The positions of stages in which there is nothing but manual steps that keep no tag."""
+    leaving = {
+        step["name"]
+        for step in snapshot.get("process", ())
+        if step.get("kind") == "manual" and not step.get("keep_tag")
+    }
+    by_stage: dict[int, set[str]] = {}
+    for position, step in enumerate(plan["steps"]):
+        by_stage.setdefault(step.get("stage", position), set()).add(step["name"])
+    for position, step in enumerate(plan["steps"]):
+        if by_stage[step.get("stage", position)] <= leaving:
+            yield position
 
 
 def _instant(value: str | datetime | None) -> float | None:

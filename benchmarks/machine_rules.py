@@ -65,22 +65,25 @@ def _misstated(evidence: Evidence, machine: str, lines: Sequence[Line]) -> Itera
 
 
 def ticket_order_broken(evidence: Evidence) -> Iterator[Violation]:
-    """A run that began after a conflicting one with a greater ticket: it was overtaken."""
+    """A run that began after a conflicting one with a greater ticket: it was overtaken.
+
+    Among those of one priority: a higher one has lower tickets whenever it comes.
+    """
     for machine, lines in evidence.journals.items():
-        newest: dict[bool, Run] = {}
+        newest: dict[tuple[bool, int], Run] = {}
         for line in lines:
             run = evidence.runs.get(line.ticket)
             if line.kind != "begin" or run is None or run.ticket is None:
                 continue
             alone = _mode(evidence, line) == EXCLUSIVE
             for of_kind in (True, False) if alone else (True,):
-                before = newest.get(of_kind)
+                before = newest.get((of_kind, run.priority))
                 if before and (before.ticket or 0) > run.ticket:
                     message = f"{before.name} (ticket {before.ticket}) began before"
                     message += f" {run.name} (ticket {run.ticket})"
                     yield Violation("ticket order", message, machine)
-            first = newest.setdefault(alone, run)
-            newest[alone] = max(first, run, key=lambda r: r.ticket or 0)
+            first = newest.setdefault((alone, run.priority), run)
+            newest[alone, run.priority] = max(first, run, key=lambda r: r.ticket or 0)
 
 
 def _said_mode(evidence: Evidence, line: Line) -> str:

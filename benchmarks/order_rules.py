@@ -43,14 +43,21 @@ def phases_broken(evidence: Evidence, times: Mapping[str, Span]) -> Iterator[Vio
 
 
 def tags_broken(evidence: Evidence, times: Mapping[str, Span]) -> Iterator[Violation]:
-    """Two deployments under one tag (a project in an environment) that ran at the same time."""
-    groups: defaultdict[str, defaultdict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    """Two deployments under one tag (a project in an environment) that ran at the same time.
+
+    While one waits for people it may have given its tag up: what it does before and after that are
+    two stretches.
+    """
+    rests = {deployment.id: deployment.rests for deployment in evidence.deployments}
+    groups: defaultdict[str, defaultdict[tuple[int, int], list[Run]]]
+    groups = defaultdict(lambda: defaultdict(list))
     for run in evidence.runs.values():
         if run.name in times:
-            groups[run.tag][run.deployment].append(run)
-    for tag, by_deployment in groups.items():
+            stretch = sum(position < run.position for position in rests[run.deployment])
+            groups[run.tag][run.deployment, stretch].append(run)
+    for tag, by_stretch in groups.items():
         extents = sorted(
-            (_extent(runs, times) for runs in by_deployment.values()), key=lambda e: e.span.begin
+            (_extent(runs, times) for runs in by_stretch.values()), key=lambda e: e.span.begin
         )
         for place, one in enumerate(extents):
             for other in extents[place + 1 :]:

@@ -30,6 +30,11 @@ def not_planned(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("not planned", message, machine)
 
 
+#: What people may say of a failure so that the deployment goes on without that place; after the
+#: second one nothing more happens on the machine.
+IGNORED, EXCLUDED = "ignore", "exclude"
+
+
 def not_carried_out(evidence: Evidence) -> Iterator[Violation]:
     """Runs on record as done that no machine knows of, and successes that lack a place."""
     begun = {
@@ -38,15 +43,19 @@ def not_carried_out(evidence: Evidence) -> Iterator[Violation]:
         for line in lines
         if line.kind == "begin"
     }
-    succeeded: defaultdict[int, set[tuple[int, str]]] = defaultdict(set)
+    done: defaultdict[int, set[tuple[int, str]]] = defaultdict(set)
+    excluded: defaultdict[int, set[str]] = defaultdict(set)
     for run in evidence.runs.values():
         if run.exit_code is not None and run.name not in begun:
             yield Violation("missing run", f"{run.name} is {run.state}", run.machine)
-        if run.state == "succeeded":
-            succeeded[run.deployment].add((run.position, run.machine))
+        if run.state == "succeeded" or run.answer == IGNORED:
+            done[run.deployment].add((run.position, run.machine))
+        if run.answer == EXCLUDED:
+            excluded[run.deployment].add(run.machine)
     for deployment in evidence.deployments:
         if deployment.state != "succeeded":
             continue
-        for position, machine in sorted(deployment.places - succeeded[deployment.id]):
-            message = f"{deployment.label} succeeded without its step {position + 1}"
-            yield Violation("missing run", message, machine)
+        for position, machine in sorted(deployment.places - done[deployment.id]):
+            if machine not in excluded[deployment.id]:
+                message = f"{deployment.label} succeeded without its step {position + 1}"
+                yield Violation("missing run", message, machine)

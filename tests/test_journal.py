@@ -31,6 +31,7 @@ class Scene:
         engine = create_engine(f"sqlite:///{home / 'deployengine.db'}")
         metadata.create_all(engine)
         engine.dispose()
+        self.sql("insert into snapshot values (1, '', '{}')")
         for position, name in enumerate(("QA", "Staging")):
             self.sql("insert into catalog_item values ('environment', ?, ?, '{}')", name, position)
 
@@ -44,9 +45,9 @@ class Scene:
         runs = [{"machine": {"name": machine}, "claims": []} for machine in machines]
         plan = {"tag": "", "steps": [{"name": "Install", "runs": runs}]}
         self.sql(
-            "insert into deployment (id, release_id, project, version, environment, phase,"
-            " automatic, state, ticket, tag, plan, created_at)"
-            " values (?, ?, ?, ?, ?, 'p', 1, 'succeeded', ?, ?, ?, '2027-01-01 00:00:00')",
+            "insert into deployment (id, release_id, snapshot_id, project, version, environment,"
+            " phase, automatic, state, ticket, tag, plan, created_at)"
+            " values (?, ?, 1, ?, ?, ?, 'p', 1, 'succeeded', ?, ?, ?, '2027-01-01 00:00:00')",
             *(number, number, project, version, environment),
             *(1000 + number, f"{project}/{environment}", json.dumps(plan)),
         )
@@ -60,17 +61,21 @@ class Scene:
         at: float,
         mode: str = "exclusive",
         said: str = "",
+        step: tuple[int, str] = (0, "Install"),
+        attempt: int = 1,
     ) -> None:
         """A run whose ticket is its number, with its lines, its stamps and its row."""
+        position, name = step
         self.sql(
             "insert into step_run (id, deployment_id, step, place, machine, attempt, state,"
             " lock_mode, ticket, exit_code, ready_at, started_at, finished_at) values"
-            " (?, ?, 0, ?, ?, 1, 'succeeded', ?, ?, 0, '2027-01-15 08:00:00',"
+            " (?, ?, ?, ?, ?, ?, 'succeeded', ?, ?, 0, '2027-01-15 08:00:00',"
             " datetime(?, 'unixepoch'), datetime(?, 'unixepoch'))",
-            *(number, deployment, number, machine, mode, number, START + at, START + at + 1),
+            *(number, deployment, position, number, machine, attempt, mode, number),
+            *(START + at, START + at + 1),
         )
         project, version, environment = self.row(deployment)
-        words = f"run-{number} {project} {version} {environment} Install 1{said}"
+        words = f"run-{number} {project} {version} {environment} {name} {attempt}{said}"
         self.write(machine, f"begin {words}", f"end {words}")
         self.stamp(machine, f"run-{number}.begin", at)
         self.stamp(machine, f"run-{number}.end", at + 1)
@@ -285,6 +290,45 @@ def test_two_deployments_of_a_project_to_one_environment_may_not_overlap(scene: 
     assert scene.broken() == []
     scene.stamp("stg-3", "run-5.begin", 1.5)
     assert scene.broken() == [("tag", "stg-3")]
+
+
+@pytest.mark.parametrize(("keeps", "broken"), [(False, []), (True, [("tag", "stg-1")])])
+def test_a_deployment_that_asks_people_may_give_its_tag_up_meanwhile(
+    scene: Scene, keeps: bool, broken: list[tuple[str, str]]
+) -> None:
+    steps: list[dict[str, Any]] = [{"name": name} for name in ("Install", "Agree", "More")]
+    steps[1] |= {"kind": "manual", "keep_tag": keeps}
+    scene.sql("update snapshot set document = ?", json.dumps({"process": steps}))
+    place = {"machine": {"name": "stg-1"}, "claims": []}
+    runs = {"Install": [place], "Agree": [], "More": [place]}
+    plan = {"tag": "", "steps": [{"name": name, "runs": own} for name, own in runs.items()]}
+    for number in (5, 6):
+        scene.deployment(number, "app-5", "Staging", "stg-1", version=f"{number}.0")
+        scene.sql("update deployment set plan = ? where id = ?", json.dumps(plan), number)
+        scene.sql("insert into step values (?, 1, 'Agree', 'done', 0, null)", number)
+        scene.sql("insert into step values (?, 2, 'More', 'done', 0, null)", number)
+    for run, deployment, step in ((5, 5, 0), (6, 6, 0), (7, 5, 2), (8, 6, 2)):
+        name = ("Install", "", "More")[step]
+        scene.run(run, deployment, "stg-1", at=run, step=(step, name))
+
+    assert scene.broken() == broken
+
+
+@pytest.mark.parametrize(("answer", "broken"), [("ignore", 0), ("exclude", 0), ("fail", 1)])
+def test_a_success_may_lack_a_place_that_people_gave_up(
+    scene: Scene, answer: str, broken: int
+) -> None:
+    scene.sql("update step_run set state='failed', exit_code=1, answer=? where id = 4", answer)
+
+    assert scene.broken() == [("missing run", "stg-2")] * broken
+
+
+def test_the_order_of_tickets_holds_among_those_of_one_priority(scene: Scene) -> None:
+    scene.sql("update step_run set ticket = 9 where id = 1")
+    assert scene.broken() == [("ticket order", "qa-1")]
+
+    scene.sql("update deployment set priority = 1 where id = 2")
+    assert scene.broken() == []
 
 
 def test_more_scripts_at_once_than_the_task_cap_are_found(scene: Scene) -> None:

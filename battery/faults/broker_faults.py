@@ -13,6 +13,10 @@ import redis
 
 from battery.faults.fault import Stage
 from deployengine.queue.app import CONTROL_QUEUE, KEY_PREFIX, RUNS_QUEUE
+from deployengine.queue.transport import URGENT_LIST
+
+#: A message, and the list that it was in: what is urgent has one of its own beside its queue's.
+Taken = tuple[bytes, bytes]
 
 QUEUES = (f"{KEY_PREFIX}{RUNS_QUEUE}", f"{KEY_PREFIX}{CONTROL_QUEUE}")
 
@@ -36,7 +40,7 @@ class BrokerFault:
         return cls(dice.choice(QUEUES), dice.randint(cls.least, 4), seconds)
 
     def inject(self, stage: Stage) -> str:
-        self._taken: list[bytes] = []
+        self._taken: list[Taken] = []
         self._thread = threading.Thread(target=self._take, args=(stage,), daemon=True)
         self._thread.start()
         return f"{self.queue.removeprefix(KEY_PREFIX)}, up to {self.count}"
@@ -47,14 +51,15 @@ class BrokerFault:
 
     def _take(self, stage: Stage) -> None:
         deadline, taken = time.monotonic() + self.seconds, self._taken
+        lists = [f"{self.queue}{URGENT_LIST}", self.queue]
         with stage.house.redis.client() as client, suppress(redis.RedisError):
             while len(taken) < self.count and (left := deadline - time.monotonic()) > 0:
-                found = client.brpop([self.queue], timeout=max(left, 0.05))
+                found = client.brpop(lists, timeout=max(left, 0.05))
                 if found:
-                    taken.append(found[1])
+                    taken.append((found[0], found[1]))
             self.give_back(client, taken)
 
-    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+    def give_back(self, client: redis.Redis, taken: list[Taken]) -> None:
         """What becomes of the messages."""
 
 
@@ -69,9 +74,9 @@ class MessagesDoubled(BrokerFault):
 
     kind: ClassVar[str] = "messages doubled"
 
-    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
-        for message in taken:
-            client.lpush(self.queue, message, message)
+    def give_back(self, client: redis.Redis, taken: list[Taken]) -> None:
+        for where, message in taken:
+            client.lpush(where, message, message)
 
 
 class MessagesDelayed(BrokerFault):
@@ -79,10 +84,10 @@ class MessagesDelayed(BrokerFault):
 
     kind: ClassVar[str] = "messages delayed"
 
-    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
+    def give_back(self, client: redis.Redis, taken: list[Taken]) -> None:
         time.sleep(1.0)
-        for message in taken:
-            client.lpush(self.queue, message)
+        for where, message in taken:
+            client.lpush(where, message)
 
 
 class MessagesReordered(BrokerFault):
@@ -91,9 +96,9 @@ class MessagesReordered(BrokerFault):
     kind: ClassVar[str] = "messages reordered"
     least: ClassVar[int] = 2
 
-    def give_back(self, client: redis.Redis, taken: list[bytes]) -> None:
-        for message in reversed(taken):
-            client.lpush(self.queue, message)
+    def give_back(self, client: redis.Redis, taken: list[Taken]) -> None:
+        for where, message in reversed(taken):
+            client.lpush(where, message)
 
 
 FAULTS: tuple[type[BrokerFault], ...] = (

@@ -79,3 +79,62 @@ class KeysChanged(Errand):
 
     def give(self, stage: Stage) -> str | None:
         return stage.work.change_keys()
+
+
+class DeployedLater(Errand):
+    """Somebody deploys a release once more at a time that he names."""
+
+    kind: ClassVar[str] = "deployed by hand at a time"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.deploy_later()
+
+
+class MovedToTop(Errand):
+    """Somebody puts a deployment before all others."""
+
+    kind: ClassVar[str] = "deployment moved to the top"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.move_to_top()
+
+
+class Prioritised(Errand):
+    """Somebody gives a deployment a higher priority."""
+
+    kind: ClassVar[str] = "deployment given another priority"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.prioritise()
+
+
+class ReleaseBlocked(Errand):
+    """Somebody keeps a release from going further."""
+
+    kind: ClassVar[str] = "release blocked"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.block()
+
+
+class ScheduleChanged(Errand):
+    """Somebody applies a catalog with another schedule."""
+
+    kind: ClassVar[str] = "schedule changed"
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.apply_another()
+
+
+ERRANDS: tuple[tuple[type[Errand], int], ...] = (
+    (DeploymentCancelled, 2),
+    (BatchCancelled, 1),
+    (DeployedAgain, 1),
+    (DeployedLater, 1),
+    (AppliedAgain, 1),
+    (ScheduleChanged, 1),
+    (MovedToTop, 1),
+    (Prioritised, 1),
+    (ReleaseBlocked, 1),
+    (KeysChanged, 1),
+)

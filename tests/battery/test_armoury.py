@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from battery.armoury import Armoury, traced
+from battery.armoury import BAITS, COMMANDS, RARE, Armoury, traced
+from battery.needs import FAULTS
 from deployengine import failpoints
 
 
@@ -75,3 +76,7 @@ def test_traces_of_all_processes_are_counted_together(tmp_path: Path) -> None:
     (tmp_path / "worker-2.1").write_text("sql.end.before\nbranch.attach\n")
 
     assert traced(tmp_path) == {"sql.end.before": 2, "branch.attach": 1}
+
+
+def test_every_door_that_is_named_is_one_of_the_engine() -> None:
+    assert {*COMMANDS, *RARE, *BAITS, *FAULTS} <= set(failpoints.DOORS)

@@ -67,7 +67,12 @@ def test_what_people_and_supervisors_lawfully_do_is_an_act() -> None:
         "deployment cancelled",
         "batch cancelled",
         "deployed again by hand",
+        "deployed by hand at a time",
+        "deployment moved to the top",
+        "deployment given another priority",
+        "release blocked",
         "catalog applied again",
+        "schedule changed",
         "master key changed",
         "worker told to end",
     } == ACTS
