@@ -19,7 +19,12 @@ END = f"echo end {_LINE} >> journal\n"
 SHORT = BEGIN + END
 
 #: A script that waits at the gate that is named after its project.
-HELD = BEGIN + 'read -r _ < "$SCRATCH/$DEPLOYENGINE_PROJECT"\n' + END
+HELD = f'{BEGIN}read -r _ < "$SCRATCH/$DEPLOYENGINE_PROJECT"\n{END}'
+
+
+def held_at(gate: str) -> str:
+    """A script that waits at the gate of this name."""
+    return f'{BEGIN}read -r _ < "$SCRATCH/{gate}"\n{END}'
 
 
 def step(script: str = SHORT, name: str = "Install", **more: Any) -> dict[str, Any]:
