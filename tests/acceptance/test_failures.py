@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.acceptance.catalogs import BEGIN, END, catalog, machine, project
 from tests.support.engine import LiveEngine
 
-SECRET = "wholly-5ecret\nsecond-line-of-it"
 STAGES = ("QA", "Production")
 
 
@@ -23,7 +21,6 @@ def mixed() -> Iterator[LiveEngine]:
             catalog(
                 project("well", BEGIN + END),
                 project("broken", BEGIN + "echo no such thing >&2; exit 7\n"),
-                project("secret", _SAYS_SECRET, variables=[_TOKEN]),
                 environments=list(STAGES),
                 machines=[machine("qa-1", "QA"), machine("prod-1", "Production")],
                 lifecycles=[
@@ -38,13 +35,7 @@ def mixed() -> Iterator[LiveEngine]:
         yield engine
 
 
-PROJECTS = ("broken", "secret", "well")
-
-_TOKEN = {"name": "Token", "value": SECRET, "sensitive": True}
-_SAYS_SECRET = """
-echo "it is" #{Token} "indeed"
-get_variable Token
-"""
+PROJECTS = ("broken", "well")
 
 
 def _deployment(engine: LiveEngine, name: str, environment: str = "QA") -> str:
@@ -62,7 +53,6 @@ def test_a_failed_script_stops_the_promotion_of_its_release_and_of_no_other(
     }
     assert ways == {
         "well": ("succeeded", ["QA", "Production"]),
-        "secret": ("succeeded", ["QA", "Production"]),
         "broken": ("failed", ["QA"]),
     }
     assert said["state"] == "failed"
@@ -73,39 +63,6 @@ def test_the_exit_code_and_the_output_of_a_failed_script_are_told(mixed: LiveEng
     (run,) = mixed.json("deployment", "show", name)["step_runs"]
     assert (run["state"], run["exit_code"]) == ("failed", 7)
     assert "no such thing" in mixed.cli("deployment", "log", name).out
-
-
-def test_a_secret_is_masked_in_the_log_and_stands_in_clear_nowhere(mixed: LiveEngine) -> None:
-    answer = mixed.cli("deployment", "log", _deployment(mixed, "secret"))
-    assert "it is ********" in answer.out
-    assert_nowhere_in_clear(mixed)
-
-
-def test_a_secret_that_a_script_sets_as_output_is_not_stored_in_clear(engine: LiveEngine) -> None:
-    script = 'set_output Said "$(get_variable Token)"\n'
-    engine.apply(catalog(project("secret", script, variables=[_TOKEN])))
-    engine.worker()
-    (deployment,) = engine.create("secret")
-    assert engine.await_end(deployment.id) == "succeeded"
-    assert_nowhere_in_clear(engine)
-
-
-def assert_nowhere_in_clear(engine: LiveEngine) -> None:
-    """No line of the secret is in a file of the home, in the database or in Redis."""
-    parts = [part.encode() for part in SECRET.split("\n")]
-    found = [
-        str(path)
-        for path in engine.home.rglob("*")
-        if path.is_file()
-        for part in parts
-        if part in path.read_bytes()
-    ]
-    assert found == []
-    with sqlite3.connect(engine.settings.database_path) as database:
-        dump = "\n".join(database.iterdump()).encode()
-    redis = engine.services.redis
-    stored = b"".join(redis.dump(key) or b"" for key in redis.scan_iter())  # texts stay readable
-    assert not any(part in dump + stored for part in parts)
 
 
 def test_a_batch_in_which_all_succeed_ends_with_0(mixed: LiveEngine) -> None:
