@@ -23,7 +23,7 @@ from deployment order by id
 """
 RUNS = """
 select id, deployment_id, step, machine, attempt, state, exit_code, message,
-       answered_at is not null, coalesce(granted_at = recalled_at, false)
+       answered_at is not null, granted_at, recalled
 from step_run order by id
 """
 OUTPUT = "select run_id, start, stop, text from run_output order by run_id, start"
@@ -187,7 +187,7 @@ def gathered(
             exit_code=row[6],
             message=row[7] or "",
             answered=bool(row[8]),
-            recalled=bool(row[9]),
+            recalled=_void(row[9], row[10]),
             claims=claims.get((row[1], row[2], row[3]), ()),
         )
         for row in database.rows(RUNS)
@@ -288,3 +288,10 @@ def _as_benchmarks_read_it(raw: Evidence) -> Evidence:
         for name, run in raw.runs.items()
     }
     return replace(raw, journals=journals, runs=runs)
+
+
+def _void(granted: Any, recalled: Any) -> bool:
+    """Whether the grant of this moment is among those that were taken back."""
+    taken = json.loads(recalled) if isinstance(recalled, str) else recalled
+    moment = _instant(granted)
+    return moment is not None and moment in {_instant(each) for each in taken or ()}

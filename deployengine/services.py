@@ -161,7 +161,10 @@ class Services:
     @cached_property
     def handoff(self) -> HandOff:
         """The way in and out of admission."""
-        return HandOff(self.database, self.locks, self.dispatcher, self.archive)
+        handoff = HandOff(self.database, self.locks, self.dispatcher, self.archive)
+        recall = Recall(self.database, self.locks, handoff, self.archive)
+        handoff.make_way = recall.make_way
+        return handoff
 
     @cached_property
     def audit_trail(self) -> AuditTrail:
@@ -204,9 +207,7 @@ class Services:
     @cached_property
     def phases(self) -> Phases:
         """Carry deployments through their steps."""
-        return Phases(
-            self.database, self.handoff, self.recall, self.archive, self.clock, self.secrets
-        )
+        return Phases(self.database, self.handoff, self.archive, self.clock, self.secrets)
 
     @cached_property
     def step_runs(self) -> StepRuns:
@@ -266,14 +267,9 @@ class Services:
         return Again(self.database, self.deployments, self.archive)
 
     @cached_property
-    def recall(self) -> Recall:
-        """Take grants back for what is urgent."""
-        return Recall(self.database, self.locks, self.handoff, self.archive)
-
-    @cached_property
     def order(self) -> Order:
         """Change who comes next."""
-        return Order(self.database, self.handoff, self.archive, self.recall, self.clock)
+        return Order(self.database, self.handoff, self.archive, self.locks, self.clock)
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -12,7 +12,14 @@ from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
 from deployengine.domain.insertion import expand, plain_values
-from deployengine.domain.plan import NOWHERE, Plan, PlannedRun, PlannedStep, machine_resource
+from deployengine.domain.plan import (
+    NOWHERE,
+    SHARE,
+    Plan,
+    PlannedRun,
+    PlannedStep,
+    machine_resource,
+)
 from deployengine.domain.project import Mutex, Step, StepKind
 from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
@@ -222,12 +229,21 @@ class _Planning:
 
 
 def _held(steps: Sequence[PlannedStep]) -> tuple[Claim, ...]:
-    """Every machine of every step, exclusively if one of the steps wants it so."""
+    """Everything that a run of any step claims, exclusively if one of them wants it so.
+
+    All of it, or a run would have to wait for what its step touches while its deployment holds the
+    machine. What bounds how many share it is held exclusively, as a request has one bound at most.
+    A share of the task cap is no thing that a deployment could keep.
+    """
     held: dict[str, Claim] = {}
     for step in steps:
         for run in () if step.left_out else step.runs:
-            for claim in run.claims[:1]:
+            for claim in run.claims:
+                if claim.resource.startswith(SHARE):
+                    continue
                 before = held.get(claim.resource)
-                if before is None or before.mode is Mode.SHARED:
-                    held[claim.resource] = claim
+                exclusive = claim.limit is not None or claim.mode is Mode.EXCLUSIVE
+                if before is None or exclusive:
+                    mode = Mode.EXCLUSIVE if exclusive else Mode.SHARED
+                    held[claim.resource] = Claim(claim.resource, mode)
     return tuple(held.values())

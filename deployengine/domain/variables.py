@@ -169,7 +169,7 @@ class Variable:
     @property
     def secret(self) -> bool:
         """Whether the value must never be shown: it is marked so, or sealed."""
-        return self.sensitive or isinstance(self.value, Sealed)
+        return self.sensitive or (isinstance(self.value, Sealed) and self.prompt is None)
 
     @property
     def shown(self) -> str:

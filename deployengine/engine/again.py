@@ -13,6 +13,7 @@ from deployengine.domain.selection import Selection
 from deployengine.engine.archive import Archive
 from deployengine.engine.deployments import Deployments, find_deployment, find_release
 from deployengine.engine.intake import Terms
+from deployengine.engine.values import stored_values
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
@@ -57,7 +58,9 @@ class Again:
                 )
             process = self._archive.snapshot(tx, deployment.snapshot_id).process
             selection = _what_is_left(deployment, tx.runs.of_deployment(number), process)
-        terms = replace(terms, selection=selection)
+            # What was given then is given again, unless it is given anew.
+            given = stored_values(deployment)
+        terms = replace(terms, selection=selection, values={**given, **terms.values})
         return self._deployments.deploy(
             deployment.project,
             deployment.version,
@@ -105,19 +108,19 @@ class Again:
         with self._database.read() as tx:
             release = find_release(tx, project, version)
             had = {
-                run.machine
+                machine
                 for deployment in tx.deployments.of_release(release.id)
                 if deployment.environment == environment
                 and deployment.state is DeploymentState.SUCCEEDED
-                for run in _last(tx.runs.of_deployment(deployment.id))
-                if run.state is _WELL
+                for machine in _served(tx.runs.of_deployment(deployment.id))
             }
             known = [
                 str(d["name"])
                 for d in tx.catalog.documents("machine")
                 if environment in d["environments"]
             ]
-        missing = tuple(name for name in known if name not in had)
+        chosen = terms.selection
+        missing = tuple(name for name in known if name not in had and chosen.takes(name))
         if not missing:
             raise NothingNew(f"every machine of {environment} has {project} {version}")
         terms = replace(terms, selection=replace(terms.selection, machines=missing))
@@ -135,7 +138,15 @@ def _what_is_left(
         for run in last
         if run.state is _WELL and run.machine not in failed
     }
-    return replace(before, done=tuple(sorted({*before.done, *done})))
+    still = {(step, machine) for step, machine in before.done if machine not in failed}
+    return replace(before, done=tuple(sorted({*still, *done})))
+
+
+def _served(runs: list[RunRecord]) -> set[str]:
+    """The machines on which all that was to run went well."""
+    last = _last(runs)
+    bad = {run.machine for run in last if run.state in _BADLY}
+    return {run.machine for run in last if run.state is _WELL} - bad
 
 
 def _last(runs: list[RunRecord]) -> list[RunRecord]:

@@ -16,12 +16,10 @@ from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
 from deployengine.engine.attempts import again
 from deployengine.engine.audit import record
-from deployengine.engine.deployments import find_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.questions import CHOICES, Answer, after, asks_for
+from deployengine.engine.questions import CHOICES, Answer, after, asks_for, go_on
 from deployengine.engine.requests import for_deployments, for_run, run_label
-from deployengine.engine.tickets import draw
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -52,6 +50,7 @@ class _After:
 
     ready: list[RunRecord] = field(default_factory=list)
     lining_up: list[DeploymentRecord] = field(default_factory=list)
+    leaving: list[str] = field(default_factory=list)
     stage_done: bool = False
 
 
@@ -96,7 +95,7 @@ class Answers:
             state = _STATES.get(answer, run.state)
             tx.questions.answer(number, state, now, after(run.message, said), answer)
             follows = self._follow(tx, deployment, plan, snapshot, run, answer, now)
-            self._go_on(tx, deployment, follows)
+            follows.lining_up = go_on(tx, deployment)
             answered = tx.runs.get(number)
             assert answered is not None
             subject, action = run_id(number), Action(f"answer.{answer}")
@@ -106,10 +105,11 @@ class Answers:
         log.info("%s: %s", run_label(deployment, plan, run), said)
         with self._handoff.or_later(f"the answer for {run_id(number)}"):
             self._handoff.exchange(
+                leaving=follows.leaving,
                 entering=[
                     *(for_run(deployment, plan, ready) for ready in follows.ready),
                     *for_deployments(follows.lining_up),
-                ]
+                ],
             )
             if follows.stage_done and not follows.lining_up:
                 self._handoff.resume(deployment.id)
@@ -130,18 +130,7 @@ class Answers:
             return _After(again(tx, deployment, plan, step, run, now, at_once=True))
         turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
         moved = turns.close(run, leave_out=answer is Answer.EXCLUDE)
-        return _After(moved.ready, stage_done=moved.done)
-
-    def _go_on(self, tx: Transaction, deployment: DeploymentRecord, follows: _After) -> None:
-        """Lets the deployment go on, if nothing of it asks any more."""
-        if tx.questions.asking([deployment.id]):
-            return
-        if deployment.ticket is not None:
-            tx.deployments.unpause(deployment.id)
-            return
-        (ticket,) = draw(tx, deployment.priority)
-        tx.deployments.line_up(deployment.id, ticket)
-        follows.lining_up = [find_deployment(tx, deployment.id)]
+        return _After(moved.ready, leaving=moved.leaving, stage_done=moved.done)
 
 
 def _asking(tx: Transaction, number: int) -> tuple[DeploymentRecord, RunRecord]:

@@ -56,9 +56,11 @@ class Calendar:
             return any(self._may_begin(freezes, d, now) or not d.frozen_by for d in waiting)
 
     def _expire(self, tx: Transaction, deployment: DeploymentRecord, now: datetime) -> bool:
-        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
         said = f"not begun by {deployment.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        return tx.deployments.end(deployment.id, DeploymentState.CANCELLED, said, now)
+        if not tx.deployments.give_up(deployment.id, DeploymentState.CANCELLED, said, now):
+            return False  # it has begun after all
+        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
+        return True
 
     def _line_up(self, tx: Transaction, now: datetime) -> list[DeploymentRecord]:
         """Gives a place in line to those whose time has come and that no freeze holds."""

@@ -104,10 +104,11 @@ class Claims:
             with self._database.write("claim") as tx:
                 fence = tx.counters.draw(FENCE)
                 run = tx.claims.claim(number, worker, fence, granted_at, self._clock.now())
-                if run is None:
+                if run is None or run.void(granted_at):
                     raise _Refused
                 claimed = self._whole(tx, run)
-                if claimed.planned.touched and tx.claims.in_the_way(run):
+                touched = bool(claimed.planned.touched)
+                if touched and (tx.claims.in_the_way(run) or tx.holds.held_by_others(number)):
                     raise _Refused
             return claimed
         except _Refused:
@@ -190,8 +191,10 @@ class Claims:
             if run is None or run.state is RunState.RUNNING:
                 failpoints.hit("branch.duplicate")
                 return  # the message came twice
-            if run.recalled_at is not None and run.recalled_at >= granted_at:
-                return  # the grant was taken back; another one comes, or has come
+            if run.void(granted_at):
+                # It was taken back; another one comes, or has come, unless that was not finished.
+                self._handoff.void(self._request(tx, run), granted_at)
+                return
             ahead = tx.claims.in_the_way(run) if run.state is RunState.WAITING else []
             requests = {other.id: self._request(tx, other) for other in (*ahead, run)}
             kept = tx.holds.held_by_others(number)

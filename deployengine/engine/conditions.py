@@ -15,6 +15,7 @@ from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import key
 from deployengine.engine.values import ERROR, values_of
 from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.sealing import WrongMasterKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Conditions:
             return Verdict(runs=False, why="something before it failed") if failed else _RUNS
         if condition == FAILURE:
             return _RUNS if failed else Verdict(runs=False, why="nothing before it failed")
-        values = self._values(step, machine)
-        if failed:
-            values[key(ERROR)] = Plain(ERROR, "a step failed")
         try:
+            values = self._values(step, machine)
+            if failed:
+                values[key(ERROR)] = Plain(ERROR, "a step failed")
             true = evaluate_condition(condition, values)
+        except WrongMasterKey:
+            raise  # another process may have the key
         except RequestError as error:
             return Verdict(runs=False, why=f"its condition cannot be told: {error}", broken=True)
         return _RUNS if true else Verdict(runs=False, why="its condition is false")

@@ -21,7 +21,7 @@ from deployengine.engine.freezes import Frozen, Hold
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import PLAIN, Intake, Terms
 from deployengine.engine.ports import Clock, Dispatcher
-from deployengine.engine.questions import withdraw
+from deployengine.engine.questions import go_on, withdraw
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.set_outputs import Seal
 from deployengine.engine.turns import Moved, Turns
@@ -219,7 +219,7 @@ class Deployments:
         One that waits ends at once, one that runs as soon as its script is gone; one that has
         ended stays as it is. Raises :class:`UnknownName`.
         """
-        moved = Moved()
+        moved, lining_up = Moved(), list[DeploymentRecord]()
         with self._database.write("cancel") as tx:
             found = tx.runs.get(number)
             if found is None:
@@ -233,6 +233,7 @@ class Deployments:
                 snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
                 turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
                 moved = turns.close(found)
+                lining_up = go_on(tx, deployment)
             running = tx.runs.cancel_running(number, now)
             run = tx.runs.get(number)
             assert run is not None
@@ -241,12 +242,15 @@ class Deployments:
                 record(tx, now, who, Action.RUN_CANCEL, run_id(number), before=before, after=after)
         with self._handoff.or_later(f"the cancelling of {run_id(number)}"):
             self._handoff.exchange(
-                leaving=[run_id(number)] if waited else [],
-                entering=[for_run(deployment, plan, ready) for ready in moved.ready],
+                leaving=[run_id(number), *moved.leaving] if waited else [],
+                entering=[
+                    *(for_run(deployment, plan, ready) for ready in moved.ready),
+                    *for_deployments(lining_up),
+                ],
             )
             if running:
                 self._dispatcher.cancel([number])
-            if moved.done:
+            if moved.done and not lining_up:
                 self._handoff.resume(run.deployment_id)
         return run
 

@@ -43,6 +43,7 @@ class _Recorded:
 
     ready: Sequence[RunRecord] = ()
     last: bool = False
+    leaving: Sequence[str] = ()
 
 
 class Endings:
@@ -106,7 +107,9 @@ class Endings:
                 tx.claims.untouch([run.id])
             if then is Sequel.AGAIN:
                 return _Recorded(
-                    again(tx, claimed.deployment, claimed.plan, claimed.step, run, now)
+                    again(
+                        tx, deployment or claimed.deployment, claimed.plan, claimed.step, run, now
+                    )
                 )
             if then is Sequel.ASK:
                 tx.questions.ask(run.id, now)
@@ -167,10 +170,12 @@ class Endings:
             tx.questions.forgive(run.id, "exclude")
         turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         moved = turns.close(run, leave_out=excluded)
-        return _Recorded(moved.ready, moved.done)
+        return _Recorded(moved.ready, moved.done, moved.leaving)
 
     def _hand_on(self, claimed: Claimed, recorded: _Recorded) -> None:
         entering = [for_run(claimed.deployment, claimed.plan, run) for run in recorded.ready]
-        self._handoff.exchange(leaving=[run_id(claimed.run.id)], entering=entering)
+        self._handoff.exchange(
+            leaving=[run_id(claimed.run.id), *recorded.leaving], entering=entering
+        )
         if recorded.last:
             self._handoff.resume(claimed.run.deployment_id)

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 
 from deployengine import failpoints
@@ -54,6 +55,8 @@ class HandOff:
         self._generation: int | None = None
         self._rebuilding = threading.Lock()
         self._pause = threading.Event()  # never set: to wait by
+        #: Takes back what is in the way of urgent requests; see :mod:`deployengine.engine.recall`.
+        self.make_way: Callable[[Sequence[Request]], None] = lambda _: None
 
     def exchange(self, leaving: Sequence[str] = (), entering: Sequence[Request] = ()) -> None:
         """Frees the claims of those who leave, queues those who enter, dispatches all granted.
@@ -67,8 +70,12 @@ class HandOff:
         if entering:
             grants += self._ready(lambda generation: self._locks.submit(generation, entering))
         self.dispatch(grants)
+        granted = {grant.request_id for grant in grants}
+        parked = [request for request in entering if request.id not in granted]
         if self._generation == generation:  # else a rebuild has granted some of them
-            self._tell_parked(entering, grants)
+            self._tell_parked(parked)
+        if urgent := [request for request in parked if level(request.ticket) > 0]:
+            self.make_way(urgent)
 
     @contextmanager
     def or_later(self, what: str) -> Iterator[None]:
@@ -112,7 +119,18 @@ class HandOff:
         if held:
             self.rebuild()
         else:
-            self.exchange(leaving=[refused.id], entering=[*ahead, refused])
+            # All of them come anew: Redis may have them with tickets that they have no more.
+            every = [*ahead, refused]
+            self.exchange(leaving=[request.id for request in every], entering=every)
+
+    def void(self, request: Request, granted_at: datetime) -> None:
+        """Ends a grant that was taken back in the database, should Redis still have it.
+
+        Whoever took it back may have died before that.
+        """
+        found = self._locks.view(request.id)
+        if found is not None and found.granted_at == granted_at:
+            self.exchange(leaving=[request.id], entering=[request])
 
     def resume(self, deployment_id: int) -> None:
         """Sends the rest of the deployment's chain, derived from what the database says is done."""
@@ -187,12 +205,10 @@ class HandOff:
                 self._generation = tx.counters.value(GENERATION)
         return self._generation
 
-    def _tell_parked(self, entering: Sequence[Request], grants: Sequence[Grant]) -> None:
-        granted = {grant.request_id for grant in grants}
+    def _tell_parked(self, requests: Sequence[Request]) -> None:
         parked = [
             (number, request.label)
-            for request in entering
-            if request.id not in granted
+            for request in requests
             for kind, number in [parse(request.id)]
             if kind is Kind.RUN
         ]

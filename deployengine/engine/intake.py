@@ -171,7 +171,8 @@ class Intake:
             not_before=terms.not_before,
             expires_at=terms.expires_at,
         )
-        if project.get("supersede") and terms.selection.whole:
+        waits = terms.not_before is not None and terms.not_before > self._clock.now()
+        if project.get("supersede") and terms.selection.whole and planned.steps and not waits:
             self._supersede(release, environment)
         stored = self._store(new, planned)
         shared = shared_by_bypass(planned, snapshot.process)

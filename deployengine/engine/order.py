@@ -14,9 +14,9 @@ from deployengine.engine.audit import ENGINE, record
 from deployengine.engine.deployments import find_deployment
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
-from deployengine.engine.recall import Recall
 from deployengine.engine.requests import for_deployments, for_run
-from deployengine.engine.tickets import HIGHEST, LOWEST, before, moved
+from deployengine.engine.tickets import HIGHEST, LOWEST, at_top, before, moved
+from deployengine.locks import MachineLocks
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
@@ -34,13 +34,13 @@ class Order:
         database: Database,
         handoff: HandOff,
         archive: Archive,
-        recall: Recall,
+        locks: MachineLocks,
         clock: Clock,
     ) -> None:
         self._database = database
         self._handoff = handoff
         self._archive = archive
-        self._recall = recall
+        self._locks = locks
         self._clock = clock
 
     def move_to_top(self, number: int, who: str = ENGINE) -> DeploymentRecord:
@@ -68,7 +68,8 @@ class Order:
 
         def at_priority(tx: Transaction) -> Callable[[int], int]:
             tx.deployments.set_priority(number, priority)
-            return lambda ticket: moved(ticket, priority)
+            # What was put at the top stays there.
+            return lambda ticket: ticket if at_top(ticket) else moved(ticket, priority)
 
         return self._reorder(number, at_priority, Action.DEPLOYMENT_PRIORITISE, who)
 
@@ -94,10 +95,9 @@ class Order:
             entering = self._waiting(tx, deployment)
         with self._handoff.or_later(f"the new place of {deployment_id(number)}"):
             # They leave and come again, since admission knows them by the tickets that they had.
-            granted = self._recall.granted()
+            granted = {grant.request_id for grant in self._locks.grants()}
             again = [request for request in entering if request.id not in granted]
             self._handoff.exchange(leaving=[each.id for each in again], entering=again)
-            self._recall.make_way(again)
         return deployment
 
     def _record(

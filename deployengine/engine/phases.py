@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import deployment_id
-from deployengine.domain.plan import Plan, Stage
+from deployengine.domain.plan import Plan
 from deployengine.domain.planning import Unseal
-from deployengine.domain.project import StepKind
 from deployengine.engine.archive import Archive
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.promotion import Promotion, promote
-from deployengine.engine.recall import Recall
 from deployengine.engine.requests import for_deployment, for_deployments, for_run
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
+from deployengine.persistence.counters import FENCE
 from deployengine.persistence.records import DeploymentRecord
 
 
@@ -30,14 +29,12 @@ class Phases:
         self,
         database: Database,
         handoff: HandOff,
-        recall: Recall,
         archive: Archive,
         clock: Clock,
         unseal: Unseal,
     ) -> None:
         self._database = database
         self._handoff = handoff
-        self._recall = recall
         self._archive = archive
         self._clock = clock
         self._unseal = unseal
@@ -50,9 +47,11 @@ class Phases:
         """
         with self._database.write("begin") as tx:
             deployment = tx.deployments.get(number)
-            if deployment is None:
+            if deployment is None or (deployment.ticket is None and not deployment.state.final):
                 return False
             left = self._freeze(tx, deployment) or self._make_way(tx, deployment)
+            if deployment.holds:
+                tx.counters.lock(FENCE)  # no run is claimed meanwhile
             kept = bool(deployment.holds) and tx.holds.kept_from(number)
             if not left and not kept and tx.deployments.begin(number, self._clock.now()):
                 return True
@@ -85,9 +84,11 @@ class Phases:
         if newer is None:
             return False
         now = self._clock.now()
-        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
         said = f"the newer release {newer} is there"
-        return tx.deployments.end(deployment.id, DeploymentState.SUPERSEDED, said, now)
+        if not tx.deployments.give_up(deployment.id, DeploymentState.SUPERSEDED, said, now):
+            return False
+        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
+        return True
 
     def open_stage(self, number: int, position: int) -> bool:
         """Opens the stage that begins with this step, and lets in those of its runs that can start.
@@ -104,25 +105,11 @@ class Phases:
             if state is not StepState.PENDING:
                 return tx.steps.all_done(number, stage.positions)
             moved = self._turns(tx, deployment, plan).open(stage)
-            aside = moved.asking and self._may_stand_aside(tx, deployment, stage)
-            if aside:
-                tx.deployments.stand_aside(number)
-        entering = [for_run(deployment, plan, run) for run in moved.ready]
         self._handoff.exchange(
-            leaving=[deployment_id(number)] if aside else [],
-            entering=entering,
+            leaving=moved.leaving,
+            entering=[for_run(deployment, plan, run) for run in moved.ready],
         )
-        if deployment.priority > 0:
-            self._recall.make_way(entering)
-        return moved.done and not moved.asking
-
-    def _may_stand_aside(self, tx: Transaction, deployment: DeploymentRecord, stage: Stage) -> bool:
-        """Whether the task tag is free while people decide: nothing else of the stage is at work,
-        and none of its steps keeps it.
-        """
-        process = self._archive.snapshot(tx, deployment.snapshot_id).process
-        steps = [process[position] for position in stage.positions]
-        return all(step.kind is StepKind.MANUAL and not step.keep_tag for step in steps)
+        return moved.done
 
     def finish(self, number: int) -> None:
         """Ends a deployment, promotes its release if it succeeded, and gives the task tag on."""
@@ -139,13 +126,16 @@ class Phases:
 
     def _end(self, tx: Transaction, deployment: DeploymentRecord) -> Promotion:
         now = self._clock.now()
-        failed = tx.runs.any_unsuccessful(deployment.id)
+        tx.holds.drop(deployment.id)
+        failed = tx.runs.any_unsuccessful(deployment.id) or _nobody_left(tx, deployment)
         if deployment.cancel_requested_at is not None:
             tx.deployments.end(deployment.id, DeploymentState.CANCELLED, "cancelled", now)
             return Promotion()
         if failed:
             tx.deployments.end(deployment.id, DeploymentState.FAILED, _why(tx, deployment), now)
             return Promotion()
+        # Of two environments that end at once one must see the other's success.
+        tx.releases.lock(deployment.release_id)
         before = tx.deployments.succeeded_environments(deployment.release_id)
         promoted = promote(tx, deployment, before, self._archive, self._clock, self._unseal)
         message = "; ".join([*_left_out(tx, deployment), *promoted.held]) or None
@@ -172,9 +162,18 @@ def _why(tx: Transaction, deployment: DeploymentRecord) -> str:
         told.append(f"a step failed on {_some(failed)}")
     if cancelled := [run.machine for run in last if run.state is RunState.CANCELLED]:
         told.append(f"a step was cancelled on {_some(cancelled)}")
+    if _nobody_left(tx, deployment):
+        told.append("every machine was left out for a failure")
     if unknown:
         told.append(f"nobody knows how a step ended on {_some(unknown)}")
     return "; ".join(told)
+
+
+def _nobody_left(tx: Transaction, deployment: DeploymentRecord) -> bool:
+    """Whether every machine of the deployment was left out for a failure."""
+    runs = [run for run in tx.runs.of_deployment(deployment.id) if run.machine]
+    excluded = {run.machine for run in runs if run.answer == "exclude"}
+    return bool(excluded) and {run.machine for run in runs} == excluded
 
 
 def _left_out(tx: Transaction, deployment: DeploymentRecord) -> list[str]:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from deployengine.domain.deployment import RunState
 from deployengine.domain.identity import run_id
 from deployengine.engine.requests import deployment_label, on_machine
+from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
@@ -114,6 +115,18 @@ def withdraw(tx: Transaction, deployment_id: int, now: datetime) -> list[RunReco
         tx.questions.answer(run.id, RunState.CANCELLED if by_hand else run.state, now, said)
     tx.deployments.unpause(deployment_id)
     return asking
+
+
+def go_on(tx: Transaction, deployment: DeploymentRecord) -> list[DeploymentRecord]:
+    """Lets a deployment go on, if nothing of it asks any more; what lines up for its tag again.
+
+    Call with its row locked.
+    """
+    if tx.questions.asking([deployment.id]) or tx.deployments.unpause_in_line(deployment.id):
+        return []
+    tx.deployments.line_up(deployment.id, draw(tx, deployment.priority).start)
+    found = tx.deployments.get(deployment.id)
+    return [found] if found is not None and found.ticket is not None else []
 
 
 def after(message: str | None, said: str) -> str:

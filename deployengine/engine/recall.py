@@ -30,10 +30,6 @@ class Recall:
         self._handoff = handoff
         self._archive = archive
 
-    def granted(self) -> frozenset[str]:
-        """The ids of all that hold their claims."""
-        return frozenset(grant.request_id for grant in self._locks.grants())
-
     def make_way(self, urgent: Sequence[Request]) -> None:
         """Takes back what stands in the way of these requests, those that wait among them.
 
@@ -47,8 +43,9 @@ class Recall:
         first = min(request.ticket for request in waiting)
         holders = {
             holder.id
-            for view in self._locks.holders_and_waiters()
-            if view.resource in resources
+            for resource in sorted(resources)
+            for view in self._locks.holders_and_waiters(resource)
+            if view.resource == resource
             for holder in view.holders
         }
         back = []
@@ -57,7 +54,10 @@ class Recall:
                 kind, number = parse(name)
                 if kind is not Kind.RUN:
                     continue
-                run = tx.claims.recall(number, granted[name].granted_at, first)
+                holder = tx.runs.get(number)
+                if holder is None:
+                    continue
+                run = tx.claims.recall(holder, granted[name].granted_at, first)
                 if run is not None:
                     deployment = self._archive.deployment(tx, run.deployment_id)
                     plan = self._archive.plan(tx, deployment.id)

@@ -14,7 +14,7 @@ from deployengine.domain.identity import Kind, deployment_id, parse, run_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock, Dispatcher
-from deployengine.engine.requests import for_deployment, for_run
+from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.sightings import Sightings
 from deployengine.locks import Grant, MachineLocks
 from deployengine.persistence import Database, Transaction
@@ -64,6 +64,8 @@ class Recovery:
         present = self._locks.counts().requests
         if expected != present or thorough:
             self._repair_locks()
+        if thorough:
+            self._repair_order()
 
     def _repair_locks(self) -> None:
         # Redis is read first: what it holds and the database has ended since may be freed, and
@@ -81,6 +83,14 @@ class Recovery:
         if gone or missing:
             self._handoff.exchange(leaving=gone, entering=missing)
 
+    def _repair_order(self) -> None:
+        """Has those line up again whose tickets were changed, and Redis did not hear of it."""
+        known = self._locks.waiting_tickets()
+        with self._database.read() as tx:
+            wrong = [r for r in self._requests(tx, known) if r.ticket != known[r.id]]
+        if wrong:
+            self._handoff.exchange(leaving=[r.id for r in wrong], entering=wrong)
+
     def _requests(self, tx: Transaction, ids: Iterable[str]) -> list[Request]:
         numbers = _by_kind(ids)
         requests = [
@@ -92,7 +102,7 @@ class Recovery:
             for run in tx.runs.some(numbers[Kind.RUN])
         ]
         found = (tx.deployments.get(number) for number in numbers[Kind.DEPLOYMENT])
-        return requests + [for_deployment(deployment) for deployment in found if deployment]
+        return requests + for_deployments(deployment for deployment in found if deployment)
 
     def _send_again(self, old: Sequence[Grant]) -> None:
         """Grants whose message got lost: held for a while, taken by nobody, and in no queue."""

@@ -36,9 +36,14 @@ def first_ordinary(tx: Transaction) -> int:
 
 
 def before(ticket: int, many: int) -> range:
-    """So many tickets of the highest priority that come right before this one."""
-    end = ticket // _STEP * _STEP
+    """So many tickets at the top: of the highest priority, before this one and all ever drawn."""
+    end = min(ticket // _STEP, _ROOM) * _STEP
     return range(end - many * _STEP, end, _STEP)
+
+
+def at_top(ticket: int) -> bool:
+    """Whether somebody has put this place at the top."""
+    return ticket < _ROOM * _STEP
 
 
 def moved(ticket: int, priority: int) -> int:

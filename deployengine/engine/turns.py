@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from deployengine.domain.deployment import RunState, StepState
+from deployengine.domain.deployment import DeploymentState, RunState, StepState
+from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.plan import Plan, Stage, Track
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import OnFailure, StepKind
@@ -28,12 +29,13 @@ from deployengine.persistence.records import DeploymentRecord, RunRecord
 class Moved:
     """What a look at a stage came to: runs that are ready now, and whether all of it is done.
 
-    ``asking``: a manual step has begun to ask.
+    ``leaving`` are the ids of what gives up its place: runs of a machine that was left out, and a
+    deployment that stands aside while people decide.
     """
 
     ready: list[RunRecord] = field(default_factory=list)
     done: bool = False
-    asking: bool = False
+    leaving: list[str] = field(default_factory=list)
 
 
 class Turns:
@@ -57,6 +59,7 @@ class Turns:
         self._now = now
         self._over = deployment.cancel_requested_at is not None
         self._asking = False
+        self._leaving: list[str] = []
 
     @cached_property
     def _conditions(self) -> Conditions:
@@ -76,7 +79,19 @@ class Turns:
         """Sees to what comes next in these tracks of a stage."""
         ready = [run for track in tracks for run in self._next(track)]
         done = self._tx.steps.all_done(self._deployment.id, stage.positions)
-        return Moved(ready, done, self._asking)
+        asking = self._asking or self._deployment.state is DeploymentState.PAUSED
+        if asking and not done and self._only_people(stage):
+            self._tx.deployments.stand_aside(self._deployment.id)
+            self._leaving.append(deployment_id(self._deployment.id))
+        return Moved(ready, done, self._leaving)
+
+    def _only_people(self, stage: Stage) -> bool:
+        """Whether nothing is at work but manual steps that do not keep the task tag."""
+        runs = self._tx.lanes.of(self._deployment.id, stage.positions)
+        at_work = [run for run in runs if run.asks or not run.state.final]
+        steps = [self._process[run.step] for run in at_work if run.asks]
+        by_hand = all(step.kind is StepKind.MANUAL and not step.keep_tag for step in steps)
+        return bool(at_work) and by_hand and len(steps) == len(at_work)
 
     def close(self, run: RunRecord, *, leave_out: bool = False) -> Moved:
         """Takes a run that has ended off its step, and sees to what comes next.
@@ -85,15 +100,19 @@ class Turns:
         """
         stage = self._plan.stage_of(run.step)
         self._tx.steps.count_down(self._deployment.id, run.step, 1, self._now)
-        if leave_out:
-            self.leave_out(run.machine)
-        return self.go_on(stage, [stage.track_of(run.step)])
+        if not leave_out:
+            return self.go_on(stage, [stage.track_of(run.step)])
+        self.leave_out(run.machine)
+        return self.go_on(stage, stage.tracks)
 
     def leave_out(self, machine: str) -> None:
-        """Skips all that is still to come on a machine."""
-        ended = self._tx.lanes.leave_out(
+        """Skips all that is still to come on a machine; what runs there runs to its end."""
+        skipped = self._tx.lanes.leave_out(
             self._deployment.id, machine, "its machine was left out", self._now
         )
+        self._tx.claims.untouch([run.id for run in skipped])
+        self._leaving += [run_id(run.id) for run in skipped if run.ticket is not None]
+        ended = Counter(run.step for run in skipped)
         opened = {
             step.position
             for step in self._tx.steps.of(self._deployment.id)
@@ -128,9 +147,12 @@ class Turns:
         self._tx.steps.skip(number, position, self._now)
 
     def _next(self, track: Track) -> list[RunRecord]:
+        # By machine, not by place: after a retry the children of a group need not have the same.
         lanes: dict[int, list[RunRecord]] = {}
+        numbers: dict[str, int] = {}
         for run in self._tx.lanes.of(self._deployment.id, track.positions):
-            lanes.setdefault(run.place, []).append(run)
+            lane = numbers.setdefault(run.machine, len(numbers))
+            lanes.setdefault(lane, []).append(run)
         broken: dict[int, str] = {}
 
         def wanted(index: int, bad: bool, place: int) -> bool:
@@ -195,7 +217,8 @@ class Turns:
 
 def _turn(run: RunRecord) -> Turn:
     """Where a run is, as its lane sees it."""
-    if run.asks or run.not_before is not None or run.state in _OPEN:
+    paused = run.state is RunState.PENDING and run.not_before is not None
+    if run.asks or paused or run.state in _OPEN:
         return Turn.OPEN
     if run.state is RunState.PENDING:
         return Turn.PENDING

@@ -15,7 +15,6 @@ from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import (
     Context,
     Sealed,
-    Source,
     key,
     resolve_all,
     system_source,
@@ -54,20 +53,21 @@ def values_of(
         step=step.name,
         phase=deployment.phase,
     )
-    given = (deployment.options or {}).get("values", {})
-    sources = (system_source(system), *_answered(snapshot, given))
+    given = stored_values(deployment)
+    sources = (
+        system_source(system),
+        *(answered(snapshot.sources, given) if given else snapshot.sources),
+    )
     return {
         **plain_values(resolve_all(sources, context), unseal),
         **_outputs(earlier, snapshot, machine, unseal),
     }
 
 
-def _answered(snapshot: Snapshot, given: Mapping[str, Any]) -> tuple[Source, ...]:
-    """What the release froze, with the values that were given for this deployment."""
-    if not given:
-        return snapshot.sources
-    values = {n: v if isinstance(v, str) else Sealed.from_document(v) for n, v in given.items()}
-    return answered(snapshot.sources, values)
+def stored_values(deployment: DeploymentRecord) -> dict[str, str | Sealed]:
+    """The values of prompted variables that were given for a deployment."""
+    given: Mapping[str, Any] = (deployment.options or {}).get("values", {})
+    return {n: v if isinstance(v, str) else Sealed.from_document(v) for n, v in given.items()}
 
 
 def _outputs(

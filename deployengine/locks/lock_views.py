@@ -103,7 +103,8 @@ class LockViews:
 
     def grants(self) -> list[Grant]:
         """Every request that holds, in ticket order."""
-        found = self._records(self.granted_ids()).values()
+        with reachable():
+            found = self._records(self.granted_ids()).values()
         return [
             Grant(record.request.id, record.granted_at, record.request.label, record.request.ticket)
             for record in sorted(found, key=lambda record: record.request.ticket)
@@ -113,6 +114,12 @@ class LockViews:
     def ids(self) -> frozenset[str]:
         """Every id that is known, waiting or granted, as of one moment or a little later each."""
         return frozenset(text(name) for name, _ in self._client.hscan_iter(self._keys.requests))
+
+    def waiting_tickets(self) -> dict[str, int]:
+        """The tickets of all that wait, as these locks have them."""
+        with reachable():
+            waiting = self._records(self.waiting_ids()).values()
+        return {r.request.id: r.request.ticket for r in waiting if r.granted_at is None}
 
     def waiting_ids(self) -> frozenset[str]:
         """Every id that waits; one that is granted meanwhile may be in neither set."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     and_,
     bindparam,
@@ -39,20 +40,6 @@ _CLASHES = and_(
     _OTHER.c.machine == step_run.c.machine,
     or_(_OTHER.c.lock_mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
 )
-_EARLIER = (
-    select(_OTHER.c.id)
-    .where(
-        _CLASHES,
-        _OTHER.c.ticket < step_run.c.ticket,
-        text("other.state in ('waiting', 'running')"),
-    )
-    .correlate(step_run)
-)
-_RUNNING = (
-    select(_OTHER.c.id)
-    .where(_CLASHES, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
-    .correlate(step_run)
-)
 #: Its deployment holds the machine as a whole, so nobody else is there or comes before.
 _HELD_BY_OWN = (
     select(deployment_hold.c.resource)
@@ -60,6 +47,22 @@ _HELD_BY_OWN = (
         deployment_hold.c.deployment_id == step_run.c.deployment_id,
         deployment_hold.c.resource == MACHINE + step_run.c.machine,
     )
+    .correlate(step_run)
+)
+_RIVAL = or_(_OTHER.c.deployment_id == step_run.c.deployment_id, ~_HELD_BY_OWN.exists())
+_EARLIER = (
+    select(_OTHER.c.id)
+    .where(
+        _CLASHES,
+        _RIVAL,
+        _OTHER.c.ticket < step_run.c.ticket,
+        text("other.state in ('waiting', 'running')"),
+    )
+    .correlate(step_run)
+)
+_RUNNING = (
+    select(_OTHER.c.id)
+    .where(_CLASHES, _RIVAL, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
     .correlate(step_run)
 )
 _HELD_BY_ANOTHER = (
@@ -77,7 +80,8 @@ _IS_FREE = (
     ()
     if failpoints.left_out("claim-conflict")
     else (
-        or_(_HELD_BY_OWN.exists(), and_(~_EARLIER.exists(), ~_RUNNING.exists())),
+        ~_EARLIER.exists(),
+        ~_RUNNING.exists(),
         ~_HELD_BY_ANOTHER.exists(),
     )
 )
@@ -86,8 +90,6 @@ _CLAIM = (
     .where(
         step_run.c.id == bindparam("which"),
         step_run.c.state == RunState.WAITING,
-        # A message of a grant that was taken back may still be under way.
-        step_run.c.recalled_at.is_(None) | (step_run.c.recalled_at < bindparam("granted")),
         *_IS_FREE,
     )
     .values(
@@ -169,8 +171,9 @@ class Claims:
         before = or_(other.c.ticket < run.ticket, other.c.state == RunState.RUNNING)
         clash = or_(other.c.lock_mode == Mode.EXCLUSIVE, literal(run.lock_mode) == Mode.EXCLUSIVE)
         is_open = text("other.state in ('waiting', 'running')")
+        whose = self._rivals(run)
         on_machine = select(other).where(
-            other.c.machine == run.machine, clash, before, other.c.id != run.id, is_open
+            other.c.machine == run.machine, clash, before, other.c.id != run.id, is_open, whose
         )
         on_resource = (
             select(other)
@@ -181,6 +184,7 @@ class Claims:
                 before,
                 other.c.id != run.id,
                 is_open,
+                whose,
             )
         )
         found = {
@@ -190,18 +194,27 @@ class Claims:
         }
         return sorted(found.values(), key=lambda each: each.ticket or 0)
 
-    def recall(self, run_id: int, granted_at: datetime, later_than: int) -> RunRecord | None:
+    def _rivals(self, run: RunRecord) -> ColumnElement[bool]:
+        """Whose runs may be in the way: of a deployment that holds what they want only its own."""
+        holds = select(deployment_hold.c.resource).where(
+            deployment_hold.c.deployment_id == run.deployment_id
+        )
+        own = _OTHER.c.deployment_id == run.deployment_id
+        return or_(own, ~holds.exists())
+
+    def recall(self, run: RunRecord, granted_at: datetime, later_than: int) -> RunRecord | None:
         """Takes back a grant that no worker has claimed, of a run with a later ticket than this.
 
         ``None``: there is nothing to take back.
         """
         statement = update(step_run).where(
-            step_run.c.id == run_id,
+            step_run.c.id == run.id,
             step_run.c.state == RunState.WAITING,
             step_run.c.ticket > later_than,
         )
+        recalled = [*(run.recalled or ()), granted_at.isoformat()]
         row = self._connection.execute(
-            statement.values(recalled_at=granted_at).returning(*step_run.c)
+            statement.values(recalled=recalled).returning(*step_run.c)
         ).one_or_none()
         return run_record(row) if row else None
 

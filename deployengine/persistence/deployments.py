@@ -136,6 +136,29 @@ class Deployments:
         """To a final state; whether this call did it."""
         return self._move(deployment_id, _OPEN, state=state, finished_at=now, message=message)
 
+    def unpause_in_line(self, deployment_id: int) -> bool:
+        """The same for one that has kept its place; whether it has, or was not paused at all."""
+        held = select(deployment.c.id).where(
+            deployment.c.id == deployment_id,
+            (deployment.c.state != DeploymentState.PAUSED) | deployment.c.ticket.is_not(None),
+        )
+        if self._connection.execute(held).first() is None:
+            return False
+        self.unpause(deployment_id)
+        return True
+
+    def give_up(
+        self, deployment_id: int, state: DeploymentState, message: str, now: datetime
+    ) -> bool:
+        """Queued and never begun to a final state; whether this call did it."""
+        statement = update(deployment).where(
+            deployment.c.id == deployment_id,
+            deployment.c.state == DeploymentState.QUEUED,
+            deployment.c.started_at.is_(None),
+        )
+        values = {"state": state, "finished_at": now, "message": message}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
     def pause(self, deployment_id: int) -> bool:
         """Running to paused, as a run of it asks a person; whether this call did it.
 

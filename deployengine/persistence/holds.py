@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, and_, insert, or_, select
+from sqlalchemy import Connection, Select, and_, delete, insert, or_, select
 
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.plan import MACHINE
-from deployengine.persistence.schema import deployment, deployment_hold, step_run
+from deployengine.persistence.schema import deployment, deployment_hold, run_touch, step_run
 
 #: A deployment has them from when it begins until it ends or stands aside.
 IN_FORCE = and_(
@@ -32,6 +32,13 @@ class Holds:
         if rows:
             self._connection.execute(insert(deployment_hold), rows)
 
+    def of(self, deployment_id: int) -> list[str]:
+        """The resources that a deployment is to hold, or holds."""
+        query = select(deployment_hold.c.resource).where(
+            deployment_hold.c.deployment_id == deployment_id
+        )
+        return list(self._connection.execute(query).scalars())
+
     def kept_from(self, deployment_id: int) -> bool:
         """Whether somebody has what this deployment is to hold: a run, or another deployment."""
         return any(
@@ -40,8 +47,8 @@ class Holds:
         )
 
     def held_by_others(self, run_id: int) -> bool:
-        """Whether another deployment holds the machine of this run."""
-        query = (
+        """Whether another deployment holds the machine of this run, or what it touches."""
+        machine = (
             select(deployment_hold.c.deployment_id)
             .join(deployment, deployment.c.id == deployment_hold.c.deployment_id)
             .join(step_run, deployment_hold.c.resource == MACHINE + step_run.c.machine)
@@ -55,7 +62,30 @@ class Holds:
                 ),
             )
         )
-        return self._connection.execute(query.limit(1)).first() is not None
+        touched = (
+            select(deployment_hold.c.deployment_id)
+            .join(deployment, deployment.c.id == deployment_hold.c.deployment_id)
+            .join(run_touch, deployment_hold.c.resource == run_touch.c.resource)
+            .join(step_run, step_run.c.id == run_touch.c.run_id)
+            .where(
+                step_run.c.id == run_id,
+                deployment_hold.c.deployment_id != step_run.c.deployment_id,
+                IN_FORCE,
+                or_(
+                    deployment_hold.c.mode == Mode.EXCLUSIVE,
+                    run_touch.c.mode == Mode.EXCLUSIVE,
+                ),
+            )
+        )
+        return any(
+            self._connection.execute(query.limit(1)).first() is not None
+            for query in (machine, touched)
+        )
+
+    def drop(self, deployment_id: int) -> None:
+        """Forgets what a deployment that has ended was to hold."""
+        statement = delete(deployment_hold).where(deployment_hold.c.deployment_id == deployment_id)
+        self._connection.execute(statement)
 
     def _runs(self, deployment_id: int) -> Select[tuple[int]]:
         own = deployment_hold

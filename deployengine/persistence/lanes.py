@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -52,19 +51,19 @@ class Lanes:
 
     def leave_out(
         self, deployment_id: int, machine: str, message: str, now: datetime
-    ) -> Counter[int]:
-        """Skips all that is pending on a machine; how many runs of each step."""
+    ) -> list[RunRecord]:
+        """Skips all that is pending or waits on a machine; which they were."""
         statement = (
             update(step_run)
             .where(
                 step_run.c.deployment_id == deployment_id,
                 step_run.c.machine == machine,
-                step_run.c.state == RunState.PENDING,
+                step_run.c.state.in_((RunState.PENDING, RunState.WAITING)),
             )
             .values(state=RunState.SKIPPED, finished_at=now, message=message)
-            .returning(step_run.c.step)
+            .returning(*step_run.c)
         )
-        return Counter(self._connection.execute(statement).scalars())
+        return [run_record(row) for row in self._connection.execute(statement)]
 
     def waiting(self, deployment_id: int) -> list[RunRecord]:
         """The runs of a deployment that wait to be claimed, in order of ticket."""

@@ -114,7 +114,7 @@ class RunRecord:
     asked_at: datetime | None
     answered_at: datetime | None
     answer: str | None
-    recalled_at: datetime | None
+    recalled: Sequence[str] | None
     not_before: datetime | None
     exit_code: int | None
     message: str | None
@@ -124,6 +124,10 @@ class RunRecord:
     def asks(self) -> bool:
         """Whether it asks a person, and nobody has answered."""
         return self.asked_at is not None and self.answered_at is None
+
+    def void(self, granted_at: datetime) -> bool:
+        """Whether the grant of this moment was taken back."""
+        return granted_at.isoformat() in (self.recalled or ())
 
     @property
     def forgiven(self) -> bool:

@@ -55,6 +55,11 @@ class Releases:
         row = self._connection.execute(select(*COLUMNS).where(release.c.id == release_id)).first()
         return release_record(row) if row else None
 
+    def lock(self, release_id: int) -> None:
+        """Holds the release's row to the end of the transaction."""
+        query = select(release.c.id).where(release.c.id == release_id)
+        self._connection.execute(query.with_for_update())
+
     def versions(self, project: str) -> list[str]:
         """The project's versions, the oldest first."""
         query = select(release.c.version).where(release.c.project == project)

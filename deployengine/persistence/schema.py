@@ -240,8 +240,8 @@ step_run = Table(
     Column("asked_at", Instant),
     Column("answered_at", Instant),
     Column("answer", String(16)),
-    # The grant of this moment, by the clock of Redis, was taken back, and with it all before it.
-    Column("recalled_at", Instant),
+    # Moments of grants, by the clock of Redis, that were taken back: their messages are void.
+    Column("recalled", JSON(none_as_null=True)),
     # A further attempt gets its ticket then.
     Column("not_before", Instant),
     Column("exit_code", Integer),

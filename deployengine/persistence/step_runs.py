@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -194,12 +195,22 @@ class StepRuns:
         return [run_record(row) for row in waiting]
 
     def cancel_waiting(self, run_id: int, now: datetime) -> bool:
-        """Waiting to cancelled, for one run; whether this call did it."""
+        """One run that waits for its machine, for a pause or for a person to cancelled.
+
+        Whether this call did it.
+        """
+        due = (step_run.c.not_before.is_not(None)) | (step_run.c.asked_at.is_not(None))
         statement = update(step_run).where(
-            step_run.c.id == run_id, step_run.c.state == RunState.WAITING
+            step_run.c.id == run_id,
+            (step_run.c.state == RunState.WAITING) | ((step_run.c.state == RunState.PENDING) & due),
         )
-        values = {"state": RunState.CANCELLED, "finished_at": now, "message": "cancelled"}
-        return self._connection.execute(statement.values(**values)).rowcount == 1
+        ended = statement.values(
+            state=RunState.CANCELLED,
+            finished_at=now,
+            message="cancelled",
+            answered_at=case((step_run.c.asked_at.is_not(None), now), else_=None),
+        )
+        return self._connection.execute(ended).rowcount == 1
 
     def cancel_running(self, run_id: int, now: datetime) -> bool:
         """Marks one run, if it runs, to be ended; whether it does."""

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, func, select
 
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.persistence.schema import (
-    OPEN_DEPLOYMENT,
     OPEN_RUN,
     batch_release,
     deployment,
@@ -68,9 +67,9 @@ class Views:
         return {row.environment: row.runs for row in self._connection.execute(query)}
 
     def first_ticket(self) -> int:
-        """The lowest ticket of all that wait or run."""
-        runs = select(func.min(step_run.c.ticket)).where(OPEN_RUN)
-        deployments = select(func.min(deployment.c.ticket)).where(OPEN_DEPLOYMENT)
+        """The lowest ticket of all that there are, as no two are ever alike."""
+        runs = select(func.min(step_run.c.ticket))
+        deployments = select(func.min(deployment.c.ticket))
         found = [self._connection.execute(query).scalar() for query in (runs, deployments)]
         return min((ticket for ticket in found if ticket is not None), default=0)
 

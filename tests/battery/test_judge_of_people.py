@@ -210,10 +210,11 @@ def test_a_script_that_ran_under_a_grant_that_was_taken_back_is_found(tmp_path: 
     field = Battlefield(tmp_path)
     grant = "update step_run set granted_at = '2027-01-15 08:00:29' where id = 8"
     field.sql(grant)
-    field.sql("update step_run set recalled_at = '2027-01-15 08:00:28' where id = 8")
+    back = "update step_run set recalled = '[\"2027-01-15T08:00:{}+00:00\"]' where id = 8"
+    field.sql(back.format(28))
     assert field.found() == set()
 
-    field.sql(grant.replace("granted_at", "recalled_at"))
+    field.sql(back.format(29))
     assert field.found() == {"recalled"}
 
 

@@ -88,7 +88,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_deployment_hold_resource", "deployment_hold", ["resource"])
     op.add_column("step_run", sa.Column("answer", sa.String(length=16), nullable=True))
-    op.add_column("step_run", sa.Column("recalled_at", _INSTANT, nullable=True))
+    op.add_column("step_run", sa.Column("recalled", _DOCUMENT, nullable=True))
     op.add_column("step_run", sa.Column("not_before", _INSTANT, nullable=True))
 
 
@@ -162,7 +162,7 @@ def downgrade() -> None:
     """
     op.drop_table("deployment_hold")
     op.drop_column("step_run", "not_before")
-    op.drop_column("step_run", "recalled_at")
+    op.drop_column("step_run", "recalled")
     op.drop_column("step_run", "answer")
     op.execute(
         "UPDATE deployment SET ticket = (SELECT coalesce(max(d.ticket), 0) FROM deployment d) + id "
