@@ -74,7 +74,8 @@ class Calendar:
                 ready.append(deployment.id)
             else:
                 hold = freezes.hold(deployment.project, deployment.environment, now)
-                tx.deployments.freeze(deployment.id, hold.name if hold else None)
+                assert hold is not None
+                tx.deployments.freeze(deployment.id, hold.name)
         found = (tx.deployments.get(number) for number in ready)
         return [deployment for deployment in found if deployment is not None]
 

@@ -195,7 +195,7 @@ class Deployments:
         """Gives an open deployment another priority; whether this call did it."""
         return self._move(deployment_id, _OPEN, priority=priority)
 
-    def freeze(self, deployment_id: int, by: str | None) -> bool:
+    def freeze(self, deployment_id: int, by: str) -> bool:
         """Takes a queued deployment out of line for a freeze; whether this call did it."""
         return self._move(deployment_id, (DeploymentState.QUEUED,), ticket=None, frozen_by=by)
 
@@ -242,7 +242,7 @@ class Deployments:
         return self._list(query.where(batch_release.c.batch_id == batch_id))
 
     def open(self) -> list[DeploymentRecord]:
-        """All that have not ended and have a place in line, or had one, the oldest first."""
+        """All that have not ended and have a place in line, the oldest first."""
         return self._list(select(*COLUMNS).where(*_IN_LINE))
 
     def open_ids(self) -> set[int]:
