@@ -61,9 +61,14 @@ def running(request: pytest.FixtureRequest, installation: LiveEngine) -> Iterato
 
 @pytest.fixture
 def say(running: LiveEngine, monkeypatch: pytest.MonkeyPatch) -> Say:
-    """Says commands to the module's engine in this process, which costs no start of another."""
-    monkeypatch.setenv("DEPLOYENGINE_HOME", str(running.home))
-    monkeypatch.chdir(running.scratch)
+    """Says commands to the module's engine."""
+    return saying_to(running, monkeypatch)
+
+
+def saying_to(engine: LiveEngine, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Says commands to an engine in this process, which costs no start of another."""
+    monkeypatch.setenv("DEPLOYENGINE_HOME", str(engine.home))
+    monkeypatch.chdir(engine.scratch)
 
     def said(*words: str) -> Answer:
         out, err = io.StringIO(), io.StringIO()
