@@ -41,7 +41,7 @@ DOORS = (
     *("sql.cancel-batch", "sql.claim", "sql.deploy", "sql.due", "sql.end"),
     *("sql.finish", "sql.leave", "sql.lost", "sql.open", "sql.output", "sql.put-back"),
     *("sql.rebuild", "sql.recall", "sql.recur", "sql.release", "sql.reorder", "sql.reseal"),
-    *("sql.take-over",),
+    *("sql.retain", "sql.take-over"),
     *("lua.advance", "lua.hold", "lua.release", "lua.submit"),
     *("lua.rebuild-begin", "lua.rebuild-finish"),
     *("publish.cancel", "publish.chain", "publish.parked", "publish.runs"),

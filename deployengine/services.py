@@ -38,6 +38,7 @@ from deployengine.engine.queries import Queries
 from deployengine.engine.recall import Recall
 from deployengine.engine.recovery import Recovery
 from deployengine.engine.releases import Releases
+from deployengine.engine.retention import Retention
 from deployengine.engine.roll import Roll
 from deployengine.engine.schedules import Schedules
 from deployengine.engine.step_runs import StepRuns
@@ -285,6 +286,11 @@ class Services:
         """What is due now."""
         self.schedules.look()
         self.calendar.look()
+
+    @cached_property
+    def retention(self) -> Retention:
+        """Remove what lifecycles do not keep."""
+        return Retention(self.database, self.clock)
 
     @cached_property
     def roll(self) -> Roll:

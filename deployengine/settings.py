@@ -59,6 +59,8 @@ class Settings:
     lease: float = 10.0
     #: Between two rounds of housekeeping.
     housekeeping_interval: float = 5.0
+    #: Between two looks at what lifecycles do not keep.
+    retention_interval: float = 86_400.0
     #: Between two batches of a script's output into the database.
     output_interval: float = 1.0
     #: Between TERM and KILL when a script is cancelled.
@@ -295,6 +297,7 @@ _PARSERS: Mapping[str, Callable[[object, Path], Any]] = {
     "task_cap": _count,
     "lease": _seconds(0.5),
     "housekeeping_interval": _seconds(0.1),
+    "retention_interval": _seconds(1),
     "output_interval": _seconds(0.1),
     "cancel_grace": _seconds(0),
     "log_level": _level,

@@ -87,17 +87,22 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
     calendar = Rounds("the calendar", LOOK_EVERY, services.look_at_the_clock, spread=0.2)
+    retention = Rounds(
+        "retention", services.settings.retention_interval, services.retention.look, spread=0.1
+    )
 
     def begin() -> None:
         housekeeping.start()
         locks.start()
         calendar.start()
+        retention.start()
         if until_stdin_closes:
             _follow_stdin()
 
     try:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS, begin)
     finally:
+        retention.stop()
         calendar.stop()
         locks.stop()
         housekeeping.stop()

@@ -65,7 +65,7 @@ def finish_batch(session: Session, name: str, html: Path | None) -> int:
     if html is not None:
         write_html(answer, html)
     session.answer(answer.document, lambda out: show_batch(out, answer))
-    return 0 if answer.progress.state in ("succeeded", "created") else 1
+    return 0 if answer.progress.state in ("succeeded", "created", "removed") else 1
 
 
 @batch.command("show", epilog="Example:  deployengine batch show nightly --html report.html")

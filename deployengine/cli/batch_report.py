@@ -44,7 +44,11 @@ def batch_answer(services: Services, name: str) -> BatchAnswer:
 
 def show_batch(out: Console, answer: BatchAnswer) -> None:
     """The report for people."""
-    out.print(f"batch {answer.progress.batch.name}: [bold]{answer.progress.state}[/]")
+    progress = answer.progress
+    out.print(f"batch {progress.batch.name}: [bold]{progress.state}[/]")
+    if progress.removed:
+        all_ = progress.removed + len(progress.releases)
+        out.print(f"{progress.removed} of its {all_} releases are gone by retention")
     out.print(text_report(answer.report))
 
 

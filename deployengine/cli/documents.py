@@ -95,6 +95,7 @@ def batch_document(progress: BatchProgress) -> dict[str, Any]:
         "name": progress.batch.name,
         "state": progress.state.value,
         "counts": dict(Counter(r.state.value for r in progress.releases)),
+        "removed": progress.removed,
         "releases": [release_document(r) for r in progress.releases],
     }
 

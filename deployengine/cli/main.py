@@ -20,6 +20,7 @@ from deployengine.cli.import_commands import import_
 from deployengine.cli.people_commands import approve, guide, inbox
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
 from deployengine.cli.release_commands import release
+from deployengine.cli.retention_commands import retention
 from deployengine.cli.secrets_commands import secrets
 from deployengine.cli.variable_commands import variable
 from deployengine.cli.wait_commands import locks, why
@@ -52,6 +53,7 @@ for _command in (
         variable,
         secrets,
         audit,
+        retention,
         import_,
         doctor,
         database,

@@ -48,6 +48,7 @@ class Action(StrEnum):
     ANSWER_EXCLUDE = "answer.exclude"
     ANSWER_FAIL = "answer.fail"
     MUTEX_BYPASS = "mutex.bypass"
+    RETENTION_APPLY = "retention.apply"
     SECRETS_ROTATE = "secrets.rotate"
 
 

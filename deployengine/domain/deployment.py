@@ -77,7 +77,7 @@ class RunState(StrEnum):
 
 
 class ReleaseState(StrEnum):
-    """How far a release has come, read off its deployments."""
+    """How far a release has come, read off its deployments; *removed* is a batch without any."""
 
     CREATED = "created"
     QUEUED = "queued"
@@ -85,6 +85,7 @@ class ReleaseState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REMOVED = "removed"
 
 
 _BY_WEIGHT = (

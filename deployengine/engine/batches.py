@@ -47,19 +47,26 @@ class ReleaseProgress:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """A batch as it stands; the runs only when they were asked for."""
+    """A batch as it stands; the runs only when they were asked for.
+
+    ``removed``: so many of its releases are gone by retention.
+    """
 
     batch: BatchRecord
     releases: tuple[ReleaseProgress, ...]
     runs: tuple[RunRecord, ...] = ()
+    removed: int = 0
 
     @property
     def state(self) -> ReleaseState:
         """Running until every release has come to rest, then the worst that happened.
 
-        ``created`` when no release was deployed, as their lifecycles wait for somebody to say so.
+        ``created`` when no release was deployed, as their lifecycles wait for somebody to say so,
+        ``removed`` when none is left.
         """
         states = {r.state for r in self.releases}
+        if not states:
+            return ReleaseState.REMOVED
         if states == {ReleaseState.CREATED}:
             return ReleaseState.CREATED
         for state in (
@@ -168,7 +175,8 @@ class Batches:
                 for release in tx.batches.releases(batch.id)
             )
             runs = tuple(tx.runs.of_batch(batch.id)) if with_runs else ()
-        return BatchProgress(batch, releases, runs)
+            removed = tx.batches.struck_off(batch.id)
+        return BatchProgress(batch, releases, runs, removed)
 
     def cancel(self, name: str, who: str = ENGINE) -> BatchProgress:
         """Promotes no release of the batch any more and cancels all its open deployments."""

@@ -25,7 +25,7 @@ from deployengine.engine.questions import go_on, withdraw
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.set_outputs import Seal
 from deployengine.engine.turns import Moved, Turns
-from deployengine.persistence import Database, Transaction
+from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
 
 
@@ -84,9 +84,14 @@ class Deployments:
         :class:`NoMachines`, :class:`InThePast`, and :class:`Frozen` when a freeze is in force and
         no time was named at which it is to begin: then it waits for the freeze's end.
         """
-        with self._database.write("deploy") as tx:
-            holds = terms.not_before is not None  # a freeze at that time is waited for
-            asked = self.ask(tx, project, version, environment, terms, action, before, holds=holds)
+        wanted = (project, version, environment, terms, action, before)
+        holds = terms.not_before is not None  # a freeze at that time is waited for
+        try:
+            with self._database.write("deploy") as tx:
+                asked = self.ask(tx, *wanted, holds=holds)
+        except Conflict:  # retention has just removed it: now it is missed
+            with self._database.write("deploy") as tx:
+                asked = self.ask(tx, *wanted, holds=holds)
         self.tell(asked)
         return asked.deployment
 

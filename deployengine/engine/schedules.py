@@ -77,15 +77,21 @@ class Schedules:
             self._deployments.tell(asked)
 
     def _ask(self, tx: Transaction, schedule: Schedule) -> Asked:
-        project, version = str(schedule["project"]), str(schedule.get("release", LATEST))
-        if version == LATEST:
-            versions = tx.releases.versions(project)
-            if not versions:
-                raise RequestError(f"{project} has no release")
-            version = versions[-1]
+        project, version = str(schedule["project"]), version_of(tx, schedule)
+        if version is None:
+            raise RequestError(f"{project} has no release")
         terms = Terms(requested_by=f"schedule {schedule['name']}")
         environment = str(schedule["environment"])
         return self._deployments.ask(tx, project, version, environment, terms, holds=True)
+
+
+def version_of(tx: Transaction, schedule: Schedule) -> str | None:
+    """The version that a schedule means now; ``None``: the project has no release."""
+    version = str(schedule.get("release", LATEST))
+    if version != LATEST:
+        return version
+    versions = tx.releases.versions(str(schedule["project"]))
+    return versions[-1] if versions else None
 
 
 def _rule(schedule: Schedule) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.persistence.records import BatchRecord, ReleaseRecord, release_record
 from deployengine.persistence.releases import COLUMNS as RELEASE_COLUMNS
-from deployengine.persistence.schema import batch, batch_release, release
+from deployengine.persistence.schema import batch, batch_release, counter, release
+
+#: Adds to a counter, which is made when it is first needed.
+_COUNT = {
+    name: insert.on_conflict_do_update(
+        index_elements=["name"], set_={"value": counter.c.value + insert.excluded.value}
+    )
+    for name, insert in (
+        ("sqlite", sqlite.insert(counter)),
+        ("postgresql", postgresql.insert(counter)),
+    )
+}
 
 
 class Batches:
@@ -50,6 +62,22 @@ class Batches:
         )
         return [release_record(row) for row in self._connection.execute(query)]
 
+    def strike_off(self, releases: Collection[int]) -> None:
+        """Takes releases out of their batches, each of which counts how many it has lost."""
+        gone = batch_release.c.release_id.in_(releases)
+        counts = select(batch_release.c.batch_id, func.count()).where(gone)
+        for batch_id, many in self._connection.execute(
+            counts.group_by(batch_release.c.batch_id).order_by(batch_release.c.batch_id)
+        ).all():
+            row = {"name": _removed(batch_id), "value": many}
+            self._connection.execute(_COUNT[self._connection.dialect.name], row)
+        self._connection.execute(delete(batch_release).where(gone))
+
+    def struck_off(self, batch_id: int) -> int:
+        """How many releases of the batch have been removed."""
+        query = select(counter.c.value).where(counter.c.name == _removed(batch_id))
+        return int(self._connection.execute(query).scalar() or 0)
+
     def cancel(self, batch_id: int, now: datetime) -> None:
         """Marks the batch, so that no release of it is promoted any more."""
         statement = update(batch).where(batch.c.id == batch_id, batch.c.cancelled_at.is_(None))
@@ -68,3 +96,8 @@ class Batches:
             .with_for_update(read=True, of=batch)
         )
         return any(moment is not None for moment in self._connection.execute(query).scalars())
+
+
+def _removed(batch_id: int) -> str:
+    """The counter of a batch's releases that have been removed."""
+    return f"batch-{batch_id}-removed"

@@ -76,6 +76,17 @@ class DeploymentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What is told of a deployment that goes."""
+
+    id: int
+    release_id: int
+    project: str
+    version: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """A step of a deployment and how many of its runs have not ended."""
 

@@ -103,7 +103,7 @@ release = Table(
     Column("version", String(255), nullable=False),
     Column("channel", String(255)),
     Column("digest", String(64), nullable=False),
-    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False),
+    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
     # Somebody keeps it from going further.
     Column("blocked_at", Instant),
@@ -141,7 +141,7 @@ deployment = Table(
     metadata,
     Column("id", Identity, primary_key=True),
     Column("release_id", ForeignKey(release.c.id), nullable=False, index=True),
-    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False),
+    Column("snapshot_id", ForeignKey(snapshot.c.id), nullable=False, index=True),
     Column("project", String(255), nullable=False),
     Column("version", String(255), nullable=False),
     Column("environment", String(255), nullable=False),

@@ -18,6 +18,7 @@ from deployengine.persistence.outputs import Outputs
 from deployengine.persistence.questions import Questions
 from deployengine.persistence.recurrences import Recurrences
 from deployengine.persistence.releases import Releases
+from deployengine.persistence.retention import Retention
 from deployengine.persistence.sealed_values import SealedValues
 from deployengine.persistence.setting_values import SettingValues
 from deployengine.persistence.step_runs import StepRuns
@@ -91,6 +92,11 @@ class Transaction:
     def releases(self) -> Releases:
         """Releases."""
         return Releases(self._connection)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What goes."""
+        return Retention(self._connection)
 
     @cached_property
     def runs(self) -> StepRuns:

@@ -29,10 +29,11 @@ FAILS = "test -e mended\n"
 APPROVE = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
 #: Is gone without a word.
 GONE = step("kill -9 0\n", on_unknown="ask")
+QA = {"name": "QA", "manual": ["QA"], "keep_releases": 1}
 PARTS: dict[str, Any] = {
     "environments": ["QA"],
     "machines": [machine("qa-1", "QA", connection={"kind": "local", "workdir": "machines/qa-1"})],
-    "lifecycles": [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}],
+    "lifecycles": [{"name": "auto", "phases": [QA]}],
 }
 
 
@@ -195,6 +196,11 @@ def cancel_batch(house: House) -> list[str]:
     return ["batch", "cancel", "nightly"]
 
 
+def retain(house: House) -> list[str]:
+    created(house, "1.0", "2.0", "3.0", "4.0")
+    return ["retention", "apply"]
+
+
 def answer(how: Answer) -> Callable[[House], list[str]]:
     commands = {
         Asks.END: lambda run: ["deployment", "answer", run, how.value],
@@ -227,6 +233,7 @@ COMMANDS: dict[Action, tuple[Callable[[House], list[str]], str]] = {
     Action.BATCH_CANCEL: (cancel_batch, "batch nightly"),
     Action.FREEZE_OVERRIDE: (override, "dep-1"),
     Action.MUTEX_BYPASS: (share, "dep-1"),
+    Action.RETENTION_APPLY: (retain, "retention"),
     **{Action(f"answer.{how}"): (answer(how), "run-1") for how in Answer},
 }
 

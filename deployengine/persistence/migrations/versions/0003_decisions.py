@@ -76,6 +76,8 @@ def upgrade() -> None:
     )
     _split_snapshots()
     _change_deployments()
+    for table in ("release", "deployment"):  # or each snapshot that is removed reads all of both
+        op.create_index(f"ix_{table}_snapshot_id", table, ["snapshot_id"])
     op.create_table(
         "deployment_hold",
         sa.Column("deployment_id", _IDENTITY, nullable=False),
@@ -168,6 +170,8 @@ def downgrade() -> None:
         "UPDATE deployment SET ticket = (SELECT coalesce(max(d.ticket), 0) FROM deployment d) + id "
         "WHERE ticket IS NULL"
     )
+    for table in ("release", "deployment"):
+        op.drop_index(f"ix_{table}_snapshot_id", table_name=table)
     for name in _PARTIAL:
         op.drop_index(name, table_name="deployment")
     with op.batch_alter_table("deployment") as deployment:
