@@ -67,6 +67,7 @@ READING: Mapping[str, list[str]] = {
     "inbox": [""],
     "locks": ["", "m-1"],
     "release show": ["{project} 1.0"],
+    "retention apply": ["--dry-run"],
     "secrets status": [""],
     "variable resolve": ["{project}", "{project} --environment QA --machine {machine}"],
     "why": ["{deployment}"],
