@@ -6,9 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from deployengine.cli.main import cli
 from deployengine.cli.reference import reference
+from deployengine.domain.flags import BYPASS
+from deployengine.domain.planning import CONCURRENCY_TAG, MAX_PARALLELISM
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -49,11 +53,41 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 def test_the_page_on_the_catalog_names_every_key() -> None:
     page = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
     named = set(re.findall(r"[\w]+", " ".join(re.findall(r"`([^`\n]+)`", page))))
+
+    assert _catalog_keys() - named == set()
+
+
+def test_every_command_and_key_in_the_table_beside_octopus_exists() -> None:
+    page = (ROOT / "docs" / "octopus.md").read_text(encoding="utf-8")
+    here = page.partition("## What is not there yet")[0]
+    rows = [line.split(" | ") for line in here.splitlines() if line.startswith("| ")]
+    named = [span for row in rows[1:] for span in re.findall(r"`([^`]+)`", row[2])]
+    commands = [span for span in named if span.startswith("deployengine ")]
+    keys = {span.partition(":")[0] for span in named if span not in commands}
+    variables = {BYPASS, CONCURRENCY_TAG, MAX_PARALLELISM}
+
+    assert [command for command in commands if not _is_command(command)] == []
+    assert keys - variables - _catalog_keys() == set()
+    assert len(commands) > 30
+    assert len(keys) > 40
+
+
+def _is_command(text: str) -> bool:
+    """Whether there is such a command, with all of the options that are named."""
+    command: click.Command = cli
+    words = text.split()[1:]
+    while words and isinstance(command, click.Group) and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in parameter.opts}
+    arguments = {parameter.human_readable_name for parameter in command.params}
+    return not isinstance(command, click.Group) and {*words} <= options | arguments
+
+
+def _catalog_keys() -> set[str]:
     schema = json.loads((ROOT / "config" / "catalog.schema.json").read_text(encoding="utf-8"))
     parts = [schema, *schema["$defs"].values()]
     parts += [variant for part in parts for variant in part.get("anyOf", ())]
-
-    assert {key for part in parts for key in part.get("properties", ())} - named == set()
+    return {key for part in parts for key in part.get("properties", ())}
 
 
 def test_the_architecture_names_every_room() -> None:
