@@ -23,6 +23,7 @@ KINDS: tuple[tuple[type[Fault], int], ...] = (
     (process_faults.KillAllWorkers, 2),
     (process_faults.KillHousekeeping, 3),
     (process_faults.Stop, 4),
+    (process_faults.StopAllWorkers, 1),
     (process_faults.StopHousekeeping, 2),
     (process_faults.Tell, 3),
     *((kind, 1) for kind in redis_faults.FAULTS),

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from battery.faults.broker_faults import QUEUES, MessagesDropped
 from battery.faults.machine_faults import WrapperAndScriptKilled
-from battery.faults.process_faults import KillAllWorkers
+from battery.faults.process_faults import KillAllWorkers, StopAllWorkers
 from battery.faults.redis_faults import RedisFlushed
 from battery.house import WORKERS
-from battery.trial import LONG, Trial
+from battery.trial import ALONE, LONG, Trial
 
 RUNS, CONTROL = QUEUES
 
 TRIALS: tuple[Trial, ...] = (
+    # The first attempt fails in Staging, always, and the second one comes after a pause.
+    Trial("calendar", harm=("stuck",), projects=("again",)),
     Trial(
         "chains-resumed",
         harm=("stuck",),
@@ -90,6 +92,17 @@ TRIALS: tuple[Trial, ...] = (
         further=("missing-entered",),
     ),
     Trial(
+        "recalled",
+        harm=("recalled",),
+        projects=("urgent", *ALONE),
+        # What was granted lies in its queue when an urgent run comes; then both messages are taken.
+        faults=[lambda _: StopAllWorkers(0.8)],
+        every=1.2,
+        # The database would refuse the run whose grant was taken back, as an urgent one waits.
+        further=("claim-conflict",),
+        seconds=16.0,
+    ),
+    Trial(
         "revoked",
         harm=("begin twice",),
         # Those that share a machine sign no fence there, so that no newer one tells.
@@ -136,4 +149,5 @@ TRIALS: tuple[Trial, ...] = (
         projects=LONG,
         faults=[lambda dice: WrapperAndScriptKilled(dice, "long-1")],
     ),
+    Trial("window", harm=("window",), projects=("roll",)),
 )

@@ -192,17 +192,19 @@ def _deployment(row: tuple[Any, ...]) -> Deployment:
 
 
 def _rests(plan: Mapping[str, Any], snapshot: Mapping[str, Any]) -> Iterator[int]:
-    """The positions of stages in which there is nothing but manual steps that keep no tag."""
-    leaving = {
-        step["name"]
+    """The positions of stages in which people are asked, and no step keeps the tag meanwhile."""
+    keeps = {
+        step["name"]: bool(step.get("keep_tag"))
         for step in snapshot.get("process", ())
-        if step.get("kind") == "manual" and not step.get("keep_tag")
+        if step.get("kind") == "manual"
     }
-    by_stage: dict[int, set[str]] = {}
+    by_stage: dict[int, list[bool]] = {}
     for position, step in enumerate(plan["steps"]):
-        by_stage.setdefault(step.get("stage", position), set()).add(step["name"])
+        if step["name"] in keeps:
+            by_stage.setdefault(step.get("stage", position), []).append(keeps[step["name"]])
     for position, step in enumerate(plan["steps"]):
-        if by_stage[step.get("stage", position)] <= leaving:
+        asking = by_stage.get(step.get("stage", position), [])
+        if asking and not any(asking):
             yield position
 
 

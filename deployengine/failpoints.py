@@ -72,6 +72,7 @@ BRANCHES: Mapping[str, str] = {
 
 #: Every protection that can be left out, and what it protects from.
 MUTATIONS: Mapping[str, str] = {
+    "calendar": "what waits for a time waits for ever",
     "chains-resumed": "a deployment whose next link was lost stands still for ever",
     "claim-conflict": "a run that Redis let in too early starts before those ahead of it",
     "gone-freed": "the claims of a run that ended are held for ever if its hand-off was lost",
@@ -85,12 +86,14 @@ MUTATIONS: Mapping[str, str] = {
     "pick-up": "what a lost worker was running never ends",
     "put-back": "a run that its worker had only claimed fails when the worker is lost",
     "rebuild": "a Redis that lost everything is taken for one that holds nothing",
+    "recalled": "a message of a grant that was taken back starts its run before who is urgent",
     "revoked": "a start that comes late begins a run that another worker has carried out",
     "self-fence": "a worker that was stopped begins a run that it does not have any more",
     "stale-fence": "a start that comes late runs after the script that was granted after it",
     "start-once": "a script that began is begun again by whoever starts its ticket again",
     "tidy": "tickets of runs that ended stay on their machines",
     "unknown": "a script that is gone without an end counts as a success",
+    "window": "more machines of a group are under way at once than its window allows",
 }
 
 

@@ -88,6 +88,30 @@ class Stop:
         return True
 
 
+@dataclass(frozen=True)
+class StopAllWorkers:
+    """Every worker at once, so that what was granted lies in its queue meanwhile."""
+
+    kind: ClassVar[str] = "SIGSTOP of every worker"
+    lawful: ClassVar[bool] = False
+    seconds: float
+    touches: ClassVar[frozenset[str]] = frozenset(WORKERS)
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:
+        return cls(dice.choice(STOPS[:2]) * lease)
+
+    def inject(self, stage: Stage) -> str:
+        for process in _running(stage, WORKERS):
+            process.send(signal.SIGSTOP)
+        return ", ".join(WORKERS)
+
+    def lift(self, stage: Stage) -> bool:
+        for process in stage.house.workers:
+            process.send(signal.SIGCONT)
+        return True
+
+
 class StopHousekeeping(Stop):
     """The same for housekeeping."""
 

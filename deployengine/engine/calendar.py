@@ -7,19 +7,22 @@ happens once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from deployengine import failpoints
 from deployengine.domain.admission import Request
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.pauses import Pauses
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import DeploymentRecord
+from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
 class Calendar:
@@ -32,28 +35,35 @@ class Calendar:
         self._handoff = handoff
         self._archive = archive
         self._clock = clock
+        self._pauses = Pauses(clock)
 
     def look(self) -> None:
         """Everything that is due now; raises ``Unreachable``."""
-        if not self._anything():
+        if failpoints.left_out("calendar"):
             return
+        with self._database.read() as tx:
+            now = self._clock.now()
+            attempts = self._pauses.over(tx.lanes.paused(), now)
+            if not attempts and not self._anything_else(tx, now):
+                return
         with self._database.write("due") as tx:
             now = self._clock.now()
             gone = [d for d in tx.deployments.expired(now) if self._expire(tx, d, now)]
-            entering = [*self._attempts(tx, now), *for_deployments(self._line_up(tx, now))]
+            entering = [
+                *self._attempts(tx, attempts, now),
+                *for_deployments(self._line_up(tx, now)),
+            ]
         self._handoff.exchange([deployment_id(each.id) for each in gone], entering)
 
-    def _anything(self) -> bool:
-        """Whether something may be due."""
-        with self._database.read() as tx:
-            now = self._clock.now()
-            if tx.lanes.due(now) or tx.deployments.expired(now):
-                return True
-            waiting = [d for d in tx.deployments.without_place() if not _is_later(d, now)]
-            if not waiting:
-                return False
-            freezes = Freezes.from_catalog(tx)
-            return any(self._may_begin(freezes, d, now) or not d.frozen_by for d in waiting)
+    def _anything_else(self, tx: Transaction, now: datetime) -> bool:
+        """Whether something but an attempt may be due."""
+        if tx.deployments.expired(now):
+            return True
+        waiting = [d for d in tx.deployments.without_place() if not _is_later(d, now)]
+        if not waiting:
+            return False
+        freezes = Freezes.from_catalog(tx)
+        return any(self._may_begin(freezes, d, now) or not d.frozen_by for d in waiting)
 
     def _expire(self, tx: Transaction, deployment: DeploymentRecord, now: datetime) -> bool:
         said = f"not begun by {deployment.expires_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -83,11 +93,16 @@ class Calendar:
         hold = freezes.hold(deployment.project, deployment.environment, now)
         return hold is None or deployment.overrides_freezes
 
-    def _attempts(self, tx: Transaction, now: datetime) -> list[Request]:
+    def _attempts(
+        self, tx: Transaction, attempts: Sequence[RunRecord], now: datetime
+    ) -> list[Request]:
         """Readies the attempts whose pause is over."""
+        # Rows of deployments before the counter of tickets, as everybody does.
+        numbers = sorted({run.deployment_id for run in attempts})
+        deployments = {number: tx.deployments.locked(number) for number in numbers}
         entering = []
-        for run in tx.lanes.due(now):
-            deployment = tx.deployments.locked(run.deployment_id)
+        for run in attempts:
+            deployment = deployments[run.deployment_id]
             if deployment is None or deployment.cancel_requested_at is not None:
                 continue
             plan = self._archive.plan(tx, run.deployment_id)

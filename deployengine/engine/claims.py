@@ -104,7 +104,7 @@ class Claims:
             with self._database.write("claim") as tx:
                 fence = tx.counters.draw(FENCE)
                 run = tx.claims.claim(number, worker, fence, granted_at, self._clock.now())
-                if run is None or run.void(granted_at):
+                if run is None or _void(run, granted_at):
                     raise _Refused
                 claimed = self._whole(tx, run)
                 touched = bool(claimed.planned.touched)
@@ -191,7 +191,7 @@ class Claims:
             if run is None or run.state is RunState.RUNNING:
                 failpoints.hit("branch.duplicate")
                 return  # the message came twice
-            if run.void(granted_at):
+            if _void(run, granted_at):
                 # It was taken back; another one comes, or has come, unless that was not finished.
                 self._handoff.void(self._request(tx, run), granted_at)
                 return
@@ -210,3 +210,8 @@ class Claims:
     def _request(self, tx: Transaction, run: RunRecord) -> Request:
         deployment = self._archive.deployment(tx, run.deployment_id)
         return for_run(deployment, self._archive.plan(tx, deployment.id), run)
+
+
+def _void(run: RunRecord, granted_at: datetime) -> bool:
+    """Whether the grant was taken back."""
+    return run.void(granted_at) and not failpoints.left_out("recalled")

@@ -6,6 +6,8 @@ it returns tells whether the chain goes on from here.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import Plan
@@ -49,11 +51,12 @@ class Phases:
             deployment = tx.deployments.get(number)
             if deployment is None or (deployment.ticket is None and not deployment.state.final):
                 return False
-            left = self._freeze(tx, deployment) or self._make_way(tx, deployment)
+            now = self._clock.now()  # no freeze is in force at the instant at which it begins
+            left = self._freeze(tx, deployment, now) or self._make_way(tx, deployment)
             if deployment.holds:
                 tx.counters.lock(FENCE)  # no run is claimed meanwhile
             kept = bool(deployment.holds) and tx.holds.kept_from(number)
-            if not left and not kept and tx.deployments.begin(number, self._clock.now()):
+            if not left and not kept and tx.deployments.begin(number, now):
                 return True
             deployment = tx.deployments.get(number) or deployment
             if not left and deployment.state is not DeploymentState.QUEUED:
@@ -66,12 +69,12 @@ class Phases:
         self._handoff.give_back(for_deployment(deployment), for_deployments(ahead), held=held)
         return False
 
-    def _freeze(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
+    def _freeze(self, tx: Transaction, deployment: DeploymentRecord, now: datetime) -> bool:
         """Takes it out of line if it has not begun before and a freeze is in force."""
         if deployment.overrides_freezes or deployment.started_at is not None:
             return False
         freezes = Freezes.from_catalog(tx)
-        hold = freezes.hold(deployment.project, deployment.environment, self._clock.now())
+        hold = freezes.hold(deployment.project, deployment.environment, now)
         return hold is not None and tx.deployments.freeze(deployment.id, hold.name)
 
     def _make_way(self, tx: Transaction, deployment: DeploymentRecord) -> bool:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from deployengine.domain.deployment import RunState
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import step_run
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A further attempt, the end of the pause before it, and how long that is."""
+
+    run: RunRecord
+    until: datetime
+    seconds: float
 
 
 class Lanes:
@@ -81,10 +91,32 @@ class Lanes:
         )
         self._connection.execute(statement.values(ticket=ticket))
 
-    def due(self, now: datetime) -> list[RunRecord]:
-        """The further attempts whose pause is over, the first one first."""
-        query = select(step_run).where(
-            step_run.c.state == RunState.PENDING, step_run.c.not_before <= now
+    def paused(self) -> list[Paused]:
+        """The further attempts that wait for the end of a pause, the first to end first."""
+        before = step_run.alias("before")
+        waiting = (step_run.c.state == RunState.PENDING, step_run.c.not_before.is_not(None))
+        query = select(step_run).where(*waiting)
+        rows = self._connection.execute(query.order_by(step_run.c.not_before, step_run.c.id)).all()
+        if not rows:
+            return []
+        ends = (
+            select(step_run.c.id, before.c.finished_at)
+            .join(
+                before,
+                and_(
+                    before.c.deployment_id == step_run.c.deployment_id,
+                    before.c.step == step_run.c.step,
+                    before.c.machine == step_run.c.machine,
+                    before.c.attempt == step_run.c.attempt - 1,
+                ),
+            )
+            .where(*waiting)
         )
-        rows = self._connection.execute(query.order_by(step_run.c.not_before, step_run.c.id))
-        return [run_record(row) for row in rows]
+        since = {row.id: row.finished_at for row in self._connection.execute(ends)}
+        return [
+            Paused(
+                run_record(row), row.not_before, (row.not_before - since[row.id]).total_seconds()
+            )
+            for row in rows
+            if row.id in since  # else it has just been readied
+        ]

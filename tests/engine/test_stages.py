@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.catalogs import catalog, machine, project, step
-from tests.support.fakes import House
+from tests.support.fakes import FakeClock, House
 
 FOUR = [machine("web-[1:4]", "QA")]
 SAID = 'echo "$DEPLOYENGINE_STEP" >> ran\n'
@@ -294,3 +294,17 @@ def test_a_pause_before_a_retry_is_doubled_and_holds_nothing(house: House) -> No
     house.deliver_all()
     assert house.detail(number).deployment.state == "failed"
     assert ran(house) == ["Install"] * 3
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_pause_is_over_in_its_time_whoever_has_a_wrong_clock(house: House, hours: int) -> None:
+    other, key = FakeClock(), house.settings.master_key
+    with House(house.settings.home, house.redis, other, master_key=key) as neighbour:
+        other.advance(3600 * hours)  # its worker, and its housekeeping
+        number = deployed(neighbour, step(BAD, retries=1, backoff="10s"))
+        house.calendar.look()
+        for _ in range(10):
+            house.clock.advance(1)
+            house.calendar.look()
+        house.deliver_all()
+        assert house.states(number) == ["failed", "failed"]

@@ -12,7 +12,7 @@ from deployengine.engine.freezes import Freezes, Frozen
 from deployengine.engine.intake import Terms
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, project, three_stages
-from tests.support.fakes import House
+from tests.support.fakes import FakeClock, House
 
 HOUR = 3600
 
@@ -164,6 +164,36 @@ def test_a_freeze_that_begins_while_a_deployment_is_in_line_holds_it(house: Hous
     house.calendar.look()
     house.deliver_all()
     assert state(house, number) == "succeeded"
+
+
+class HastyClock(FakeClock):
+    """An hour passes whenever somebody looks at it, once it runs."""
+
+    running = False
+
+    def now(self) -> datetime:
+        if self.running:
+            self.advance(HOUR)
+        return super().now()
+
+
+@pytest.mark.parametrize("after", range(1, 5))
+def test_a_deployment_begins_at_an_instant_that_is_not_frozen(house: House, after: int) -> None:
+    clock, key = HastyClock(), house.settings.master_key
+    with House(house.settings.home, house.redis, clock, master_key=key) as hasty:
+        begin = hasty.clock.now() + timedelta(hours=after)
+        freeze = {"from": local(begin), "to": local(begin + timedelta(hours=1))}
+        ready(hasty, freezes=[{"name": "break", **freeze}])
+        number = hasty.deployments.deploy("app", "1.0", "QA").id
+        clock.running = True
+        while not (begun := hasty.phases.begin(number)):
+            hasty.calendar.look()
+        started = hasty.detail(number).deployment.started_at
+        with hasty.database.read() as tx:
+            freezes = Freezes.from_catalog(tx)
+    assert begun
+    assert started is not None
+    assert freezes.hold("app", "QA", started) is None
 
 
 def test_a_deployment_that_has_begun_goes_on_in_a_freeze(house: House) -> None:
