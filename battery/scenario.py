@@ -23,6 +23,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 MACHINES = tuple(machine for machines in STAGES.values() for machine in machines)
 
+#: Releases that each environment keeps: more than a round ever makes, so that nothing goes that the
+#: judge would miss, while housekeeping looks for what may go.
+KEPT = 1000
+
 #: Projects whose scripts run for seconds, so that what kills hits them in the midst.
 LONG = ("long-1", "long-2", "ask", "rerun")
 
@@ -108,7 +112,12 @@ def catalog(home: Path, schedule: str = SCHEDULES[0]) -> str:
     document = {
         "environments": [_environment(name) for name in STAGES],
         "machines": [_machine(home, name, stage) for stage, ms in STAGES.items() for name in ms],
-        "lifecycles": [{"name": "auto", "phases": [{"name": s, "automatic": [s]} for s in STAGES]}],
+        "lifecycles": [
+            {
+                "name": "auto",
+                "phases": [{"name": s, "automatic": [s], "keep_releases": KEPT} for s in STAGES],
+            }
+        ],
         "projects": _projects(),
         "freezes": [{"name": "breather", "projects": [FROZEN], **EACH_MINUTE, "lasts": LASTS}],
         "schedules": [{"name": schedule, "project": OFTEN, "environment": "QA", **EACH_MINUTE}],
