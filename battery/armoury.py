@@ -145,7 +145,7 @@ class Armoury:
 
     def _bait(self, kind: str) -> str | None:
         """Where the second worker dies, so that the first one passes what is left to pass."""
-        if kind != "worker" or self._natural():
+        if kind != "worker" or (self._natural() and not self.kills_only):
             return None
         doors = {name.rpartition(".")[0] for name in self._left}
         wanted = sorted(BAITS[door] for door in doors & BAITS.keys())
