@@ -228,7 +228,7 @@ def _deaths(home: Path, ledger: Ledger) -> Iterator[Death]:
     for fault in ledger.of("kill -9 of a wrapper at a failpoint"):
         noted[fault.target, fault.detail].append(fault.begun)
     traced: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for trace in home.glob("traces/*"):
+    for trace in sorted(home.glob("traces/*")):
         process = trace.name.rpartition(".")[0]
         for line in trace.read_text("utf-8", "replace").splitlines():
             action, _, point = line.partition(" ")

@@ -181,7 +181,8 @@ class House:
             if code == UNREACHABLE and time.monotonic() < self.deaf_until:
                 pause = 1.0
             else:
-                self.ledger.surprises.append(f"{process.name} ended with {code}; see its log")
+                said = f"{process.name} ended with {code}: {process.last_words}"
+                self.ledger.surprises.append(said)
         process.child, process.not_before = None, time.monotonic() + pause
 
     def stopped_wrappers(self) -> list[int]:

@@ -43,6 +43,13 @@ class Process:
         return self.folder / "logs" / f"{self.name}.log"
 
     @property
+    def last_words(self) -> str:
+        """The end of what it said."""
+        with suppress(FileNotFoundError):
+            return " | ".join(self.log.read_text("utf-8", "replace").splitlines()[-3:])[-400:]
+        return ""
+
+    @property
     def trace(self) -> Path:
         """The failpoints that the one who fills it now has passed."""
         return self.folder / "traces" / f"{self.name}.{self.starts}"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from redis.exceptions import RedisError
-
+from deployengine.domain.errors import Unreachable
 from deployengine.locks import MachineLocks
 
 #: Seconds between two looks; one look is two short reads.
@@ -27,10 +26,10 @@ class LocksWatch:
         self._tell = tell
 
     def look(self) -> None:
-        """One look; raises ``Unreachable`` or what redis-py does when there is no Redis."""
+        """One look; raises ``Unreachable`` when there is no Redis."""
         try:
             lost = self._locks.lost()
-        except RedisError:
+        except Unreachable:
             self._ensure_redis()
             lost = self._locks.lost()
         # Nothing is told of locks that are being loaded: who begins it anew undoes the first.

@@ -60,7 +60,10 @@ class Counts:
 
 
 class LockViews:
-    """Reads one lock domain; a view is a moment's picture and may be old when it is read."""
+    """Reads one lock domain; a view is a moment's picture and may be old when it is read.
+
+    Raises ``Unreachable`` when there is no Redis.
+    """
 
     def __init__(self, client: Redis, prefix: str) -> None:
         self._client = client
@@ -68,7 +71,8 @@ class LockViews:
 
     def generation(self) -> int | None:
         """The generation under which the locks are ready; None when they are not."""
-        found = self._client.get(self._keys.generation)
+        with reachable():
+            found = self._client.get(self._keys.generation)
         return None if found is None else int(text(found).partition("@")[0])
 
     def loading(self) -> tuple[str, int] | None:
@@ -81,13 +85,15 @@ class LockViews:
 
     def lost(self) -> bool:
         """Whether this server has no locks that are ready, and nobody is loading them into it."""
-        found = self._client.mget(self._keys.generation, self._keys.rebuild)
-        return not any(each and text(each).endswith(f"@{self._run_id()}") for each in found)
+        with reachable():
+            found = self._client.mget(self._keys.generation, self._keys.rebuild)
+            run_id = self._run_id()
+        return not any(each and text(each).endswith(f"@{run_id}") for each in found)
 
     def counts(self) -> Counts:
         """Costs the same however much there is."""
         keys = self._keys
-        with self._client.pipeline(transaction=False) as batch:
+        with reachable(), self._client.pipeline(transaction=False) as batch:
             batch.hlen(keys.requests)
             for key in (keys.holders, keys.waiters, keys.pending):
                 batch.zcard(key)
@@ -103,8 +109,7 @@ class LockViews:
 
     def grants(self) -> list[Grant]:
         """Every request that holds, in ticket order."""
-        with reachable():
-            found = self._records(self.granted_ids()).values()
+        found = self._records(self.granted_ids()).values()
         return [
             Grant(record.request.id, record.granted_at, record.request.label, record.request.ticket)
             for record in sorted(found, key=lambda record: record.request.ticket)
@@ -113,12 +118,12 @@ class LockViews:
 
     def ids(self) -> frozenset[str]:
         """Every id that is known, waiting or granted, as of one moment or a little later each."""
-        return frozenset(text(name) for name, _ in self._client.hscan_iter(self._keys.requests))
+        with reachable():
+            return frozenset(text(name) for name, _ in self._client.hscan_iter(self._keys.requests))
 
     def waiting_tickets(self) -> dict[str, int]:
         """The tickets of all that wait, as these locks have them."""
-        with reachable():
-            waiting = self._records(self.waiting_ids()).values()
+        waiting = self._records(self.waiting_ids()).values()
         return {r.request.id: r.request.ticket for r in waiting if r.granted_at is None}
 
     def waiting_ids(self) -> frozenset[str]:
@@ -168,12 +173,11 @@ class LockViews:
         start = b"[" + prefix.encode()
         end = b"(" + prefix.encode() + b"\xff"  # a byte that no UTF-8 text contains
         while True:
-            page = cast(
-                "list[Reply]",
-                self._client.zrange(
+            with reachable():
+                found = self._client.zrange(
                     key, cast(int, start), cast(int, end), bylex=True, offset=0, num=PAGE
-                ),
-            )
+                )
+            page = cast("list[Reply]", found)
             yield from (text(member).split("\0") for member in page)
             if len(page) < PAGE:
                 return
@@ -185,7 +189,8 @@ class LockViews:
         found: dict[str, Record] = {}
         for begin in range(0, len(asked), PAGE):
             page = asked[begin : begin + PAGE]
-            packed = self._client.hmget(self._keys.requests, page)
+            with reachable():
+                packed = self._client.hmget(self._keys.requests, page)
             found |= {
                 each: unpack(each, body) for each, body in zip(page, packed, strict=True) if body
             }

@@ -62,6 +62,13 @@ class Battlefield(Scene):
         """A fault of one second."""
         self.ledger.faults.append(Injected(kind, target, detail, START + at, START + at + 1))
 
+    def unseen_death(self, point: str, process: str, last: float) -> None:
+        """A wrapper that dies at a failpoint when nobody looks at the trace any more."""
+        trace = self.home / "traces" / process
+        trace.parent.mkdir(exist_ok=True)
+        trace.write_text(f"{point}\nkill {point}\n")
+        os.utime(trace, (START + last, START + last))
+
     def death(self, point: str, at: float) -> None:
         """A wrapper that dies at a failpoint, seen by everybody."""
         trace = self.home / "traces" / "worker-1.1"

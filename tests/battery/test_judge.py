@@ -304,6 +304,18 @@ def test_a_wrapper_that_outlived_its_worker_died_before_its_traces_last_line(
     assert field.found() == broken
 
 
+def test_of_two_deaths_that_nobody_saw_the_earlier_one_explains_the_earlier_end(
+    field: Battlefield,
+) -> None:
+    field.move(8, 100)
+    field.end(7, "unknown")
+    field.end(8, "unknown")
+    field.unseen_death("ticket.exit.before", "worker-1.1", last=120)
+    field.unseen_death("ticket.exit.before", "worker-1.2", last=50)
+
+    assert field.found() == set()
+
+
 def test_one_wrapper_that_died_explains_one_end(field: Battlefield) -> None:
     field.end(7, "unknown")
     field.end(8, "unknown")

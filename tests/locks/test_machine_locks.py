@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from deployengine.domain.admission import Blocker, Claim, Mode, Request
+from deployengine.domain.errors import Unreachable
 from deployengine.locks import (
     Counts,
     GenerationStale,
@@ -315,3 +316,29 @@ def test_a_server_that_is_not_the_one_that_was_loaded_is_unknown(real_redis: Red
     locks.rebuild(GENERATION + 1, [], [])
     assert not locks.lost()
     assert ids(locks.submit(GENERATION + 1, [alone(2, "web")])) == ["r2"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        MachineLocks.generation,
+        MachineLocks.loading,
+        MachineLocks.lost,
+        MachineLocks.counts,
+        lambda locks: locks.view("r1"),
+        MachineLocks.granted_ids,
+        MachineLocks.grants,
+        MachineLocks.ids,
+        MachineLocks.waiting_tickets,
+        MachineLocks.waiting_ids,
+        MachineLocks.holders_and_waiters,
+        lambda locks: locks.snapshot(["web"]),
+    ],
+)
+def test_whoever_reads_locks_that_are_not_there_is_told_that_redis_cannot_be_reached(
+    read: Callable[[MachineLocks], object],
+) -> None:
+    server = fakeredis.FakeServer()
+    server.connected = False
+    with fakeredis.FakeRedis(server=server) as nobody, pytest.raises(Unreachable, match="Redis"):
+        read(MachineLocks(nobody, "locks"))

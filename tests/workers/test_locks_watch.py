@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from deployengine.domain.admission import Request
+from deployengine.domain.errors import Unreachable
 from deployengine.locks import MachineLocks
 from deployengine.services import LOCKS_PREFIX
 from tests.support.fakes import House
@@ -65,7 +65,7 @@ def test_while_redis_is_away_nobody_is_told_but_once_it_is_back(
 ) -> None:
     told = Told()
     with Redis(unix_socket_path=str(tmp_path / "nobody"), db=0) as nobody:
-        with pytest.raises(RedisConnectionError):
+        with pytest.raises(Unreachable):
             LocksWatch(house.ensure_redis, MachineLocks(nobody, LOCKS_PREFIX), told).look()
         assert told.times == 0
     house.redis.flushall()
