@@ -136,7 +136,10 @@ def variable_document(variable: schema.Variable) -> Document:
     document = {**plain(variable), "value": variable.value}
     scope = plain(variable.scope)
     if scope:
-        document["scope"] = {kind: list(expanded(names)) for kind, names in scope.items()}
+        document["scope"] = {
+            kind: list(expanded(names) if kind == "machines" else names)
+            for kind, names in scope.items()
+        }
     return document
 
 

@@ -122,9 +122,11 @@ class LockViews:
             return frozenset(text(name) for name, _ in self._client.hscan_iter(self._keys.requests))
 
     def waiting_tickets(self) -> dict[str, int]:
-        """The tickets of all that wait, as these locks have them."""
-        waiting = self._records(self.waiting_ids()).values()
-        return {r.request.id: r.request.ticket for r in waiting if r.granted_at is None}
+        """The tickets of all that wait, as these locks have them; read off the lines, not one by
+        one.
+        """
+        with reachable():
+            return {parts[-1]: int(parts[1]) for parts in self._members(self._keys.waiters)}
 
     def waiting_ids(self) -> frozenset[str]:
         """Every id that waits; one that is granted meanwhile may be in neither set."""

@@ -111,4 +111,4 @@ def test_a_paused_deployment_that_is_cancelled_asks_no_more(asked: LiveEngine) -
     assert asked.json("why", "dep-1") == []
     answer = asked.cli("deployment", "answer", "run-1", "rerun")
     assert answer.code == 2
-    assert "cancelled before anybody said how it ended" in answer.err
+    assert "cancelled before anybody answered" in answer.err

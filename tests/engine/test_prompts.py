@@ -87,11 +87,15 @@ def test_what_was_given_is_kept_sealed_and_masked_when_it_is_a_secret(house: Hou
     assert text == "********\n"
 
 
-def test_a_retry_asks_again_for_what_must_be_given(house: House) -> None:
-    ready(house, WHO, WORD, script="exit 1\n")
-    number = deploy(house, Who="ann")
-    with pytest.raises(MissingValues):
-        house.again.retry(number, PLAIN)
+def test_a_retry_has_what_was_given_unless_it_is_given_anew(house: House) -> None:
+    ready(house, WHO, WORD, script=f"{SAYS}exit 1\n")
+    first = deploy(house, Who="ann", Word="bye")
+    second = house.again.retry(first, PLAIN)
+    house.deliver_all()
+    assert said(house) == "ann bye"
+    house.again.retry(second.id, Terms(values={"Word": "soon"}))
+    house.deliver_all()
+    assert said(house) == "ann soon"
 
 
 # ---- refreshing ----

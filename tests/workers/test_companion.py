@@ -64,14 +64,16 @@ def test_a_companion_that_was_killed_is_started_again(engine: LiveEngine) -> Non
         until(lambda: not first.is_running(), "the end of the first")
         second = companion_of(process)
         assert second.pid != first.pid
-        assert "workers" in second.cmdline()
+        # For a moment after its fork it is still what it was forked from.
+        until(lambda: "workers" in second.cmdline(), "the second to be a housekeeping process")
 
 
 def test_a_companion_that_is_stopped_has_ended_and_does_not_come_again(engine: LiveEngine) -> None:
     with keeper(engine) as process:
         companion = companion_of(process)
         said, _ = process.communicate(timeout=PATIENCE)
-        assert said == "stopped\n"
+        # One that had got far enough says that it was told to end.
+        assert said.splitlines()[-1] == "stopped"
         assert not companion.is_running()
 
 
