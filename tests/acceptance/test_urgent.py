@@ -98,7 +98,10 @@ def test_a_normal_run_is_overtaken_only_by_urgent_ones_drawn_within_the_stretch_
 
     wanted = [f"{name}-in-line" for name in lines]
     assert running.line("machine:m-fills-1") == (["fills-1"], wanted)
-    gate.open(5)
+    gate.open(1)  # one slot is free, and takes one after the other
+    slots = {f"{name}-for-a-slot" for name in lines}
+    until(lambda: slots <= set(order(running)), "those who waited for a slot")
+    gate.open(4)
     until(lambda: len(order(running)) == 11, "all have run")
     for kind in ("in-line", "for-a-slot"):
         assert [name for name in order(running) if name.endswith(kind)] == [
