@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -169,6 +171,24 @@ def test_a_void_message_starts_nothing_when_the_machine_is_free_again(house: Hou
     house.execute(again)
     house.deliver_all()
     assert house.detail(first).deployment.state.value == "succeeded"
+
+
+def test_a_grant_that_was_taken_back_is_void_and_no_other_though_the_clock_of_redis_goes_back(
+    house: House,
+) -> None:
+    ready(house, "a")
+    number = deploy(house, "a")
+    house.deliver_chains()
+    (granted,) = house.dispatcher.take_runs()
+    void = replace(granted, granted_at=granted.granted_at + timedelta(hours=1))
+    with house.database.write() as tx:
+        run = tx.runs.get(void.run_id)
+        assert run is not None
+        assert tx.claims.recall(run, void.granted_at, 0)
+    assert house.execute(void) is None
+    house.execute(granted)
+    house.deliver_all()
+    assert house.detail(number).deployment.state.value == "succeeded"
 
 
 def test_what_runs_already_is_not_taken_back(house: House) -> None:
