@@ -201,8 +201,6 @@ def test_no_cancelled_run_keeps_its_slot(running: LiveEngine, say: Say) -> None:
     assert say("deployment", "cancel", f"dep-{gone.id}").code == 0
     until(lambda: waits in running.inside("qa-1"), "it has the slot")
     assert running.await_end(gone.id) == "cancelled"
-    running_now = [d for d in deployments if running.detail(d.id).deployment.state == "running"]
-    assert len(running_now) == 5
 
 
 def test_no_parent_waits_for_its_child_under_the_cap(running: LiveEngine) -> None:

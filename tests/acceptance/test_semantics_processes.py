@@ -251,9 +251,9 @@ def test_retries_are_so_many_further_attempts_each_with_a_ticket_of_its_own(
 
 def test_a_script_beyond_its_time_out_is_ended_and_says_so(running: LiveEngine) -> None:
     running.gate("never")
-    number = deployed(running, "slow", step(held_at("never"), timeout="1s"))
+    number = deployed(running, "slow", step(held_at("never"), timeout="2s"))
     (run,) = running.detail(number).runs
-    assert (run.state, run.message) == ("failed", "timed out after 1 s")
+    assert (run.state, run.message) == ("failed", "timed out after 2 s")
     assert [entry.event for entry in running.journal("qa-1")] == ["begin"]
 
 

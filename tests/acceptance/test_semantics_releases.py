@@ -273,7 +273,7 @@ def test_a_schedule_with_an_expiry_has_no_place_in_line_before_its_time(
     assert running.line("tag:timed/QA") == ([], [])
     (wait,) = running.services.waits.why(f"dep-{last(running, 'timed')}")
     assert wait.reason == "schedule"
-    assert say(*deploy, "--at", "+1s", "--wait").code == 0
+    assert say(*deploy, "--at", "+2s", "--wait").code == 0
     past = say(*deploy, "--at", "2020-01-01T00:00")
     assert (past.code, "has passed" in past.err) == (2, True)
 
@@ -285,7 +285,7 @@ def test_what_has_not_begun_by_its_expiry_never_begins(running: LiveEngine, say:
     deploy = ("release", "deploy", "expires", "1.0", "QA")
     say(*deploy)
     running.await_inside("qa-1", "expires")
-    say(*deploy, "--expires", "+1s")
+    say(*deploy, "--expires", "+2s")
     number = last(running, "expires")
     assert running.await_end(number) == "cancelled"
     assert "not begun by" in (running.detail(number).deployment.message or "")
@@ -421,6 +421,8 @@ def test_cancel_works_at_any_point_waiting_or_running_and_leaves_no_lock_behind(
         say("release", "create", name, "1.0")
         if name == "runs":
             running.await_inside("qa-1", "runs")
+    until(lambda: len(running.detail(last(running, "pauses")).runs) == 2, "a pause")
+    until(lambda: running.detail(last(running, "guided")).deployment.state == "paused", "it asks")
     for name in ("for-person", "for-person-with-tag", *(f"fills-{n}" for n in range(1, 5))):
         say("release", "create", name, "1.0")
     until(lambda: len(running.inside("qa-3")) == 4, "the cap is used up")

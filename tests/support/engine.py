@@ -248,10 +248,10 @@ class LiveEngine:
     def come_to_rest(self) -> None:
         """Ends all that is open and forgets gates and journals: so a next test finds nothing."""
         self._remove_gates()
-        found = self.services.queries.deployments()
+        deployments = self.services.queries.deployments()
+        found = [deployment for deployment in deployments if not deployment.state.final]
         for deployment in found:
-            if not deployment.state.final:
-                self.services.deployments.cancel(deployment.id)
+            self.services.deployments.cancel(deployment.id)
         for deployment in found:
             self.await_end(deployment.id)
         until(lambda: self.services.locks.counts().requests == 0, "an end of all locks")
