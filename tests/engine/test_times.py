@@ -138,6 +138,29 @@ def test_a_freeze_holds_an_automatic_promotion_and_lets_it_go_at_its_end(house: 
     ]
 
 
+def test_what_a_freeze_held_makes_way_for_a_newer_release_that_overrode_the_freeze(
+    house: House,
+) -> None:
+    house.apply(
+        three_stages(project("app", "true\n"), freezes=[frozen(house, environments=["Staging"])])
+    )
+    for version in ("1.0", "2.0"):
+        house.create("app", version)
+        house.deliver_all()
+    override = Terms(override_freeze="fire")
+    newer = house.deployments.deploy("app", "2.0", "Staging", override).id
+    house.deliver_all()
+    assert state(house, newer) == "succeeded"
+    house.clock.advance(2 * HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    found = house.queries.deployments(environment="Staging")
+    assert {(d.version, d.state.value) for d in found} == {
+        ("1.0", "superseded"),
+        ("2.0", "succeeded"),
+    }
+
+
 def test_who_deploys_in_a_freeze_is_told_and_may_override_it_with_a_reason(house: House) -> None:
     ready(house, freezes=[frozen(house)])
     with pytest.raises(Frozen, match="QA is frozen by break until"):
