@@ -67,12 +67,12 @@ class Services:
         self.clock: Clock = clock or SystemClock()
 
     @classmethod
-    def open(cls, settings: Settings) -> Self:
+    def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
         """Services over a database that is ready; starts the embedded Redis where one is meant.
 
         Raises ``Unreachable`` when the database cannot be reached or is not up to date.
         """
-        services = cls(settings)
+        services = cls(settings, clock)
         # What is in the home is nobody else's business: outputs, plans, the key.
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         prepare(services.database)

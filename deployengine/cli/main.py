@@ -25,6 +25,7 @@ from deployengine.cli.secrets_commands import secrets
 from deployengine.cli.variable_commands import variable
 from deployengine.cli.wait_commands import locks, why
 from deployengine.domain.errors import DeployEngineError
+from deployengine.engine.ports import Clock
 
 INTERRUPTED = 130
 UNREACHABLE = 3
@@ -62,16 +63,16 @@ for _command in (
     cli.add_command(_command)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs a command and exits with its code; see the interface for the codes."""
-    sys.exit(_run(arguments))
+def main(arguments: list[str] | None = None, clock: Clock | None = None) -> None:
+    """Runs a command by that clock and exits with its code; see the interface for the codes."""
+    sys.exit(_run(arguments, clock))
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str] | None, clock: Clock | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("DEPLOYENGINE_DEBUG"))
     try:
-        result = cli.main(given, prog_name="deployengine", standalone_mode=False)
+        result = cli.main(given, prog_name="deployengine", standalone_mode=False, obj=clock)
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)

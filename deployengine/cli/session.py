@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from deployengine.domain.errors import RequestError
+from deployengine.engine.ports import Clock
 from deployengine.services import Services
 from deployengine.settings import Settings
 
@@ -38,11 +39,14 @@ class Session:
     when ``NO_COLOR`` is set.
     """
 
-    def __init__(self, *, as_json: bool, settings: Settings | None = None) -> None:
+    def __init__(
+        self, *, as_json: bool, settings: Settings | None = None, clock: Clock | None = None
+    ) -> None:
         self.as_json = as_json
         self.out = _console(sys.stdout)
         self.err = _console(sys.stderr)
         self._settings = settings
+        self._clock = clock
         self._services: Services | None = None
         self._stack = ExitStack()
 
@@ -76,7 +80,7 @@ class Session:
     def services(self) -> Services:
         """Ready services; opened when a command first needs them."""
         if self._services is None:
-            self._services = self._stack.enter_context(Services.open(self.settings))
+            self._services = self._stack.enter_context(Services.open(self.settings, self._clock))
         return self._services
 
     def answer(self, document: Any, show: Callable[[Console], None]) -> None:
@@ -117,8 +121,9 @@ def command(function: Callable[Concatenate[Session, P], R]) -> Callable[..., R]:
     @functools.wraps(function)
     def call(*args: Any, as_json: bool, debug: bool, **given: Any) -> R:
         del debug  # read by main, which is where errors end up
-        session = Session(as_json=as_json)
-        click.get_current_context().call_on_close(session.close)
+        context = click.get_current_context()
+        session = Session(as_json=as_json, clock=context.obj)
+        context.call_on_close(session.close)
         return function(session, *args, **given)
 
     return call

@@ -73,7 +73,7 @@ def saying_to(engine: LiveEngine, monkeypatch: pytest.MonkeyPatch) -> Say:
     def said(*words: str) -> Answer:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            main(list(words))
+            main(list(words), engine.clock)
         return Answer(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
     return said

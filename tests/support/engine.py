@@ -29,6 +29,8 @@ from deployengine.catalog import load
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.identity import Kind, number_of
 from deployengine.engine.batches import Row
+from deployengine.engine.clock import SystemClock
+from deployengine.engine.ports import Clock
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.releases import Wanted
 from deployengine.persistence.records import DeploymentRecord
@@ -125,6 +127,8 @@ class LiveEngine:
             SCRATCH: str(self.scratch),
             **environ,
         }
+        #: What commands go by, and :attr:`services`.
+        self.clock: Clock = SystemClock()
         #: Off when the test has failed: what it left is then no news.
         self.check_at_end = True
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -158,7 +162,7 @@ class LiveEngine:
     @cached_property
     def services(self) -> Services:
         """The engine from within this process: to ask often, and to send what no test is about."""
-        return Services.open(self.settings)
+        return Services.open(self.settings, self.clock)
 
     def apply(self, catalog: Mapping[str, Any]) -> None:
         """Makes the catalog what there is."""
@@ -175,13 +179,13 @@ class LiveEngine:
     # ---- processes ----
 
     def start(
-        self, *arguments: str, cwd: Path | None = None, **environ: str
+        self, *arguments: str, module: str = "deployengine", cwd: Path | None = None, **environ: str
     ) -> subprocess.Popen[bytes]:
-        """A long-running command of deployengine, its talk kept for :meth:`logs`."""
-        log = self.scratch / f"process-{len(self._processes)}-{arguments[0]}.log"
+        """A long-running command, its talk kept for :meth:`logs`."""
+        log = self.scratch / f"process-{len(self._processes)}-{arguments[-1]}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "deployengine", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
