@@ -13,6 +13,7 @@ from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.engine.ports import GrantedRun
 from deployengine.queue.app import BEGIN, FINISH, RUN, STEP
+from deployengine.queue.transport import URGENT
 from deployengine.services import Services
 
 
@@ -50,7 +51,8 @@ def register_runs(app: Celery, services: Services) -> None:
         granted = datetime.fromtimestamp(granted_at, UTC)
         if state.should_stop is not None:
             # It came in while the worker was closing: another one shall begin it.
-            services.dispatcher.runs([GrantedRun(number, granted, task.request.argsrepr)])
+            urgent = (task.request.delivery_info or {}).get("priority") == URGENT
+            services.dispatcher.runs([GrantedRun(number, granted, task.request.argsrepr, urgent)])
             return "handed back"
         outcome = services.step_runs.execute(number, granted)
         if outcome is None:

@@ -24,6 +24,7 @@ from deployengine.domain.project import Mutex, Step, StepKind
 from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
+from deployengine.domain.ties import may_tie
 from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolve_all
 
 CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
@@ -99,6 +100,7 @@ class _Planning:
         self._selection = selection
         self._machines = [m for m in destination.machines if selection.takes(m.name)]
         self._done = frozenset(selection.done)
+        self._may_tie = may_tie(self._sources)
         self._whole = snapshot.mutex is Mutex.DEPLOYMENT
 
     def plan(self) -> Plan:
@@ -130,14 +132,18 @@ class _Planning:
                 if not (step.with_previous and stage >= 0):
                     stage += 1
             group = own
-            yield PlannedStep(
-                step.name,
-                tuple(self._runs(step)),
-                stage,
-                track,
-                self._window(step),
-                self._left_out(step),
-            )
+            runs, left_out = tuple(self._runs(step)), self._left_out(step)
+            if left_out is None:
+                self._check_ties(step, runs)
+            yield PlannedStep(step.name, runs, stage, track, self._window(step), left_out)
+
+    def _check_ties(self, step: Step, runs: Sequence[PlannedRun]) -> None:
+        """Raises ``AmbiguousVariable`` for what no run could resolve when it begins."""
+        for name in self._may_tie:
+            for run in runs:
+                resolve(
+                    name, self._sources, self._context(step, run.machine if run.claims else None)
+                )
 
     def _left_out(self, step: Step) -> str | None:
         why = step.left_out(self._to.environment, self._snapshot.channel)
@@ -156,7 +162,9 @@ class _Planning:
         """The machine first, then what the step touches and the share of the task cap.
 
         A request has one bound at most, or two streams that each fill one of them could keep it
-        waiting for ever. A machine's own comes first: it protects the machine.
+        waiting for ever. A machine's own comes first: it protects the machine. To keep places for
+        who lacks some would end that and leave others empty: thirty ready runs of a project with a
+        share of one would keep thirty of their environment's.
 
         A step that names what it touches takes the machine shared, so it clashes only with those
         that touch the same and with those that take the machine whole.

@@ -103,9 +103,21 @@ class Waits:
         return [
             wait
             for run in tx.runs.of_deployment(deployment.id)
-            if run.state is RunState.WAITING or run.asks or run.not_before is not None
+            if run.state is RunState.WAITING
+            or run.asks
+            or run.not_before is not None
+            or self._is_next_in_a_window(tx, run)
             for wait in self._of_run(tx, deployment, run)
         ]
+
+    def _is_next_in_a_window(self, tx: Transaction, run: RunRecord) -> bool:
+        """Whether a machine's way through an open track is still to begin with this run."""
+        if run.state is not RunState.PENDING:
+            return False
+        if tx.steps.state(run.deployment_id, run.step) is not StepState.OPEN:
+            return False
+        plan = self._archive.plan(tx, run.deployment_id)
+        return plan.stage_of(run.step).track_of(run.step).positions[0] == run.step
 
     def _of_run(self, tx: Transaction, deployment: DeploymentRecord, run: RunRecord) -> list[Wait]:
         if run.state is RunState.PENDING and deployment.state is DeploymentState.QUEUED:

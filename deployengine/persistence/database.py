@@ -36,9 +36,26 @@ SOON = {
     "tcp_user_timeout": 10_000,
 }
 
+#: What PostgreSQL calls a deadlock, and an order that it cannot keep.
+_MET_ANOTHER = ("40P01", "40001")
+
 
 class Conflict(Exception):
     """Another transaction stored the same thing first; a second try will find it."""
+
+
+class ChangesMet(Unreachable):
+    """Two transactions waited for each other, and the database took this one back whole.
+
+    Whoever repeats what cannot be reached repeats this as well.
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__("the database", where)
+        self.args = (where,)
+
+    def __str__(self) -> str:
+        return "another change met this one in the database; nothing was changed: try again"
 
 
 class Database:
@@ -105,6 +122,8 @@ class Database:
             try:
                 yield connection
             except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) in _MET_ANOTHER:
+                    raise ChangesMet(self._shown_url) from error
                 raise self._unreachable(error) from error
             except IntegrityError as error:
                 raise Conflict(str(error.orig)) from error
@@ -122,11 +141,15 @@ class Database:
         """Closes the pooled connections."""
         self._engine.dispose()
 
+    @property
+    def _shown_url(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
     def _unreachable(self, error: Exception) -> Unreachable:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         return Unreachable(
             "the database",
-            self._engine.url.render_as_string(hide_password=True),
+            self._shown_url,
             f"{lines[0] if lines else error}; check DEPLOYENGINE_DATABASE_URL and that it runs",
         )
 

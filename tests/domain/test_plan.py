@@ -165,6 +165,40 @@ def test_two_even_values_of_one_source_are_refused() -> None:
         planned(release(value(BYPASS, "True"), value(BYPASS, "False")))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "tied"),
+    [
+        ({}, {}, True),
+        ({"roles": ["web"]}, {"roles": ["cache"]}, True),  # web-2 bears both
+        ({"roles": ["web"]}, {"roles": ["db"]}, False),
+        ({"machines": ["web-1", "web-2"]}, {"machines": ["web-2"]}, True),
+        ({"machines": ["web-1"]}, {"machines": ["web-2"]}, False),
+        ({"steps": ["Install"]}, {"steps": ["Install"]}, True),
+        ({"steps": ["Other"]}, {"steps": ["Other"]}, False),
+        ({"roles": ["web"]}, {}, False),
+        ({"environments": ["Production"]}, {"environments": ["Production"]}, False),
+    ],
+)
+def test_a_tie_of_any_variable_that_some_run_would_meet_is_refused_before_anything_runs(
+    one: dict[str, list[str]], other: dict[str, list[str]], tied: bool
+) -> None:
+    snapshot = release(value("Port", "80", **one), value("port ", "81", **other))
+    if not tied:
+        planned(snapshot)
+        return
+    with pytest.raises(AmbiguousVariable, match=r'Port has two values.*"80".*"81"'):
+        planned(snapshot)
+
+
+def test_a_tie_in_a_step_that_is_left_out_is_no_obstacle() -> None:
+    steps = [
+        {"name": "Install", "script": "true"},
+        {"name": "Other", "script": "true", "environments": ["Production"]},
+    ]
+    scope = {"steps": ["Other"]}
+    planned(release(value("Port", "80", **scope), value("Port", "81", **scope), steps=steps))
+
+
 def test_a_step_that_names_what_it_touches_shares_the_machine_and_claims_that() -> None:
     touches = [
         {"resource": "iis"},

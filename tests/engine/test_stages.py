@@ -192,6 +192,18 @@ def test_a_rolling_group_goes_through_its_steps_machine_by_machine(house: House)
     assert written == [f"web-{n} {name}" for n in range(1, 5) for name in ("Drain", "Install")]
 
 
+def test_why_names_each_machine_that_waits_for_its_turn_in_a_window(house: House) -> None:
+    group = rolling(step(SAID, "Drain"), step(SAID, "Install"), max_parallel=2)
+    house.apply(catalog(project("app", process=[group]), machines=FOUR))
+    number = house.create("app").id
+    house.deliver_chains()
+    waits = house.waits.why(f"dep-{number}")
+    assert [(w.label, w.waits_for) for w in waits if w.reason == "window"] == [
+        (f"Drain on web-{n}", "its turn: at most 2 machines at once") for n in (3, 4)
+    ]
+    house.deliver_all()
+
+
 def test_a_rolling_group_stops_when_a_machine_failed(house: House) -> None:
     script = SAID + 'case "$DEPLOYENGINE_MACHINE" in web-2) exit 1;; esac\n'
     number = deployed(house, rolling(step(script, "Install"), step(SAID, "Check")), machines=FOUR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -162,3 +164,27 @@ def test_the_embedded_database_lets_readers_read_while_somebody_writes(tmp_path:
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
         assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
     database.close()
+
+
+def test_two_changes_that_wait_for_each_other_one_is_taken_back_and_told_to_try_again(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        numbers = [add_deployment(tx, add_release(tx, version=v)) for v in ("1", "2")]
+    met = threading.Barrier(2)
+
+    def change(first: int, second: int) -> str:
+        try:
+            with database.write() as tx:
+                tx.deployments.locked(first)
+                if not database.is_sqlite:  # where the second one waits for the first one to end
+                    met.wait(30)
+                tx.deployments.locked(second)
+        except Unreachable as error:
+            return str(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(change, numbers, reversed(numbers)))
+    taken_back = "another change met this one in the database; nothing was changed: try again"
+    assert said == (["done", "done"] if database.is_sqlite else [taken_back, "done"])

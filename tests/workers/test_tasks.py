@@ -31,6 +31,7 @@ from deployengine.queue.app import (
     make_app,
 )
 from deployengine.queue.dispatcher import CeleryDispatcher
+from deployengine.queue.transport import URGENT
 from tests.support.servers import RedisServer
 from workers.tasks import register_links, register_runs
 
@@ -70,7 +71,7 @@ class Engine:
         return self
 
     def runs(self, granted: Sequence[GrantedRun]) -> None:
-        self.calls.append(("runs", [(run.run_id, run.granted_at) for run in granted]))
+        self.calls.append(("runs", [(r.run_id, r.granted_at, r.urgent) for r in granted]))
 
     def execute(self, number: int, granted_at: datetime) -> Outcome | None:
         self.calls.append(("execute", number, granted_at))
@@ -101,7 +102,9 @@ def app(redis_server: RedisServer, redis_client: Redis, engine: Engine) -> Itera
     app.close()
 
 
-def trace(app: Celery, name: str, *args: object, chain: list[Any] | None = None) -> Any:
+def trace(
+    app: Celery, name: str, *args: object, chain: list[Any] | None = None, **delivery: Any
+) -> Any:
     """Runs a task as a worker does: what it returned, or the failure that it told."""
     request: dict[str, Any] = {
         "id": "one",
@@ -109,7 +112,7 @@ def trace(app: Celery, name: str, *args: object, chain: list[Any] | None = None)
         "kwargs": {},
         "argsrepr": "app 1.0 → QA",
         "chain": chain,
-        "delivery_info": {},
+        "delivery_info": delivery,
     }
     return trace_task(app.tasks[name], "one", args, {}, request, app=app)
 
@@ -166,11 +169,12 @@ def test_a_run_that_cannot_be_claimed_now_is_no_fault_of_the_program(
     assert "Traceback" not in caplog.text
 
 
-def test_a_run_that_comes_in_while_its_worker_closes_is_handed_to_another(
-    app: Celery, engine: Engine, closing: None
+@pytest.mark.parametrize(("priority", "urgent"), [(0, False), (URGENT, True)])
+def test_a_run_that_comes_in_while_its_worker_closes_is_handed_to_another_as_urgent_as_it_was(
+    app: Celery, engine: Engine, closing: None, priority: int, urgent: bool
 ) -> None:
-    trace(app, RUN, 7, GRANTED.timestamp())
-    assert engine.calls == [("runs", [(7, GRANTED)])]
+    trace(app, RUN, 7, GRANTED.timestamp(), priority=priority)
+    assert engine.calls == [("runs", [(7, GRANTED, urgent)])]
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN])
