@@ -24,17 +24,26 @@ class Turn(StrEnum):
     LEFT = "left"
 
 
+class Judged(StrEnum):
+    """What the condition of a step comes to; ``BROKEN``: nobody can tell, so it ends badly."""
+
+    RUN = "run"
+    SKIP = "skip"
+    BROKEN = "broken"
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Runs that are to be readied and runs that are to be skipped, as ``(place, index)``."""
+    """Runs that are to be readied, to be skipped, and to fail, as ``(place, index)``."""
 
     ready: tuple[tuple[int, int], ...]
     skipped: tuple[tuple[int, int], ...]
+    broken: tuple[tuple[int, int], ...] = ()
 
 
-#: Whether the step of this index is to run, where one before it went badly or not, in the lane of
-#: this place.
-Wanted = Callable[[int, bool, int], bool]
+#: What the step of this index comes to, where one before it went badly or not, in the lane of this
+#: place.
+Wanted = Callable[[int, bool, int], Judged]
 
 
 def due(
@@ -43,43 +52,60 @@ def due(
     wanted: Wanted,
     *,
     stop: bool = False,
+    exclude: bool = False,
     over: bool = False,
 ) -> Due:
     """What comes next; nothing while everything that may be under way is.
 
-    ``lanes`` are in the order of the machines, by their places. ``stop``: once a run went badly no
-    further lane begins. ``over``: nothing begins any more.
+    ``lanes`` are in the order of the machines, by their places. Once a run went badly no further
+    lane begins (``stop``), or its machine is left out (``exclude``), or neither. ``over``: nothing
+    begins any more.
     """
-    going = _Going(wanted)
+    going = _Going(lanes, wanted, Turn.LEFT if exclude else Turn.BAD)
     under_way = 0
-    fresh = {place: lane for place, lane in lanes.items() if set(lane) == {Turn.PENDING}}
+    fresh = [place for place, lane in lanes.items() if set(lane) == {Turn.PENDING}]
     for place, lane in lanes.items():
-        if place not in fresh and (Turn.OPEN in lane or going.on(place, lane, over=over)):
+        if place not in fresh and (Turn.OPEN in lane or going.on(place, over=over)):
             under_way += 1
-    stopped = over or (stop and any(Turn.BAD in lane for lane in lanes.values()))
-    for place, lane in fresh.items():
+    for place in fresh:
+        stopped = over or (stop and going.badly)
         if not stopped and window is not None and under_way >= window:
             break
-        if going.on(place, lane, over=stopped):
+        if going.on(place, over=stopped):
             under_way += 1
-    return Due(tuple(going.ready), tuple(going.skipped))
+    return Due(tuple(going.ready), tuple(going.skipped), tuple(going.broken))
 
 
 class _Going:
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(
+        self, lanes: Mapping[int, Sequence[Turn]], wanted: Wanted, broken_as: Turn
+    ) -> None:
+        self._lanes = {place: list(lane) for place, lane in lanes.items()}
         self._wanted = wanted
+        self._broken_as = broken_as
         self.ready: list[tuple[int, int]] = []
         self.skipped: list[tuple[int, int]] = []
+        self.broken: list[tuple[int, int]] = []
 
-    def on(self, place: int, lane: Sequence[Turn], *, over: bool) -> bool:
+    @property
+    def badly(self) -> bool:
+        """Whether something went badly in some lane, what is broken included."""
+        return any(Turn.BAD in lane for lane in self._lanes.values())
+
+    def on(self, place: int, *, over: bool) -> bool:
         """Goes on in a lane in which nothing is open; whether something of it runs next."""
-        bad = Turn.BAD in lane
-        over = over or Turn.LEFT in lane
+        lane = self._lanes[place]
         for index, turn in enumerate(lane):
             if turn is not Turn.PENDING:
                 continue
-            if not over and self._wanted(index, bad, place):
+            skips = over or Turn.LEFT in lane
+            judged = Judged.SKIP if skips else self._wanted(index, Turn.BAD in lane, place)
+            if judged is Judged.RUN:
                 self.ready.append((place, index))
                 return True
-            self.skipped.append((place, index))
+            if judged is Judged.BROKEN:
+                self.broken.append((place, index))
+                lane[index] = self._broken_as
+            else:
+                self.skipped.append((place, index))
         return False

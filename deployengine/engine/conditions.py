@@ -12,6 +12,7 @@ from deployengine.domain.insertion import Plain, insert
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import ALWAYS, FAILURE, SUCCESS, Step
 from deployengine.domain.release import Snapshot
+from deployengine.domain.turns import Judged
 from deployengine.domain.variables import key
 from deployengine.engine.values import ERROR, values_of
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -20,14 +21,13 @@ from deployengine.sealing import WrongMasterKey
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a step runs; if not, why; ``broken``: nobody can tell, which is a failure."""
+    """What a step's condition comes to; if it does not run, why."""
 
-    runs: bool
+    judged: Judged
     why: str | None = None
-    broken: bool = False
 
 
-_RUNS = Verdict(runs=True)
+_RUNS = Verdict(Judged.RUN)
 
 
 class Conditions:
@@ -53,9 +53,9 @@ class Conditions:
         if condition == ALWAYS:
             return _RUNS
         if condition == SUCCESS:
-            return Verdict(runs=False, why="something before it failed") if failed else _RUNS
+            return Verdict(Judged.SKIP, "something before it failed") if failed else _RUNS
         if condition == FAILURE:
-            return _RUNS if failed else Verdict(runs=False, why="nothing before it failed")
+            return _RUNS if failed else Verdict(Judged.SKIP, "nothing before it failed")
         try:
             values = self._values(step, machine)
             if failed:
@@ -64,8 +64,8 @@ class Conditions:
         except WrongMasterKey:
             raise  # another process may have the key
         except RequestError as error:
-            return Verdict(runs=False, why=f"its condition cannot be told: {error}", broken=True)
-        return _RUNS if true else Verdict(runs=False, why="its condition is false")
+            return Verdict(Judged.BROKEN, f"its condition cannot be told: {error}")
+        return _RUNS if true else Verdict(Judged.SKIP, "its condition is false")
 
     def told(self, step: Step) -> str:
         """The instructions of a manual step, with their values if none of them is a secret."""

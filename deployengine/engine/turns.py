@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from deployengine.domain.plan import Plan, Stage, Track
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import OnFailure, StepKind
 from deployengine.domain.release import Snapshot
-from deployengine.domain.turns import Turn, due
+from deployengine.domain.turns import Judged, Turn, due
 from deployengine.engine.conditions import Conditions, Verdict
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
@@ -61,6 +61,8 @@ class Turns:
         self._over = deployment.cancel_requested_at is not None
         self._asking = False
         self._leaving: list[str] = []
+        #: Machines that are to be left out, as a condition of their lane could not be told.
+        self._excluded: list[str] = []
 
     @cached_property
     def _conditions(self) -> Conditions:
@@ -79,6 +81,13 @@ class Turns:
     def go_on(self, stage: Stage, tracks: Sequence[Track]) -> Moved:
         """Sees to what comes next in these tracks of a stage."""
         ready = [run for track in tracks for run in self._next(track)]
+        if self._excluded:
+            excluded, self._excluded = self._excluded, []
+            for machine in excluded:
+                self.leave_out(machine)
+            moved = self.go_on(stage, stage.tracks)
+            others = [run for run in ready if run.machine not in excluded]
+            return replace(moved, ready=[*others, *moved.ready])
         done = self._tx.steps.all_done(self._deployment.id, stage.positions)
         asking = self._asking or self._deployment.state is DeploymentState.PAUSED
         if asking and not done and self._only_people(stage):
@@ -125,7 +134,7 @@ class Turns:
     def _of_track(self, track: Track, failed: bool) -> Verdict:
         """By the condition of its only step, or of its group."""
         if self._over:
-            return Verdict(runs=False)
+            return Verdict(Judged.SKIP)
         step = self._process[track.positions[0]]
         condition = step.rolling.condition if step.rolling else step.condition
         return self._conditions.judge(condition, step, failed=failed)
@@ -133,7 +142,7 @@ class Turns:
     def _open(self, position: int, verdict: Verdict) -> None:
         left_out = self._plan.steps[position].left_out
         number = self._deployment.id
-        if verdict.runs and not left_out:
+        if verdict.judged is Judged.RUN and not left_out:
             pending = self._tx.runs.count_pending(number, position)
             if pending:
                 self._tx.steps.open(number, position, pending)
@@ -141,7 +150,7 @@ class Turns:
         state = RunState.SKIPPED
         if self._over:
             state = RunState.CANCELLED
-        elif verdict.broken and not left_out:
+        elif verdict.judged is Judged.BROKEN and not left_out:
             state = RunState.FAILED
         why = left_out or verdict.why
         self._tx.runs.give_up_pending(number, state, self._now, position, why)
@@ -154,37 +163,45 @@ class Turns:
         for run in self._tx.lanes.of(self._deployment.id, track.positions):
             lane = numbers.setdefault(run.machine, len(numbers))
             lanes.setdefault(lane, []).append(run)
-        broken: dict[int, str] = {}
+        whys: dict[int, str | None] = {}
 
-        def wanted(index: int, bad: bool, place: int) -> bool:
+        def wanted(index: int, bad: bool, place: int) -> Judged:
             run = lanes[place][index]
             step = self._process[run.step]
             if step.rolling is None:
-                return True  # it was judged when its stage opened
+                return Judged.RUN  # it was judged when its stage opened
             machine = self._plan.steps[run.step].runs[run.place].machine
             verdict = self._conditions.judge(step.condition, step, failed=bad, machine=machine)
-            if verdict.broken:
-                broken[run.id] = verdict.why or ""
-            return verdict.runs
+            whys[run.id] = verdict.why
+            return verdict.judged
 
         rolling = self._process[track.positions[0]].rolling
+        exclude = rolling is not None and rolling.on_failure is OnFailure.EXCLUDE
         found = due(
             {place: [_turn(run) for run in lane] for place, lane in lanes.items()},
             None if failpoints.left_out("window") else track.window,
             wanted,
             stop=rolling is not None and rolling.on_failure is OnFailure.STOP,
+            exclude=exclude,
             over=self._over,
         )
-        self._skip([lanes[place][index] for place, index in found.skipped], broken)
-        return self._ready(track, [lanes[place][index] for place, index in found.ready])
+        skipped, broken, ready = (
+            [lanes[place][index] for place, index in some]
+            for some in (found.skipped, found.broken, found.ready)
+        )
+        self._give_up(skipped, RunState.CANCELLED if self._over else RunState.SKIPPED, whys)
+        self._give_up(broken, RunState.FAILED, whys)
+        if exclude:
+            for run in broken:
+                self._tx.questions.forgive(run.id, "exclude")
+                self._excluded.append(run.machine)
+        return self._ready(track, ready)
 
-    def _skip(self, runs: Sequence[RunRecord], broken: Mapping[int, str]) -> None:
+    def _give_up(
+        self, runs: Sequence[RunRecord], state: RunState, whys: Mapping[int, str | None]
+    ) -> None:
         for run in runs:
-            state = RunState.CANCELLED if self._over else RunState.SKIPPED
-            why = None
-            if run.id in broken:
-                state, why = RunState.FAILED, broken[run.id]
-            self._tx.lanes.give_up(run.id, state, why, self._now)
+            self._tx.lanes.give_up(run.id, state, whys.get(run.id), self._now)
         for position, ended in Counter(run.step for run in runs).items():
             self._tx.steps.count_down(self._deployment.id, position, ended, self._now)
 

@@ -7,13 +7,20 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployengine.domain.turns import Due, Turn, due
+from deployengine.domain.turns import Due, Judged, Turn, due
 
 P, O, G, B, L = Turn.PENDING, Turn.OPEN, Turn.GOOD, Turn.BAD, Turn.LEFT  # noqa: E741
 
 
-def after_success(_index: int, bad: bool, _place: int) -> bool:
-    return not bad
+RUN, SKIP, BROKEN = Judged.RUN, Judged.SKIP, Judged.BROKEN
+
+
+def after_success(_index: int, bad: bool, _place: int) -> Judged:
+    return SKIP if bad else RUN
+
+
+def broken_first(index: int, bad: bool, place: int) -> Judged:
+    return BROKEN if index == 0 else after_success(index, bad, place)
 
 
 def test_without_a_window_every_machine_begins_at_once() -> None:
@@ -45,18 +52,42 @@ def test_a_group_that_stops_begins_no_further_machine_and_lets_those_under_way_e
 
 
 def test_a_step_for_failures_runs_on_the_machine_that_failed() -> None:
-    found = due({0: [B, P], 1: [G, P]}, None, lambda index, bad, _: bad or index == 0)
+    found = due(
+        {0: [B, P], 1: [G, P]}, None, lambda index, bad, _: RUN if bad or index == 0 else SKIP
+    )
     assert found == Due(((0, 1),), ((1, 1),))
 
 
 def test_on_a_machine_that_was_left_out_nothing_follows_and_others_go_on() -> None:
-    found = due({0: [L, P], 1: [P, P]}, 1, lambda *_: True, stop=True)
+    found = due({0: [L, P], 1: [P, P]}, 1, lambda *_: RUN, stop=True)
     assert found == Due(((1, 0),), ((0, 1),))
 
 
 def test_when_it_is_over_everything_that_has_not_begun_is_skipped() -> None:
-    found = due({0: [O, P], 1: [G, P], 2: [P, P]}, 1, lambda *_: True, over=True)
+    found = due({0: [O, P], 1: [G, P], 2: [P, P]}, 1, lambda *_: RUN, over=True)
     assert found == Due((), ((1, 1), (2, 0), (2, 1)))
+
+
+def test_after_a_step_of_which_nobody_can_tell_its_machine_has_failed() -> None:
+    found = due({0: [P, P], 1: [P, P]}, 1, broken_first)
+    assert found == Due((), ((0, 1), (1, 1)), ((0, 0), (1, 0)))
+    undo = due({0: [P, P]}, 1, lambda index, bad, _: RUN if bad else BROKEN)
+    assert undo == Due(((0, 1),), (), ((0, 0),))
+
+
+def test_a_step_of_which_nobody_can_tell_stops_a_group_that_stops() -> None:
+    found = due({0: [P, P], 1: [P, P]}, 1, broken_first, stop=True)
+    assert found == Due((), ((0, 1), (1, 0), (1, 1)), ((0, 0),))
+
+
+def test_a_step_of_which_nobody_can_tell_leaves_its_machine_out_where_failures_do() -> None:
+    everywhere = due(
+        {0: [P, P], 1: [P, P]},
+        1,
+        lambda index, _, place: BROKEN if (place, index) == (0, 0) else RUN,
+        exclude=True,
+    )
+    assert everywhere == Due(((1, 0),), ((0, 1),), ((0, 0),))
 
 
 @given(

@@ -244,6 +244,80 @@ def test_a_step_for_failures_in_a_group_runs_where_it_went_wrong(house: House) -
     assert found["Balance", "web-1"] == found["Balance", "web-2"] == "succeeded"
 
 
+UNTOLD = {"name": "Untold", "value": "%%%", "scope": {"machines": ["web-1"]}}
+
+
+def rolled(house: House, *children: dict[str, Any], **more: Any) -> int:
+    """A group whose first child has a condition that cannot be told on web-1."""
+    first = step(SAID, "Install", condition="#{Untold | FromBase64}True")
+    house.apply(
+        catalog(
+            project(
+                "app",
+                variables=[{"name": "Untold", "value": ""}, UNTOLD],
+                process=[rolling(first, *children, **more), step(SAID, "After")],
+            ),
+            machines=FOUR,
+        )
+    )
+    number = house.create("app").id
+    house.deliver_all()
+    return number
+
+
+def test_a_child_whose_condition_cannot_be_told_has_failed_on_its_machine(house: House) -> None:
+    number = rolled(house, step(SAID, "Check"), step(SAID, "Undo", condition="failure"))
+    assert ran(house, "web-1") == ["Undo"]
+    assert ran(house, "web-2") == []
+    found = {name: states(house, number)[name, "web-1"] for name in ("Install", "Check")}
+    assert found == {"Install": "failed", "Check": "skipped"}
+    assert house.detail(number).deployment.state == "failed"
+
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_child_whose_condition_cannot_be_told_may_leave_its_machine_out_for_good(
+    house: House, window: int
+) -> None:
+    undo = step(SAID, "Undo", condition="failure")
+    number = rolled(house, undo, on_failure="exclude", max_parallel=window)
+    assert ran(house, "web-1") == []
+    assert ran(house, "web-2") == ran(house, "web-4") == ["Install", "After"]
+    deployment = house.detail(number).deployment
+    assert (deployment.state, deployment.message) == ("succeeded", "without web-1")
+    assert house.held() == {}
+
+
+def test_a_machine_that_is_left_out_for_a_condition_makes_room_in_what_began_with_its_group(
+    house: House,
+) -> None:
+    untold = step(SAID, "Check", condition="#{Untold | FromBase64}True")
+    install = step(SAID, "Install", touches=["y"])
+    house.apply(
+        catalog(
+            project(
+                "app",
+                variables=[{"name": "Untold", "value": ""}, UNTOLD],
+                process=[
+                    step(SAID, "Beside", max_parallel=1, touches=["x"]),
+                    rolling(install, untold, on_failure="exclude", start="with_previous"),
+                ],
+            ),
+            machines=FOUR,
+        )
+    )
+    number = house.create("app").id
+    house.deliver_chains()
+    beside, first = house.dispatcher.take_runs()
+    house.execute(first)
+    house.execute(beside)
+    house.deliver_all()
+    found = states(house, number)
+    assert (found["Check", "web-1"], found["Beside", "web-1"]) == ("failed", "skipped")
+    assert found["Beside", "web-2"] == found["Beside", "web-4"] == "succeeded"
+    assert house.detail(number).deployment.state == "succeeded"
+    assert house.held() == {}
+
+
 def test_cancelling_a_rolling_group_leaves_nothing_behind(house: House) -> None:
     house.apply(
         catalog(
