@@ -29,11 +29,11 @@ class Lanes:
         self._connection = connection
 
     def of(self, deployment_id: int, steps: Sequence[int]) -> list[RunRecord]:
-        """The latest attempt on each machine at each of these steps, by place and step."""
+        """The latest attempt on each machine at each of these steps, by step and place."""
         query = select(step_run).where(
             step_run.c.deployment_id == deployment_id, step_run.c.step.in_(steps)
         )
-        order = (step_run.c.place, step_run.c.step, step_run.c.attempt)
+        order = (step_run.c.step, step_run.c.place, step_run.c.attempt)
         rows = self._connection.execute(query.order_by(*order))
         return list({(row.place, row.step): run_record(row) for row in rows}.values())
 

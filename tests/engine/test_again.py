@@ -15,6 +15,7 @@ from deployengine.engine.intake import PLAIN, NoMachines, Terms
 from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step, three_stages
+from tests.engine.test_stages import rolling
 from tests.support.fakes import House
 
 SAID = 'echo "$DEPLOYENGINE_STEP" >> ran\n'
@@ -73,6 +74,22 @@ def test_retry_of_what_failed_again_goes_on_from_both(house: House) -> None:
     assert state(house, third.id) == "succeeded"
     assert ran(house, "m-1") == ["Fetch", "Install"] * 2
     assert ran(house, "m-2") == ["Fetch", "Install"] * 3
+
+
+def test_a_retried_group_goes_through_its_steps_in_their_order(house: House) -> None:
+    # A is left on both machines and B on the second only: B's first place is that of A's second.
+    here = [{"name": "Here", "value": "False"}]
+    here += [{"name": "Here", "value": "True", "scope": {"machines": ["m-2"]}}]
+    bad = 'case "$DEPLOYENGINE_MACHINE" in m-2) test -e mended;; esac\n'
+    group = rolling(step(SAID, "A", condition="#{Here}"), step(SAID + bad, "B"))
+    house.apply(catalog(project("app", variables=here, process=[group]), machines=TWO))
+    failed = house.create("app").id
+    house.deliver_all()
+    mend(house, "m-2")
+    again = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    assert state(house, again.id) == "succeeded"
+    assert ran(house, "m-2") == ["A", "B"] * 2
 
 
 def test_an_approval_that_was_given_is_not_asked_for_again(house: House) -> None:
