@@ -22,16 +22,14 @@ class Sequel(StrEnum):
     ASK = "ask"
 
 
-def sequel(
-    step: Step, ends: Sequence[RunState], *, cancelled: bool, guided: bool = False
-) -> Sequel:
+def sequel(step: Step, ends: Sequence[RunState], *, over: bool, guided: bool = False) -> Sequel:
     """What follows the last of these ends, which are those of the machine's attempts at the step.
 
     ``retries`` counts attempts that failed, so an unknown end uses none of them up. Nothing
-    follows in a deployment that is being ``cancelled``. In one that is ``guided`` a person is
-    asked before anything counts as failed.
+    follows where it is ``over``: in a deployment that is being cancelled, on a machine that was
+    left out. In a deployment that is ``guided`` a person is asked before anything counts as failed.
     """
-    if cancelled:
+    if over:
         return Sequel.NOTHING
     if ends[-1] is RunState.FAILED and ends.count(RunState.FAILED) <= step.retries:
         return Sequel.AGAIN

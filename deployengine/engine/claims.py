@@ -149,13 +149,16 @@ class Claims:
     def put_back(self, claimed: Claimed) -> bool:
         """Gives a run whose script never began, and never will by an old start, to any free slot.
 
-        False when it is not this worker's any more, or is to be cancelled.
+        False when it is not this worker's any more, is to be cancelled, or its machine was left
+        out.
         """
         with self._database.write("put-back") as tx:
             # First the deployment's row, as who cancels does: it is marked before, or finds the
             # run waiting afterwards.
             deployment = tx.deployments.locked(claimed.deployment.id)
             if deployment is None or deployment.cancel_requested_at is not None:
+                return False
+            if tx.lanes.left_out(deployment.id, claimed.run.machine):
                 return False
             return tx.claims.put_back(claimed.run.id, claimed.fence)
 

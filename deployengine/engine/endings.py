@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from deployengine.domain.deployment import RunState
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import run_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.project import OnFailure
@@ -18,10 +18,11 @@ from deployengine.engine.handoff import HandOff
 from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
-from deployengine.engine.requests import for_run, run_label
+from deployengine.engine.questions import go_on
+from deployengine.engine.requests import for_deployments, for_run, run_label
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
 
 log = logging.getLogger("deployengine.runs")
 
@@ -39,11 +40,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """The runs that are ready because of it, and whether the stage ended with this run."""
+    """The runs that are ready because of it, and whether the stage ended with this run.
+
+    ``leaving`` are the ids of what gives up its place; ``lining_up``: its deployment, which had
+    given up its own and goes on.
+    """
 
     ready: Sequence[RunRecord] = ()
     last: bool = False
     leaving: Sequence[str] = ()
+    lining_up: Sequence[DeploymentRecord] = ()
 
 
 class Endings:
@@ -147,9 +153,10 @@ class Endings:
         if outcome.state not in (RunState.FAILED, RunState.UNKNOWN):
             return Sequel.NOTHING
         cancelled = deployment is None or deployment.cancel_requested_at is not None
+        over = cancelled or self._left_out(tx, claimed)
         ends = [*tx.runs.ends_before(claimed.run), outcome.state]
         guided = deployment is not None and deployment.guided
-        return sequel(claimed.step, ends, cancelled=cancelled, guided=guided)
+        return sequel(claimed.step, ends, over=over, guided=guided)
 
     def _count_off(
         self,
@@ -166,16 +173,25 @@ class Endings:
         rolling = claimed.step.rolling
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
         excluded = bad and rolling is not None and rolling.on_failure is OnFailure.EXCLUDE
-        if excluded:
-            tx.questions.forgive(run.id, "exclude")
+        well = outcome.state is RunState.SUCCEEDED
+        if excluded or (not well and self._left_out(tx, claimed)):
+            tx.questions.forgive(run.id, LEFT_OUT)
         turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         moved = turns.close(run, leave_out=excluded)
-        return _Recorded(moved.ready, moved.done, moved.leaving)
+        # A machine that was left out asks no more.
+        paused = deployment.state is DeploymentState.PAUSED
+        lining_up = go_on(tx, deployment) if paused else []
+        return _Recorded(moved.ready, moved.done, moved.leaving, lining_up)
+
+    def _left_out(self, tx: Transaction, claimed: Claimed) -> bool:
+        """Whether nothing more is to run on its machine."""
+        return tx.lanes.left_out(claimed.run.deployment_id, claimed.run.machine)
 
     def _hand_on(self, claimed: Claimed, recorded: _Recorded) -> None:
         entering = [for_run(claimed.deployment, claimed.plan, run) for run in recorded.ready]
         self._handoff.exchange(
-            leaving=[run_id(claimed.run.id), *recorded.leaving], entering=entering
+            leaving=[run_id(claimed.run.id), *recorded.leaving],
+            entering=[*entering, *for_deployments(recorded.lining_up)],
         )
-        if recorded.last:
+        if recorded.last and not recorded.lining_up:
             self._handoff.resume(claimed.run.deployment_id)

@@ -19,7 +19,7 @@ from deployengine.domain.identity import run_id
 from deployengine.engine.requests import deployment_label, on_machine
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
 
 
 class Answer(StrEnum):
@@ -114,6 +114,19 @@ def withdraw(tx: Transaction, deployment_id: int, now: datetime) -> list[RunReco
         said = after(run.message, "cancelled before anybody answered")
         tx.questions.answer(run.id, RunState.CANCELLED if by_hand else run.state, now, said)
     tx.deployments.unpause(deployment_id)
+    return asking
+
+
+def leave_out(tx: Transaction, deployment_id: int, machine: str, now: datetime) -> list[RunRecord]:
+    """Closes every question of a machine that is left out; the runs that had asked.
+
+    They stay as they ended, and do not count. They are yet to be counted off their steps. Call
+    with the deployment's row locked.
+    """
+    asking = [run for run in tx.questions.asking([deployment_id]) if run.machine == machine]
+    for run in asking:
+        said = after(run.message, "its machine was left out before anybody answered")
+        tx.questions.answer(run.id, run.state, now, said, LEFT_OUT)
     return asking
 
 

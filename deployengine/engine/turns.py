@@ -21,9 +21,10 @@ from deployengine.domain.project import OnFailure, StepKind
 from deployengine.domain.release import Snapshot
 from deployengine.domain.turns import Judged, Turn, due
 from deployengine.engine.conditions import Conditions, Verdict
+from deployengine.engine.questions import leave_out
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
 
 
 @dataclass(slots=True)
@@ -116,13 +117,17 @@ class Turns:
         return self.go_on(stage, stage.tracks)
 
     def leave_out(self, machine: str) -> None:
-        """Skips all that is still to come on a machine; what runs there runs to its end."""
+        """Skips all that is still to come on a machine; what runs there runs to its end.
+
+        What asks there asks no more: see :func:`~deployengine.engine.questions.go_on`.
+        """
         skipped = self._tx.lanes.leave_out(
             self._deployment.id, machine, "its machine was left out", self._now
         )
         self._tx.claims.untouch([run.id for run in skipped])
         self._leaving += [run_id(run.id) for run in skipped if run.ticket is not None]
-        ended = Counter(run.step for run in skipped)
+        asking = leave_out(self._tx, self._deployment.id, machine, self._now)
+        ended = Counter(run.step for run in (*skipped, *asking))
         opened = {
             step.position
             for step in self._tx.steps.of(self._deployment.id)
@@ -193,7 +198,7 @@ class Turns:
         self._give_up(broken, RunState.FAILED, whys)
         if exclude:
             for run in broken:
-                self._tx.questions.forgive(run.id, "exclude")
+                self._tx.questions.forgive(run.id, LEFT_OUT)
                 self._excluded.append(run.machine)
         return self._ready(track, ready)
 
@@ -240,7 +245,7 @@ def _turn(run: RunRecord) -> Turn:
         return Turn.OPEN
     if run.state is RunState.PENDING:
         return Turn.PENDING
-    if run.answer == "exclude":
+    if run.answer == LEFT_OUT:
         return Turn.LEFT
     bad = run.state in _BAD and run.answer != "ignore"
     return Turn.BAD if bad else Turn.GOOD

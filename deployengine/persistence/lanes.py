@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, select, update
 
 from deployengine.domain.deployment import RunState
-from deployengine.persistence.records import RunRecord, run_record
+from deployengine.persistence.records import LEFT_OUT, RunRecord, run_record
 from deployengine.persistence.schema import step_run
 
 
@@ -74,6 +74,15 @@ class Lanes:
             .returning(*step_run.c)
         )
         return [run_record(row) for row in self._connection.execute(statement)]
+
+    def left_out(self, deployment_id: int, machine: str) -> bool:
+        """Whether a machine has been left out of the rest of a deployment."""
+        query = select(step_run.c.id).where(
+            step_run.c.deployment_id == deployment_id,
+            step_run.c.machine == machine,
+            step_run.c.answer == LEFT_OUT,
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
 
     def waiting(self, deployment_id: int) -> list[RunRecord]:
         """The runs of a deployment that wait to be claimed, in order of ticket."""

@@ -97,8 +97,10 @@ class StepRecord:
     open_runs: int
 
 
+#: The answer after which nothing more runs on a run's machine.
+LEFT_OUT = "exclude"
 #: Answers after which a run that ended badly does not count.
-FORGIVEN = ("ignore", "exclude")
+FORGIVEN = ("ignore", LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,29 +34,29 @@ RERUN = Step("Install", "true", retries=1, idempotent=True, on_unknown=OnUnknown
 def test_what_follows_is_what_the_step_says(
     step: Step, ends: list[RunState], follows: Sequel
 ) -> None:
-    assert sequel(step, ends, cancelled=False) is follows
+    assert sequel(step, ends, over=False) is follows
 
 
 def test_an_unknown_end_uses_no_retry_up() -> None:
     for step in (ASK, RERUN):
-        assert sequel(step, [UNKNOWN, UNKNOWN, FAILED], cancelled=False) is Sequel.AGAIN
-        assert sequel(step, [UNKNOWN, FAILED, FAILED], cancelled=False) is Sequel.NOTHING
+        assert sequel(step, [UNKNOWN, UNKNOWN, FAILED], over=False) is Sequel.AGAIN
+        assert sequel(step, [UNKNOWN, FAILED, FAILED], over=False) is Sequel.NOTHING
 
 
 def test_what_never_ends_in_a_way_that_is_known_is_not_run_for_ever() -> None:
-    assert sequel(RERUN, [UNKNOWN] * MOST_RERUNS, cancelled=False) is Sequel.AGAIN
-    assert sequel(RERUN, [UNKNOWN] * (MOST_RERUNS + 1), cancelled=False) is Sequel.NOTHING
+    assert sequel(RERUN, [UNKNOWN] * MOST_RERUNS, over=False) is Sequel.AGAIN
+    assert sequel(RERUN, [UNKNOWN] * (MOST_RERUNS + 1), over=False) is Sequel.NOTHING
 
 
 def test_a_known_end_between_begins_the_count_of_reruns_anew() -> None:
     before = [UNKNOWN] * MOST_RERUNS + [FAILED]
-    assert sequel(RERUN, [*before, UNKNOWN], cancelled=False) is Sequel.AGAIN
+    assert sequel(RERUN, [*before, UNKNOWN], over=False) is Sequel.AGAIN
 
 
 @pytest.mark.parametrize("step", [FAIL, ASK, RERUN])
 @pytest.mark.parametrize("end", [FAILED, UNKNOWN])
-def test_nothing_follows_in_a_deployment_that_is_being_cancelled(step: Step, end: RunState) -> None:
-    assert sequel(step, [end], cancelled=True) is Sequel.NOTHING
+def test_nothing_follows_where_it_is_over(step: Step, end: RunState) -> None:
+    assert sequel(step, [end], over=True) is Sequel.NOTHING
 
 
 def test_a_step_reads_its_policies_and_fails_and_waits_where_it_says_nothing() -> None:
