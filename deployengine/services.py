@@ -16,6 +16,7 @@ from redis import Redis
 from deployengine.domain.environment import Machine
 from deployengine.embedded.broker_url import broker_url
 from deployengine.embedded.master_key import MasterKeys
+from deployengine.embedded.private_folder import make_folder
 from deployengine.embedded.redis_server import EmbeddedRedis
 from deployengine.engine.again import Again
 from deployengine.engine.answers import Answers
@@ -74,7 +75,7 @@ class Services:
         """
         services = cls(settings, clock)
         # What is in the home is nobody else's business: outputs, plans, the key.
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(settings.home)
         prepare(services.database)
         return services
 

@@ -13,37 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deployengine.catalog import duration
 from deployengine.cli.documents import instant
-from deployengine.cli.session import Session, command
+from deployengine.cli.moments import Since, moved
+from deployengine.cli.session import LIMIT, Session, command
 from deployengine.domain.audit import Action, Break, Entry, Verdict
 
 #: Events between two signs of progress.
 _STRIDE = 10_000
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-
-
-class Since(click.ParamType[datetime | timedelta]):
-    """An instant, or how long ago it was."""
-
-    name = "instant"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime | timedelta:
-        """Local time unless the text names an offset."""
-        if not isinstance(value, str):
-            moment: datetime | timedelta = value
-            return moment
-        try:
-            return timedelta(seconds=duration.seconds(value))
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return datetime.fromisoformat(value).astimezone()
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: write 2026-12-01T18:00 or 24h", param, ctx)
 
 
 @click.group()
@@ -56,9 +35,7 @@ def audit() -> None:
 @click.option("--who", help="Only what this person did.")
 @click.option("--action", type=click.Choice([action.value for action in Action]))
 @click.option("--since", type=Since(), help="Only since then: 2026-12-01T18:00 (local) or 24h.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many."
-)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="At most so many.")
 @command
 def list_events(
     session: Session,
@@ -70,7 +47,7 @@ def list_events(
 ) -> None:
     """List what was changed, the latest first."""
     if isinstance(since, timedelta):
-        since = session.services.clock.now() - since
+        since = moved(session.services.clock.now(), -since)
     found = session.services.audit_trail.latest(
         limit, subject=subject, who=who, action=Action(action) if action else None, since=since
     )
@@ -87,11 +64,13 @@ def list_events(
 
 
 @audit.command("show", epilog="Example:  deployengine audit show 17")
-@click.argument("id_", metavar="ID", type=click.IntRange(min=1))
+@click.argument("id_", metavar="ID")
 @command
-def show_event(session: Session, id_: int) -> None:
+def show_event(session: Session, id_: str) -> None:
     """Show all of one event: what was there before, and what after."""
-    entry = session.services.audit_trail.get(id_)
+    if not _NUMBER.fullmatch(id_.strip()):
+        raise click.BadParameter(f"{id_!r} is no event's number: audit list shows them")
+    entry = session.services.audit_trail.get(int(id_))
 
     def show(out: Console) -> None:
         for name, value in entry_document(entry).items():

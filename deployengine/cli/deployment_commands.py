@@ -17,7 +17,7 @@ from deployengine.cli.deployment_options import (
 from deployengine.cli.deployment_view import coloured, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
 from deployengine.cli.people_commands import give_answer
-from deployengine.cli.session import Session, command
+from deployengine.cli.session import LIMIT, Session, command
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
@@ -35,7 +35,7 @@ def deployment() -> None:
 @click.option("--project", help="Only of this project.")
 @click.option("--environment", help="Only to this environment.")
 @click.option("--state", type=click.Choice([s.value for s in DeploymentState]))
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many, the newest first.")
+@click.option("--limit", type=LIMIT, help="At most so many, the newest first.")
 @command
 def list_deployments(
     session: Session,

@@ -7,41 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any, TextIO, TypeVar
 
 import click
-import yaml
 
-from deployengine.catalog import duration
 from deployengine.cli.deployment_view import follow, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document
+from deployengine.cli.moments import Moment, moved
+from deployengine.cli.prompted_values import prompted_values
 from deployengine.cli.session import Session
-from deployengine.domain.errors import Fault, InvalidInput
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.intake import Terms
 from deployengine.persistence.records import DeploymentRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Moment(click.ParamType[datetime | timedelta]):
-    """An instant, or a span of time from now."""
-
-    name = "moment"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime | timedelta:
-        """Local time unless the text names an offset."""
-        if not isinstance(value, str):
-            moment: datetime | timedelta = value
-            return moment
-        if value.startswith("+"):
-            try:
-                return timedelta(seconds=duration.seconds(value[1:]))
-            except ValueError:
-                self.fail(f"{value!r} is no span of time: write +30m or +1h30m", param, ctx)
-        try:
-            return datetime.fromisoformat(value).astimezone()
-        except ValueError:
-            self.fail(f"{value!r} is no time: write 2026-12-01T18:00 or +30m", param, ctx)
 
 
 def terms_options(function: F) -> F:
@@ -103,7 +79,7 @@ def terms_of(
 
     def instant(moment: datetime | timedelta | None) -> datetime | None:
         if isinstance(moment, timedelta):
-            return session.services.clock.now() + moment
+            return moved(session.services.clock.now(), moment)
         return moment
 
     return Terms(
@@ -113,34 +89,8 @@ def terms_of(
         not_before=instant(at),
         expires_at=instant(expires),
         override_freeze=override_freeze,
-        values={**_from_file(variable_file), **dict(map(_pair, variables))},
+        values=prompted_values(variables, variable_file),
     )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise click.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--variable")
-    return name.strip(), value
-
-
-def _from_file(file: TextIO | None) -> dict[str, str]:
-    """The values in a file; an error quotes none of them."""
-    if file is None:
-        return {}
-    try:
-        found = yaml.safe_load(file)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise InvalidInput([Fault(f"is no YAML{line}", file.name)]) from None
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise InvalidInput([Fault("must be a mapping of names to values", file.name)])
-    wrong = [name for name, value in found.items() if not isinstance(value, str | int | float)]
-    if wrong:
-        faults = [Fault(f"the value of {name} is no text", file.name) for name in wrong]
-        raise InvalidInput(faults)
-    return {name: str(value) for name, value in found.items()}
 
 
 def told(session: Session, deployment: DeploymentRecord, wait: bool, timeout: float | None) -> int:

@@ -31,6 +31,9 @@ WIDE = 1000
 USER_VARIABLE = "DEPLOYENGINE_USER"
 LONGEST_NAME = 255
 
+#: How many lines a list may be asked for; the databases count no further than to some trillions.
+LIMIT = click.IntRange(1, 1_000_000_000)
+
 
 class Session:
     """One command's run: answers go to stdout, progress and talk to stderr.

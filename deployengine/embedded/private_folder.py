@@ -14,17 +14,28 @@ from deployengine.domain.errors import RequestError
 LONGEST_SOCKET_PATH = 100
 
 
+def make_folder(path: Path) -> Path:
+    """Makes the folder, closed to all others, unless it is there.
+
+    Raises :class:`RequestError` when it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        advice = "set DEPLOYENGINE_HOME to a folder that you may write to"
+        raise RequestError(f"cannot make it: {error.strerror}", str(path), advice) from error
+    return path
+
+
 def private_folder(path: Path) -> Path:
     """Makes the folder if need be; promises that it is ours and closed to all others.
 
     Raises :class:`RequestError` when somebody else owns it, it is a link, or it is open to others:
     whoever can enter may replace the socket.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
+    make_folder(path.parent)
+    if not os.path.lexists(path):
+        make_folder(path)
     found = path.lstat()
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not ours or found.st_mode & 0o077:

@@ -115,6 +115,33 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
         2,
         "'word' is no NAME=VALUE",
     ),
+    "a span beyond all calendars": (
+        ("release", "deploy", "shop", "1", "QA", "--at", "+99999999h"),
+        2,
+        "beyond the end of all calendars",
+    ),
+    "a last day beyond all calendars": (
+        ("release", "deploy", "shop", "1", "QA", "--expires", "+99999999h"),
+        2,
+        "beyond the end of all calendars",
+    ),
+    "an instant that UTC has no date for": (
+        ("release", "deploy", "shop", "1", "QA", "--at", "9999-12-31T23:59-10:00"),
+        2,
+        "is no time",
+    ),
+    "a stretch that began before all calendars": (
+        ("audit", "list", "--since", "99999999h"),
+        2,
+        "beyond the end of all calendars",
+    ),
+    "more lines than there can be": (
+        ("deployment", "list", "--limit", "9" * 23),
+        2,
+        "'--limit'",
+    ),
+    "an event that cannot be": (("audit", "show", "9" * 20), 2, "is no event's number"),
+    "an event that is no number": (("audit", "show", "abc"), 2, "'abc' is no event's number"),
     "an approval of nothing": (("approve", "run-9"), 2, "there is no step run 'run-9'"),
     "an answer that is none": (("guide", "run-9", "shrug"), 2, "'shrug' is not one of"),
     "a retry of nothing": (("deployment", "retry", "dep-9"), 2, "there is no deployment 'dep-9'"),
@@ -139,6 +166,19 @@ def test_an_error_is_told_plainly_with_its_exit_code(
     assert said in told.err
     assert HIDDEN not in told.err
     assert 1 <= len(told.err.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("command", ["locks", "deployment list", "doctor"])
+def test_a_home_that_cannot_be_made_is_told_with_the_setting_to_change(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.delenv("DEPLOYENGINE_REDIS_URL")
+    monkeypatch.setenv("DEPLOYENGINE_HOME", "/proc/none")
+    assert run(*command.split()) in (1, 2)
+    told = capsys.readouterr()
+    assert "/proc/none" in told.out + told.err
+    assert "set DEPLOYENGINE_HOME" in told.out + told.err
+    assert "fault of deployengine" not in told.err
 
 
 @pytest.mark.parametrize("name", [n for n in WRONG if n.startswith(("an unknown p", "a Redis"))])
