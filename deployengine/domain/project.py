@@ -143,6 +143,11 @@ class Step:
             rolling=rolling,
         )
 
+    @property
+    def unit(self) -> Rolling | Step:
+        """What it is opened and skipped with: the group that it is a child of, or itself."""
+        return self.rolling or self
+
     def left_out(self, environment: str, channel: str | None) -> str | None:
         """Why the step is no part of such a deployment; ``None``: it is one."""
         excluded = environment in self.exclude_environments

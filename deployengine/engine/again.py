@@ -130,7 +130,7 @@ class Again:
 def _what_is_left(
     deployment: DeploymentRecord, runs: list[RunRecord], process: tuple[Step, ...]
 ) -> Selection:
-    before = Selection.from_document((deployment.options or {}).get("selection", {}))
+    before = deployment.selection
     last = _last(runs)
     failed = {run.machine for run in last if run.machine and run.state in _BADLY}
     done = {

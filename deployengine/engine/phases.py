@@ -13,6 +13,7 @@ from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import Plan
 from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
+from deployengine.engine.conclusion import conclude
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
@@ -130,18 +131,18 @@ class Phases:
     def _end(self, tx: Transaction, deployment: DeploymentRecord) -> Promotion:
         now = self._clock.now()
         tx.holds.drop(deployment.id)
-        failed = tx.runs.any_unsuccessful(deployment.id) or _nobody_left(tx, deployment)
         if deployment.cancel_requested_at is not None:
             tx.deployments.end(deployment.id, DeploymentState.CANCELLED, "cancelled", now)
             return Promotion()
-        if failed:
-            tx.deployments.end(deployment.id, DeploymentState.FAILED, _why(tx, deployment), now)
+        end = conclude(tx, deployment, self._archive)
+        if not end.well:
+            tx.deployments.end(deployment.id, DeploymentState.FAILED, "; ".join(end.told), now)
             return Promotion()
         # Of two environments that end at once one must see the other's success.
         tx.releases.lock(deployment.release_id)
         before = tx.deployments.succeeded_environments(deployment.release_id)
         promoted = promote(tx, deployment, before, self._archive, self._clock, self._unseal)
-        message = "; ".join([*_left_out(tx, deployment), *promoted.held]) or None
+        message = "; ".join([*end.told, *promoted.held]) or None
         tx.deployments.end(deployment.id, DeploymentState.SUCCEEDED, message, now)
         return promoted
 
@@ -152,40 +153,3 @@ class Phases:
     def _unfinished(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
         paused = deployment.state is DeploymentState.PAUSED
         return paused or any(s.state is not StepState.DONE for s in tx.steps.of(deployment.id))
-
-
-def _why(tx: Transaction, deployment: DeploymentRecord) -> str:
-    """Where it went wrong, by the last attempt on each machine."""
-    latest = {(run.step, run.place): run for run in tx.runs.of_deployment(deployment.id)}
-    last = [run for run in latest.values() if not run.forgiven]
-    bad = [run for run in last if run.state is RunState.FAILED]
-    unknown = [run.machine for run in last if run.state is RunState.UNKNOWN]
-    told = [f"aborted: {run.message}" for run in bad if not run.machine]
-    if failed := [run.machine for run in bad if run.machine]:
-        told.append(f"a step failed on {_some(failed)}")
-    if cancelled := [run.machine for run in last if run.state is RunState.CANCELLED]:
-        told.append(f"a step was cancelled on {_some(cancelled)}")
-    if _nobody_left(tx, deployment):
-        told.append("every machine was left out for a failure")
-    if unknown:
-        told.append(f"nobody knows how a step ended on {_some(unknown)}")
-    return "; ".join(told)
-
-
-def _nobody_left(tx: Transaction, deployment: DeploymentRecord) -> bool:
-    """Whether every machine of the deployment was left out for a failure."""
-    runs = [run for run in tx.runs.of_deployment(deployment.id) if run.machine]
-    excluded = {run.machine for run in runs if run.answer == "exclude"}
-    return bool(excluded) and {run.machine for run in runs} == excluded
-
-
-def _left_out(tx: Transaction, deployment: DeploymentRecord) -> list[str]:
-    """What a success does not hold for."""
-    runs = tx.runs.of_deployment(deployment.id)
-    machines = dict.fromkeys(run.machine for run in runs if run.answer == "exclude")
-    return [f"without {_some(list(machines))}"] if machines else []
-
-
-def _some(machines: list[str]) -> str:
-    more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
-    return f"{', '.join(machines[:5])}{more}"

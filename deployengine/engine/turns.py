@@ -141,8 +141,7 @@ class Turns:
         if self._over:
             return Verdict(Judged.SKIP)
         step = self._process[track.positions[0]]
-        condition = step.rolling.condition if step.rolling else step.condition
-        return self._conditions.judge(condition, step, failed=failed)
+        return self._conditions.judge(step.unit.condition, step, failed=failed)
 
     def _open(self, position: int, verdict: Verdict) -> None:
         left_out = self._plan.steps[position].left_out

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
+from deployengine.domain.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class DeploymentRecord:
     not_before: datetime | None
     expires_at: datetime | None
     frozen_by: str | None
+
+    @property
+    def selection(self) -> Selection:
+        """Which part of the process it carries out, and where."""
+        return Selection.from_document((self.options or {}).get("selection", {}))
 
     @property
     def overrides_freezes(self) -> bool:

@@ -10,6 +10,7 @@ from deployengine.domain.deployment import RunState
 from deployengine.engine.answers import NothingAsked
 from deployengine.engine.claims import Claimed
 from deployengine.engine.endings import Outcome
+from deployengine.engine.intake import Terms
 from deployengine.engine.ports import GrantedRun
 from deployengine.engine.questions import Answer
 from tests.acceptance.catalogs import catalog, machine, project, step
@@ -116,3 +117,63 @@ def test_a_deployment_goes_on_when_the_machine_that_asked_is_left_out_for_a_fail
     house.deliver_all()
     assert (house.queries.inbox(), state(house)) == ([], "succeeded")
     assert house.held() == {}
+
+
+# ---- nobody left ----
+
+BAD = "exit 1\n"
+WEB_AND_DB = [
+    machine("web-1", "QA", roles=["web", "first"]),
+    machine("web-2", "QA"),
+    machine("db-1", "QA", roles=["db"]),
+]
+
+
+def ended(house: House, *process: dict[str, Any], **more: Any) -> tuple[str, str | None]:
+    """How a deployment ends, and what is told of it."""
+    house.apply(catalog(project("app", process=list(process), **more), machines=WEB_AND_DB))
+    number = house.create("app").id
+    house.deliver_all()
+    deployment = house.detail(number).deployment
+    return deployment.state.value, deployment.message
+
+
+def test_a_group_of_which_no_machine_is_left_fails_its_deployment_whatever_goes_on_elsewhere(
+    house: House,
+) -> None:
+    group = rolling(step(BAD, "A"), roles=["web"], on_failure="exclude", max_parallel=2)
+    told = "every machine of Roll was left out for a failure"
+    assert ended(house, group, step("true\n", "B", roles=["db"])) == ("failed", told)
+
+
+def test_a_step_whose_machines_were_all_left_out_before_it_fails_its_deployment(
+    house: House,
+) -> None:
+    bad_on_web = 'case "$DEPLOYENGINE_MACHINE" in web-*) exit 1;; esac\n'
+    everywhere = rolling(step(bad_on_web, "A"), roles=["web", "db"], on_failure="exclude")
+    told = "every machine of B was left out for a failure"
+    assert ended(house, everywhere, step("true\n", "B", roles=["web"])) == ("failed", told)
+
+
+def test_what_is_for_failures_or_left_out_here_needs_no_machine(house: House) -> None:
+    group = rolling(step(BAD_ON_1, "A"), roles=["web"], on_failure="exclude", max_parallel=2)
+    found = ended(
+        house,
+        group,
+        step("true\n", "Undo", roles=["first"], condition="failure"),
+        step("true\n", "There", roles=["first"], exclude_environments=["QA"]),
+    )
+    assert found == ("succeeded", "without web-1")
+
+
+def test_a_group_that_went_well_before_on_other_machines_is_not_without_any_in_a_retry(
+    house: House,
+) -> None:
+    group = rolling(step(BAD_ON_1, "A"), roles=["web"], on_failure="exclude", max_parallel=2)
+    once = step("test -e ../../once\n", "B", roles=["db"])
+    assert ended(house, group, once)[0] == "failed"
+    (house.settings.home / "once").touch()
+    again = house.again.retry(1, Terms()).id
+    house.deliver_all()
+    found = house.detail(again).deployment
+    assert (found.state, found.message) == ("succeeded", "without web-1")

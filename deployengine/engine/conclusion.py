@@ -1,0 +1,72 @@
+"""Conclusion: whether a deployment has gone well, and what is told of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from deployengine.domain.deployment import RunState
+from deployengine.domain.plan import Plan
+from deployengine.domain.project import FAILURE, Step
+from deployengine.domain.selection import Selection
+from deployengine.engine.archive import Archive
+from deployengine.persistence import Transaction
+from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """Whether all went well that was to; where it went wrong, or what a success does not hold for.
+
+    A step or group of which every machine was left out was carried out nowhere: that is no success.
+    """
+
+    well: bool
+    told: Sequence[str]
+
+
+def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) -> Conclusion:
+    """What a deployment has come to, all of whose steps are done."""
+    runs = tx.runs.of_deployment(deployment.id)
+    left_out = list(dict.fromkeys(run.machine for run in runs if run.answer == LEFT_OUT))
+    plan = archive.plan(tx, deployment.id)
+    process = archive.snapshot(tx, deployment.snapshot_id).process
+    nowhere = list(_nowhere(plan, process, deployment.selection, left_out))
+    if nowhere or tx.runs.any_unsuccessful(deployment.id):
+        return Conclusion(False, list(_went_wrong(runs, nowhere)))
+    return Conclusion(True, [f"without {_some(left_out)}"] if left_out else [])
+
+
+def _nowhere(
+    plan: Plan, process: Sequence[Step], selection: Selection, left_out: Sequence[str]
+) -> Iterator[str]:
+    """The steps and groups of which every machine was left out, but for those for failures."""
+    for track in (track for stage in plan.stages for track in stage.tracks):
+        unit = process[track.positions[0]].unit
+        steps = [plan.steps[position] for position in track.positions]
+        machines = {run.machine.name for step in steps if not step.left_out for run in step.runs}
+        names = {step.name for step in steps}
+        machines |= {machine for name, machine in selection.done if name in names}
+        if left_out and unit.condition != FAILURE and machines and machines <= set(left_out):
+            yield unit.name
+
+
+def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[str]:
+    """Where, by the last attempt on each machine."""
+    latest = {(run.step, run.place): run for run in runs}
+    last = [run for run in latest.values() if not run.forgiven]
+    failed = [run for run in last if run.state is RunState.FAILED]
+    yield from (f"aborted: {run.message}" for run in failed if not run.machine)
+    if machines := [run.machine for run in failed if run.machine]:
+        yield f"a step failed on {_some(machines)}"
+    if machines := [run.machine for run in last if run.state is RunState.CANCELLED]:
+        yield f"a step was cancelled on {_some(machines)}"
+    if nowhere:
+        yield f"every machine of {' and '.join(nowhere)} was left out for a failure"
+    if machines := [run.machine for run in last if run.state is RunState.UNKNOWN]:
+        yield f"nobody knows how a step ended on {_some(machines)}"
+
+
+def _some(machines: Sequence[str]) -> str:
+    more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
+    return f"{', '.join(machines[:5])}{more}"
