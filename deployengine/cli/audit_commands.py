@@ -31,7 +31,10 @@ def audit() -> None:
 
 
 @audit.command("list", epilog="Example:  deployengine audit list --subject dep-17")
-@click.option("--subject", help="Only about this: dep-17, run-1044, 'release app 1.4.0', catalog.")
+@click.option(
+    "--subject",
+    help="Only about this: dep-17 (and its runs), run-1044, rel-3, 'batch nightly', catalog.",
+)
 @click.option("--who", help="Only what this person did.")
 @click.option("--action", type=click.Choice([action.value for action in Action]))
 @click.option("--since", type=Since(), help="Only since then: 2026-12-01T18:00 (local) or 24h.")
@@ -53,6 +56,9 @@ def list_events(
     )
 
     def show(out: Console) -> None:
+        if not found:
+            out.print("nothing is on record of that", markup=False)
+            return
         table = Table(box=None, pad_edge=False)
         for heading in ("id", "at", "who", "action", "subject", "reason"):
             table.add_column(heading, no_wrap=heading in ("id", "at"))

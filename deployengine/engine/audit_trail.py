@@ -7,10 +7,16 @@ from datetime import datetime
 
 from deployengine.domain.audit import Action, Entry, Verdict, verify
 from deployengine.domain.errors import UnknownName
-from deployengine.persistence import Database
+from deployengine.domain.identity import BadId, Kind, deployment_id, parse, run_id
+from deployengine.engine.audit import release_subject
+from deployengine.persistence import Database, Transaction
 
 #: Entries that are read at once.
 _PAGE = 500
+
+
+#: What may have no entry yet.
+_STANDING = ("catalog", "master key", "retention")
 
 
 class AuditTrail:
@@ -28,9 +34,14 @@ class AuditTrail:
         action: Action | None = None,
         since: datetime | None = None,
     ) -> list[Entry]:
-        """At most so many entries that match, the latest first."""
+        """At most so many entries that match, the latest first.
+
+        What is on record of a deployment's runs belongs to the deployment. Raises
+        :class:`UnknownName` for a subject that there never was.
+        """
         with self._database.read() as tx:
-            return tx.audit.latest(limit, subject, who, action, since)
+            subjects = None if subject is None else _subjects(tx, subject.strip())
+            return tx.audit.latest(limit, subjects, who, action, since)
 
     def get(self, number: int) -> Entry:
         """One entry; raises :class:`UnknownName`."""
@@ -60,3 +71,30 @@ class AuditTrail:
             if len(page) < _PAGE:
                 return
             last = page[-1].id
+
+
+def _subjects(tx: Transaction, text: str) -> list[str]:
+    """What entries about this are kept under."""
+    try:
+        kind, number = parse(text)
+    except BadId:
+        found, there = [text], text in _STANDING
+    else:
+        found, there = _with_runs(tx, kind, number)
+    if not there and not tx.audit.latest(1, found):
+        raise UnknownName("subject", text, (*tx.audit.subjects(), *_STANDING))
+    return found
+
+
+def _with_runs(tx: Transaction, kind: Kind, number: int) -> tuple[list[str], bool]:
+    """The subjects that an id stands for, and whether it is that of something."""
+    match kind:
+        case Kind.RELEASE:
+            release = tx.releases.get(number)
+            named = release_subject(release.project, release.version) if release else ""
+            return [named], release is not None
+        case Kind.DEPLOYMENT:
+            runs = [run_id(run.id) for run in tx.runs.of_deployment(number)]
+            return [deployment_id(number), *runs], tx.deployments.get(number) is not None
+        case Kind.RUN:
+            return [run_id(number)], tx.runs.get(number) is not None

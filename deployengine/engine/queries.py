@@ -15,7 +15,7 @@ from deployengine.engine.deployments import find_deployment, find_release
 from deployengine.engine.questions import Question
 from deployengine.engine.variable_lookup import Place, VariableView, look_up
 from deployengine.locks import MachineLocks, ResourceView
-from deployengine.persistence import Database
+from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
@@ -117,8 +117,17 @@ class Queries:
         state: str | None = None,
         limit: int | None = None,
     ) -> list[DeploymentRecord]:
-        """Deployments that match, the newest first."""
+        """Deployments that match, the newest first.
+
+        Raises :class:`UnknownName` for a project or environment that is not in the catalog and of
+        which there is no deployment either.
+        """
         with self._database.read() as tx:
+            if project is not None:
+                _check_known(tx, "project", project, tx.deployments.some(project, limit=1))
+            if environment is not None:
+                there = tx.deployments.some(environment=environment, limit=1)
+                _check_known(tx, "environment", environment, there)
             return tx.deployments.some(project, environment, state, limit)
 
     def release(self, project: str, version: str) -> ReleaseProgress:
@@ -171,3 +180,10 @@ class Queries:
         with self._database.read() as tx:
             place = Place(environment, machine, step, channel)
             return look_up(tx, self._unseal, project, place)
+
+
+def _check_known(tx: Transaction, kind: str, name: str, there: Sequence[object]) -> None:
+    """Raises :class:`UnknownName` for what is not in the catalog, and nothing else is there of."""
+    known = tx.catalog.names(kind)
+    if name not in known and not there:
+        raise UnknownName(kind, name, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,15 +99,16 @@ class Audit:
     def latest(
         self,
         limit: int,
-        subject: str | None = None,
+        subjects: Collection[str] | None = None,
         who: str | None = None,
         action: str | None = None,
         since: datetime | None = None,
     ) -> list[Entry]:
         """At most so many entries that match, the latest first."""
         query = select(*_COLUMNS).order_by(audit_event.c.id.desc()).limit(limit)
+        if subjects is not None:
+            query = query.where(audit_event.c.subject.in_(subjects))
         for column, value in (
-            (audit_event.c.subject, subject),
             (audit_event.c.who, who),
             (audit_event.c.action, action),
         ):
@@ -115,6 +117,11 @@ class Audit:
         if since is not None:
             query = query.where(audit_event.c.at >= since)
         return self._list(query)
+
+    def subjects(self) -> list[str]:
+        """Everything that an entry is about, each once."""
+        query = select(audit_event.c.subject).distinct()
+        return sorted(self._connection.execute(query).scalars())
 
     def _list(self, query: Select[Any]) -> list[Entry]:
         return [_entry(row) for row in self._connection.execute(query)]

@@ -142,6 +142,7 @@ def deploy(house: House) -> list[str]:
 
 
 def override(house: House) -> list[str]:
+    house.apply({**shop(), "freezes": [{"name": "always", "cron": "0 0 * * *", "lasts": "24h"}]})
     return [*deploy(house), "--override-freeze", "a leak"]
 
 
@@ -351,6 +352,52 @@ def test_events_are_listed_by_what_one_asks_for(house: House, say: Any) -> None:
     assert subjects("--since", "1h") == everything
     assert subjects("--since", "2099-01-01") == []
     assert subjects("--since", house.clock.now().isoformat(), "--who", "nobody") == []
+
+
+def test_what_was_answered_is_on_record_of_the_deployment(house: House, say: Any) -> None:
+    run_ = asking(house, "guided")
+    say("guide", run_, "fail", "--note", "I looked")
+    of_all = {
+        subject: [each["action"] for each in say("audit", "list", "--subject", subject)]
+        for subject in ("dep-1", "DEP-1", run_)
+    }
+    assert of_all["dep-1"] == of_all["DEP-1"] == ["answer.fail", "release.deploy"]
+    assert of_all[run_] == ["answer.fail"]
+
+
+def test_a_release_is_a_subject_by_its_id_as_well(house: House, say: Any) -> None:
+    house.releases.create(Wanted("app", "1.0"))
+    by_id = say("audit", "list", "--subject", "rel-1")
+    assert [each["subject"] for each in by_id] == ["release app 1.0"]
+    assert by_id == say("audit", "list", "--subject", " release app 1.0 ")
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        ("catalogue", "there is no subject 'catalogue'; did you mean 'catalog'?"),
+        ("release app 1.00", "did you mean 'release app 1.0'?"),
+        ("dep-9", "there is no subject 'dep-9'"),
+        ("run-9", "there is no subject 'run-9'"),
+        ("rel-9", "there is no subject 'rel-9'"),
+    ],
+)
+def test_a_subject_that_never_was_is_refused(
+    house: House, say: Any, subject: str, said: str
+) -> None:
+    house.releases.create(Wanted("app", "1.0"))
+    assert said in say("audit", "list", "--subject", subject, code=2)
+
+
+def test_a_subject_that_is_there_and_has_no_event_is_no_fault(
+    house: House, say: Any, capsys: Any
+) -> None:
+    queued(house)
+    house.deliver_all()
+    for subject in ("retention", "run-1"):
+        assert say("audit", "list", "--subject", subject) == []
+    assert run("audit", "list", "--subject", "run-1") == 0
+    assert capsys.readouterr().out == "nothing is on record of that\n"
 
 
 def test_an_event_is_shown_whole(house: House, say: Any, capsys: Any) -> None:

@@ -204,7 +204,7 @@ def test_events_are_found_by_subject_person_action_and_time(database: Database) 
     )
     assert subjects(database, who="alice") == ["dep-2", "release app 1.0"]
     assert subjects(database, action="deployment.cancel") == ["dep-2", "dep-1"]
-    assert subjects(database, subject="dep-1") == ["dep-1"]
+    assert subjects(database, subjects=["dep-1"]) == ["dep-1"]
     assert subjects(database, since=later(1)) == ["dep-2", "dep-1"]
     assert subjects(database, who="alice", since=later(1)) == ["dep-2"]
     with database.read() as tx:
