@@ -71,6 +71,9 @@ def main(arguments: list[str] | None = None, clock: Clock | None = None) -> None
 def _run(arguments: list[str] | None, clock: Clock | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("DEPLOYENGINE_DEBUG"))
+    for word in given:
+        if not _is_text(word):
+            return _told(f"{word!a} is no text in UTF-8", 2, debug=False)
     try:
         result = cli.main(given, prog_name="deployengine", standalone_mode=False, obj=clock)
         return result if isinstance(result, int) else 0
@@ -92,6 +95,15 @@ def _run(arguments: list[str] | None, clock: Clock | None) -> int:
         # Its own words stay out: nobody has looked whether a secret is in them.
         text = f"a fault of deployengine itself ({type(error).__name__}); --debug shows where"
         return _told(text, 1, debug)
+
+
+def _is_text(word: str) -> bool:
+    """Whether the word came in as text: no file, table or message could hold it else."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _usage(error: click.ClickException) -> str:

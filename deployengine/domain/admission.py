@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
@@ -208,21 +208,31 @@ class Admission:
 
         An id that is known already changes nothing; it is reported again if it holds.
         """
-        for request in requests:
-            if request.id not in self._holding and request.id not in self._waiting:
-                self._wait(request)
-        asked = {request.id for request in requests}
-        self._grant(self._waiting[each] for each in asked & self._waiting.keys())
-        return _ids(self._holding[each] for each in asked & self._holding.keys())
+        return self.exchange((), requests)
 
     def release(self, *ids: str) -> tuple[str, ...]:
         """Lets holders go and cancels waiters; returns the ids granted by it, in ticket order.
 
         An unknown id does nothing.
         """
-        left = [request for each in ids if (request := self._leave(each))]
+        return self.exchange(ids, ())
+
+    def exchange(self, leaving: Sequence[str], entering: Sequence[Request]) -> tuple[str, ...]:
+        """Both in one instant; returns the ids granted by it, in ticket order.
+
+        Those of ``entering`` that held before are reported again.
+        """
+        left = [request for each in leaving if (request := self._leave(each))]
+        held = {request.id for request in entering} & self._holding.keys()
+        candidates = {}
+        for request in entering:
+            if request.id not in self._holding and request.id not in self._waiting:
+                self._wait(request)
+                candidates[request.id] = request
         resources = {claim.resource for request in left for claim in request.claims}
-        return self._grant(self.candidates(resources))
+        candidates |= {request.id: request for request in self.candidates(resources)}
+        granted = self._grant(candidates.values())
+        return _ids(self._holding[each] for each in (*held, *granted))
 
     def candidates(self, resources: Iterable[str]) -> Iterable[Request]:
         """The waiters to look at again after something left these resources."""

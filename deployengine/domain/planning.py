@@ -29,6 +29,7 @@ from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolv
 
 CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
 MAX_PARALLELISM = "Octopus.Action.MaxParallelism"
+LONGEST_TAG = 200
 
 
 class Unseal(Protocol):
@@ -41,6 +42,10 @@ class Unseal(Protocol):
     def fingerprint(self, text: str) -> str:
         """The same for equal texts, and nothing that the text could be guessed from."""
         ...
+
+
+class BadTag(RequestError):
+    """What deployments are to be kept apart by cannot stand in a list for people."""
 
 
 class BadWindow(RequestError):
@@ -78,8 +83,8 @@ def plan(
     """Plans a deployment of the release; ``values`` are those of prompted variables.
 
     Raises :class:`~deployengine.domain.flags.UnparsableFlag` when the bypass variable is no
-    boolean for some step on some machine, :class:`BadWindow`, and ``AmbiguousVariable`` when two
-    values of a variable tie.
+    boolean for some step on some machine, :class:`BadWindow`, :class:`BadTag`, and
+    ``AmbiguousVariable`` when two values of a variable tie that some run would meet.
     """
     return _Planning(snapshot, destination, unseal, selection, values).plan()
 
@@ -116,11 +121,17 @@ class _Planning:
     def _tag(self, scope: Context) -> str:
         """What others see of it, in every list of who waits for what, must not be a secret."""
         found = self._value(CONCURRENCY_TAG, scope)
-        if found is None:
+        if found is None or not (text := found.text.strip()):
             return ""
-        return (
-            f"secret:{self._unseal.fingerprint(found.text)[:16]}" if found.sensitive else found.text
-        )
+        if found.sensitive:
+            return f"secret:{self._unseal.fingerprint(text)[:16]}"
+        if not text.isprintable() or len(text) > LONGEST_TAG:
+            raise BadTag(
+                f"variable {CONCURRENCY_TAG} has a value that can be no tag",
+                found.source,
+                f"write at most {LONGEST_TAG} printable characters",
+            )
+        return text
 
     def _steps(self) -> Iterator[PlannedStep]:
         stage = track = -1

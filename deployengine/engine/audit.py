@@ -14,6 +14,7 @@ from typing import Any
 
 from deployengine.domain.audit import Action, Event
 from deployengine.domain.identity import deployment_id
+from deployengine.engine.freezes import Hold
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord
 
@@ -59,8 +60,9 @@ def record_request(
     deployment: DeploymentRecord,
     action: Action,
     before: Mapping[str, Any] | None,
+    overridden: Hold | None,
 ) -> None:
-    """Puts on record that somebody asked for a deployment and, if so, overrode freezes by it."""
+    """Puts on record that somebody asked for a deployment, and the freeze that was overridden."""
     options = dict(deployment.options or {})
     if "values" in options:
         options["values"] = sorted(options["values"])  # their names: each of them may be a secret
@@ -75,9 +77,9 @@ def record_request(
     }
     who, subject = deployment.requested_by or ENGINE, deployment_id(deployment.id)
     record(tx, now, who, action, subject, before=before, after=after)
-    if deployment.overrides_freezes:
-        reason = str(options["override_freeze"])
-        record(tx, now, who, Action.FREEZE_OVERRIDE, subject, reason=reason, after=after)
+    if overridden is not None:
+        reason, found = str(options["override_freeze"]), {**after, "freeze": overridden.name}
+        record(tx, now, who, Action.FREEZE_OVERRIDE, subject, reason=reason, after=found)
 
 
 def record_bypass(

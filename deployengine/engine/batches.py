@@ -149,7 +149,7 @@ class Batches:
             record(tx, now, who, Action.BATCH_RUN, batch_subject(name), after=after)
         assert stored is not None
         begun = [deployment for c in created for deployment in c.deployments]
-        return _Stored(stored, begun, creation.intake.superseded)
+        return _Stored(stored, begun, creation.intake.superseding.ended)
 
     def _create(self, creation: Creation, rows: Sequence[Row]) -> list[Created]:
         """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""

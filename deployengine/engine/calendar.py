@@ -12,14 +12,15 @@ from datetime import datetime
 
 from deployengine import failpoints
 from deployengine.domain.admission import Request
-from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.archive import Archive
+from deployengine.engine.expiry import expire
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.pauses import Pauses
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -48,12 +49,20 @@ class Calendar:
                 return
         with self._database.write("due") as tx:
             now = self._clock.now()
-            gone = [d for d in tx.deployments.expired(now) if self._expire(tx, d, now)]
+            expired = tx.deployments.expired(now)
+            waiting = [d for d in tx.deployments.without_place() if not _is_later(d, now)]
+            superseding = Superseding(tx, self._clock)
+            superseding.reserve(
+                (d.project for d in waiting),
+                {*(d.id for d in (*expired, *waiting)), *(run.deployment_id for run in attempts)},
+            )
+            gone = [deployment_id(d.id) for d in expired if expire(tx, self._clock, d)]
             entering = [
                 *self._attempts(tx, attempts, now),
-                *for_deployments(self._line_up(tx, now)),
+                *for_deployments(self._line_up(tx, waiting, superseding, now)),
             ]
-        self._handoff.exchange([deployment_id(each.id) for each in gone], entering)
+        leaving = [*gone, *superseding.ended]
+        self._handoff.exchange(leaving, [each for each in entering if each.id not in leaving])
 
     def _anything_else(self, tx: Transaction, now: datetime) -> bool:
         """Whether something but an attempt may be due."""
@@ -65,27 +74,26 @@ class Calendar:
         freezes = Freezes.from_catalog(tx)
         return any(self._may_begin(freezes, d, now) or not d.frozen_by for d in waiting)
 
-    def _expire(self, tx: Transaction, deployment: DeploymentRecord, now: datetime) -> bool:
-        said = f"not begun by {deployment.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        if not tx.deployments.give_up(deployment.id, DeploymentState.CANCELLED, said, now):
-            return False  # it has begun after all
-        tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
-        return True
-
-    def _line_up(self, tx: Transaction, now: datetime) -> list[DeploymentRecord]:
+    def _line_up(
+        self,
+        tx: Transaction,
+        waiting: Sequence[DeploymentRecord],
+        superseding: Superseding,
+        now: datetime,
+    ) -> list[DeploymentRecord]:
         """Gives a place in line to those whose time has come and that no freeze holds."""
         freezes = Freezes.from_catalog(tx)
         ready = []
-        for deployment in tx.deployments.without_place():
-            if _is_later(deployment, now):
-                continue
-            if self._may_begin(freezes, deployment, now):
-                tx.deployments.line_up(deployment.id, draw(tx, deployment.priority).start)
-                ready.append(deployment.id)
-            else:
+        for deployment in waiting:
+            if not self._may_begin(freezes, deployment, now):
                 hold = freezes.hold(deployment.project, deployment.environment, now)
                 assert hold is not None
                 tx.deployments.freeze(deployment.id, hold.name)
+            elif tx.deployments.line_up(deployment.id, draw(tx, deployment.priority).start):
+                ready.append(deployment.id)
+                if not deployment.partial and deployment.started_at is None:
+                    place = (deployment.project, deployment.environment)
+                    superseding.make_room(*place, deployment.release_id, deployment.version)
         found = (tx.deployments.get(number) for number in ready)
         return [deployment for deployment in found if deployment is not None]
 
@@ -97,12 +105,9 @@ class Calendar:
         self, tx: Transaction, attempts: Sequence[RunRecord], now: datetime
     ) -> list[Request]:
         """Readies the attempts whose pause is over."""
-        # Rows of deployments before the counter of tickets, as everybody does.
-        numbers = sorted({run.deployment_id for run in attempts})
-        deployments = {number: tx.deployments.locked(number) for number in numbers}
         entering = []
         for run in attempts:
-            deployment = deployments[run.deployment_id]
+            deployment = tx.deployments.get(run.deployment_id)
             if deployment is None or deployment.cancel_requested_at is not None:
                 continue
             plan = self._archive.plan(tx, run.deployment_id)

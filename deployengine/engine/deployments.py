@@ -33,6 +33,10 @@ class NotReached(RequestError):
     """The lifecycle does not let the release into the environment yet, or not at all."""
 
 
+class NoReason(RequestError):
+    """Something that is kept on record with its reason has none."""
+
+
 class InThePast(RequestError):
     """A time that was named has passed."""
 
@@ -112,19 +116,25 @@ class Deployments:
         ``holds``: a freeze that is in force makes it wait, instead of being refused.
         """
         self._check_times(terms)
-        terms = replace(terms, values={n: self._sealed(v) for n, v in terms.values.items()})
+        if terms.override_freeze is not None:
+            check_reason(terms.override_freeze, "to override a freeze")
         release = find_release(tx, project, version)
         if environment not in (known := tx.catalog.names("environment")):
             raise UnknownName("environment", environment, known)
         snapshot = self._archive.snapshot(tx, release.snapshot_id)
         self._check_reached(tx, release, snapshot, environment)
         intake = Intake(tx, self._clock, self._unseal)
+        intake.superseding.reserve([project])
         planned = intake.plan(snapshot, environment, terms)
+        # An empty text is no answer: what stands there stays.
+        given = {name: self._sealed(value) for name, value in terms.values.items() if value}
+        terms = replace(terms, values=given)
         if not holds:
             _check_freeze(intake.hold(project, environment, terms.options()), environment)
         deployment = intake.queue(snapshot, release, environment, planned, terms)
-        record_request(tx, self._clock.now(), deployment, action, before)
-        return Asked(deployment, intake.superseded)
+        overridden = intake.overridden(deployment)
+        record_request(tx, self._clock.now(), deployment, action, before, overridden)
+        return Asked(deployment, intake.superseding.ended)
 
     def _sealed(self, value: str | Sealed) -> Sealed:
         """Every value that is given for a deployment is kept as a secret is."""
@@ -211,12 +221,18 @@ class Deployments:
         self, project: str, version: str, who: str = ENGINE
     ) -> list[DeploymentRecord]:
         """Cancels all that is open of a release; raises :class:`UnknownName`."""
-        with self._database.read() as tx:
-            release = find_release(tx, project, version)
-            numbers = [d.id for d in tx.deployments.of_release(release.id) if not d.state.final]
-        # The last in line first, so that none is let in only to be cancelled.
         reason = f"all of {release_subject(project, version)}"
-        return [self.cancel(number, who, reason) for number in reversed(numbers)]
+        cancelled: list[DeploymentRecord] = []
+        while numbers := self._going_on(project, version):  # a promotion may come in between
+            # The last in line first, so that none is let in only to be cancelled.
+            cancelled += [self.cancel(number, who, reason) for number in reversed(numbers)]
+        return cancelled
+
+    def _going_on(self, project: str, version: str) -> list[int]:
+        """The deployments of a release that are open, but for those that are being cancelled."""
+        with self._database.read() as tx:
+            found = tx.deployments.of_release(find_release(tx, project, version).id)
+        return [d.id for d in found if not d.state.final and d.cancel_requested_at is None]
 
     def cancel_run(self, number: int, who: str = ENGINE) -> RunRecord:
         """Ends one run, which then counts against its deployment like one that failed.
@@ -272,6 +288,12 @@ class Deployments:
             if counts[position]
         ]
         return bool(done) and all(done) and len(done) == len(opened)
+
+
+def check_reason(reason: str, what_for: str) -> None:
+    """Raises :class:`NoReason` for one that says nothing."""
+    if not reason.strip():
+        raise NoReason(f"{what_for} takes a reason, and none was given")
 
 
 def _check_freeze(hold: Hold | None, environment: str) -> None:

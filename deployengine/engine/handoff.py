@@ -64,11 +64,7 @@ class HandOff:
         Safe to repeat: who has left or entered already changes nothing.
         """
         generation = self._generation
-        grants: list[Grant] = []
-        if leaving:
-            grants += self._ready(lambda generation: self._locks.release(generation, leaving))
-        if entering:
-            grants += self._ready(lambda generation: self._locks.submit(generation, entering))
+        grants = self._ready(lambda generation: self._exchange(generation, leaving, entering))
         self.dispatch(grants)
         granted = {grant.request_id for grant in grants}
         parked = [request for request in entering if request.id not in granted]
@@ -76,6 +72,15 @@ class HandOff:
             self._tell_parked(parked)
         if urgent := [request for request in parked if level(request.ticket) > 0]:
             self.make_way(urgent)
+
+    def _exchange(
+        self, generation: int, leaving: Sequence[str], entering: Sequence[Request]
+    ) -> list[Grant]:
+        if leaving and entering:
+            return self._locks.exchange(generation, leaving, entering)
+        if leaving:
+            return self._locks.release(generation, leaving)
+        return self._locks.submit(generation, entering)
 
     @contextmanager
     def or_later(self, what: str) -> Iterator[None]:

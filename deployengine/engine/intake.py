@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
-from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import RequestError, UnknownName
-from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
 from deployengine.domain.prompts import check, prompts
@@ -22,6 +21,7 @@ from deployengine.domain.variables import Context, Sealed
 from deployengine.engine.audit import record_bypass
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
+from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord, NewDeployment, ReleaseRecord
@@ -77,10 +77,7 @@ BY_ITSELF = Terms(automatic=True)
 
 
 class Intake:
-    """Takes deployments in within one transaction, by the catalog of today.
-
-    ``superseded`` are the ids of those that had to make room, to be told to admission afterwards.
-    """
+    """Takes deployments in within one transaction, by the catalog of today."""
 
     def __init__(self, tx: Transaction, clock: Clock, unseal: Unseal) -> None:
         self._tx = tx
@@ -90,7 +87,8 @@ class Intake:
         self._environments = {d["name"]: d for d in tx.catalog.documents("environment")}
         self._freezes = Freezes.from_catalog(tx)
         self._projects: dict[str, Mapping[str, Any]] = {}
-        self.superseded: list[str] = []
+        #: Let it :meth:`~Superseding.reserve` what it needs before the first :meth:`queue`.
+        self.superseding = Superseding(tx, clock)
 
     def plan(self, snapshot: Snapshot, environment: str, terms: Terms) -> Plan:
         """The plan for one environment; raises :class:`NoMachines` when nothing would run."""
@@ -172,8 +170,8 @@ class Intake:
             expires_at=terms.expires_at,
         )
         waits = terms.not_before is not None and terms.not_before > self._clock.now()
-        if project.get("supersede") and terms.selection.whole and planned.steps and not waits:
-            self._supersede(release, environment)
+        if terms.selection.whole and planned.steps and not waits:
+            self.superseding.make_room(release.project, environment, release.id, release.version)
         stored = self._store(new, planned)
         shared = shared_by_bypass(planned, snapshot.process)
         if shared:
@@ -216,14 +214,12 @@ class Intake:
             return None
         return self._freezes.hold(project, environment, self._clock.now())
 
-    def _supersede(self, release: ReleaseRecord, environment: str) -> None:
-        """Ends what older releases of the project have waiting whole for the environment."""
-        now = self._clock.now()
-        said = f"superseded by {release.version}"
-        older = self._tx.deployments.supersede(release.project, environment, release.id, said, now)
-        for number in older:
-            self._tx.runs.give_up_pending(number, RunState.CANCELLED, now)
-        self.superseded += [deployment_id(number) for number in older]
+    def overridden(self, deployment: DeploymentRecord) -> Hold | None:
+        """The freeze in which a deployment is to begin all the same, as far as is known now."""
+        if not deployment.overrides_freezes:
+            return None
+        begins = deployment.not_before or self._clock.now()
+        return self._freezes.hold(deployment.project, deployment.environment, begins)
 
     def _guided(self, terms: Terms, project: Mapping[str, Any], environment: str) -> bool:
         said = (

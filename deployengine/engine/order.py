@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from deployengine.domain.admission import Request
 from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.errors import RequestError
-from deployengine.domain.identity import deployment_id
+from deployengine.domain.errors import RequestError, Unreachable
+from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.audit import ENGINE, record
 from deployengine.engine.deployments import find_deployment
@@ -24,6 +25,10 @@ from deployengine.persistence.records import DeploymentRecord
 
 class HasEnded(RequestError):
     """A deployment that has ended comes nowhere any more."""
+
+
+class NotInLine(RequestError):
+    """There is nothing to move: all of it runs, or waits for something else than its turn."""
 
 
 class Order:
@@ -46,13 +51,19 @@ class Order:
     def move_to_top(self, number: int, who: str = ENGINE) -> DeploymentRecord:
         """Puts what waits of a deployment before everything else that waits, once.
 
-        What comes later of it has tickets of its own time. Raises ``UnknownName`` and
-        :class:`HasEnded`.
+        What comes later of it has tickets of its own time. Raises ``UnknownName``,
+        :class:`HasEnded`, and :class:`NotInLine` when nothing of it waits in line.
         """
 
         def first(tx: Transaction) -> Callable[[int], int]:
             tx.counters.lock(TICKET)
             mine = tx.views.waiting_tickets(number)
+            if not mine:
+                raise NotInLine(
+                    f"nothing of {deployment_id(number)} waits in line now",
+                    None,
+                    f"deployengine why {deployment_id(number)} tells what it waits for",
+                )
             places = before(tx.views.first_ticket(), len(mine))
             return dict(zip(mine, places, strict=True)).__getitem__
 
@@ -80,6 +91,7 @@ class Order:
         action: Action,
         who: str,
     ) -> DeploymentRecord:
+        granted = self._granted()
         with self._database.write("reorder") as tx:
             deployment = find_deployment(tx, number, lock=True)
             if deployment.state.final:
@@ -90,15 +102,23 @@ class Order:
             for run in tx.lanes.waiting(number):
                 assert run.ticket is not None
                 tx.lanes.set_ticket(run.id, place_of(run.ticket))
+                if since := granted.get(run_id(run.id)):
+                    tx.claims.recall(run, since)  # it comes anew, with a message of its own
             before, deployment = deployment, find_deployment(tx, number)
             self._record(tx, who, action, before, deployment)
-            entering = self._waiting(tx, deployment)
+            let_in = deployment_id(number) in granted
+            entering = self._waiting(tx, deployment, let_in=let_in)
         with self._handoff.or_later(f"the new place of {deployment_id(number)}"):
             # They leave and come again, since admission knows them by the tickets that they had.
-            granted = {grant.request_id for grant in self._locks.grants()}
-            again = [request for request in entering if request.id not in granted]
-            self._handoff.exchange(leaving=[each.id for each in again], entering=again)
+            self._handoff.exchange(leaving=[each.id for each in entering], entering=entering)
         return deployment
+
+    def _granted(self) -> dict[str, datetime]:
+        """Who has been let in, and when; nobody as far as is known while Redis is away."""
+        try:
+            return {grant.request_id: grant.granted_at for grant in self._locks.grants()}
+        except Unreachable:
+            return {}
 
     def _record(
         self,
@@ -115,8 +135,11 @@ class Order:
             was, is_ = {"priority": before.priority}, {"priority": after.priority}
             record(tx, now, who, action, subject, before=was, after=is_)
 
-    def _waiting(self, tx: Transaction, deployment: DeploymentRecord) -> list[Request]:
+    def _waiting(
+        self, tx: Transaction, deployment: DeploymentRecord, *, let_in: bool
+    ) -> list[Request]:
         plan = self._archive.plan(tx, deployment.id)
         queued = deployment.state is DeploymentState.QUEUED
-        own = for_deployments([deployment]) if queued else []
+        # One that has been let in already is about to begin.
+        own = for_deployments([deployment]) if queued and not let_in else []
         return [*own, *(for_run(deployment, plan, run) for run in tx.lanes.waiting(deployment.id))]

@@ -14,6 +14,7 @@ from deployengine.domain.plan import Plan
 from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
 from deployengine.engine.conclusion import conclude
+from deployengine.engine.expiry import expire
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
@@ -45,17 +46,20 @@ class Phases:
     def begin(self, number: int) -> bool:
         """Starts a deployment that has been given its task tag.
 
-        Unless a freeze began meanwhile, or it is there by itself and a newer release has overtaken
-        it: then it leaves the line.
+        Unless a freeze began meanwhile, its time to begin is over, or it is there by itself and a
+        newer release has overtaken it: then it leaves the line.
         """
         with self._database.write("begin") as tx:
-            deployment = tx.deployments.get(number)
+            deployment = tx.deployments.locked(number)
             if deployment is None or (deployment.ticket is None and not deployment.state.final):
                 return False
             now = self._clock.now()  # no freeze is in force at the instant at which it begins
-            left = self._freeze(tx, deployment, now) or self._make_way(tx, deployment)
-            if deployment.holds:
-                tx.counters.lock(FENCE)  # no run is claimed meanwhile
+            left = (
+                expire(tx, self._clock, deployment)
+                or self._freeze(tx, deployment, now)
+                or self._make_way(tx, deployment)
+            )
+            tx.counters.lock(FENCE)  # no run is claimed meanwhile, and no other deployment begins
             kept = bool(deployment.holds) and tx.holds.kept_from(number)
             if not left and not kept and tx.deployments.begin(number, now):
                 return True
@@ -79,16 +83,18 @@ class Phases:
         return hold is not None and tx.deployments.freeze(deployment.id, hold.name)
 
     def _make_way(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
-        """Ends it if nobody asked for it and a newer release has begun there before it."""
+        """Ends it if nobody asked for it and what is newer has begun there before it.
+
+        A newer release, or its own one, as somebody did not wait for it: for the end of a freeze.
+        """
         if not deployment.automatic or deployment.started_at is not None:
             return False
-        newer = tx.deployments.newer_release_in(
-            deployment.project, deployment.environment, deployment.release_id, begun=True
-        )
+        newer = tx.deployments.overtaken_by(deployment)
         if newer is None:
             return False
         now = self._clock.now()
-        said = f"the newer release {newer} is there"
+        own = newer == deployment.version
+        said = "somebody has deployed it there" if own else f"the newer release {newer} is there"
         if not tx.deployments.give_up(deployment.id, DeploymentState.SUPERSEDED, said, now):
             return False
         tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)

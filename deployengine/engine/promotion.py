@@ -11,7 +11,6 @@ from deployengine.engine.archive import Archive
 from deployengine.engine.intake import BY_ITSELF, Intake
 from deployengine.engine.ports import Clock
 from deployengine.persistence import Transaction
-from deployengine.persistence.counters import TICKET
 from deployengine.persistence.records import DeploymentRecord
 
 
@@ -38,7 +37,9 @@ def promote(
 
     ``before`` is where the release had succeeded without this. Happens exactly once: a success in
     an environment where the release had succeeded before opens nothing, and a release is promoted
-    to an environment once. Never puts an older release over a newer one.
+    to an environment once. Never puts an older release over a newer one: not over one that has
+    begun there, and one that begins before it makes it leave the line
+    (:meth:`~deployengine.engine.phases.Phases.begin`).
     """
     release = tx.releases.get(succeeded.release_id)
     assert release is not None
@@ -49,8 +50,8 @@ def promote(
     if release.blocked_at is not None:
         said = f"kept from {' and '.join(environments)} by {release.blocked_by}"
         return Promotion(held=[f"{said}: {release.blocked_reason}"])
-    tx.counters.lock(TICKET)  # a newer release is seen here, or gets its ticket after this one
     intake = Intake(tx, clock, unseal)
+    intake.superseding.reserve([succeeded.project])
     queued, held = [], []
     for environment in environments:
         newer = tx.deployments.newer_release_in(
@@ -68,4 +69,4 @@ def promote(
             intake.fail(snapshot, release, environment, str(error))
             continue
         queued.append(intake.queue(snapshot, release, environment, planned, BY_ITSELF))
-    return Promotion(queued, held, intake.superseded)
+    return Promotion(queued, held, intake.superseding.ended)

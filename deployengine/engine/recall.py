@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployengine.domain.admission import Request
-from deployengine.domain.identity import Kind, parse
+from deployengine.domain.identity import Kind, parse, run_id
 from deployengine.engine.archive import Archive
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.requests import for_run
@@ -48,16 +48,15 @@ class Recall:
             if view.resource == resource
             for holder in view.holders
         }
+        found = [parse(name) for name in holders & granted.keys()]
         back = []
         with self._database.write("recall") as tx:
-            for name in sorted(holders & granted.keys()):
-                kind, number = parse(name)
-                if kind is not Kind.RUN:
-                    continue
+            # Runs by their ids, as everybody does.
+            for number in sorted(number for kind, number in found if kind is Kind.RUN):
                 holder = tx.runs.get(number)
                 if holder is None:
                     continue
-                run = tx.claims.recall(holder, granted[name].granted_at, first)
+                run = tx.claims.recall(holder, granted[run_id(number)].granted_at, first)
                 if run is not None:
                     deployment = self._archive.deployment(tx, run.deployment_id)
                     plan = self._archive.plan(tx, deployment.id)

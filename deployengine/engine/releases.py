@@ -16,7 +16,7 @@ from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.audit import ENGINE, record, release_subject
-from deployengine.engine.deployments import find_release
+from deployengine.engine.deployments import check_reason, find_release
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import BY_ITSELF, Intake
 from deployengine.engine.ports import Clock
@@ -124,8 +124,9 @@ class Releases:
     def block(self, project: str, version: str, who: str, reason: str) -> ReleaseRecord:
         """Keeps a release from environments where it has not succeeded; it may be so already.
 
-        What has been queued goes on. Raises :class:`UnknownName`.
+        What has been queued goes on. Raises :class:`UnknownName` and ``NoReason``.
         """
+        check_reason(reason, "to block a release")
         with self._database.write("block") as tx:
             release = find_release(tx, project, version)
             now = self._clock.now()
@@ -152,7 +153,7 @@ class Releases:
         with self._database.write("release") as tx:
             creation = Creation(tx, [wanted], self._clock, self._unseal)
             created = creation.create(wanted)
-            created.superseded = creation.intake.superseded
+            created.superseded = creation.intake.superseding.ended
             if created.new:
                 release = created.release
                 subject = release_subject(release.project, release.version)
@@ -185,6 +186,7 @@ class Creation:
         self._clock = clock
         self._catalog = _Frozen(tx, wanted)
         self.intake = Intake(tx, clock, unseal)
+        self.intake.superseding.reserve(each.project for each in wanted)
 
     def create(self, wanted: Wanted) -> Created:
         """Stores one of them and the deployments that it begins with.

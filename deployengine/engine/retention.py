@@ -22,7 +22,7 @@ from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.retention import Rule, let_go, rule_of
 from deployengine.engine.audit import ENGINE, record
 from deployengine.engine.ports import Clock
-from deployengine.engine.schedules import version_of
+from deployengine.engine.schedules import versions_of
 from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.pages import pages
 from deployengine.persistence.records import Trace
@@ -204,10 +204,14 @@ def _rules(tx: Transaction) -> dict[str, dict[str | None, Rule]]:
 
 
 def _held(tx: Transaction) -> set[int]:
-    """Releases of which nothing may go; among them those that schedules name."""
+    """Releases of which nothing may go; among them those that schedules name.
+
+    Of a schedule for the latest this is the newest; an older one that it takes as the newest may
+    not enter is current in the phase before, and so stays.
+    """
     held = tx.retention.held()
     for schedule in tx.catalog.documents("schedule"):
-        version = version_of(tx, schedule)
+        version = next(iter(versions_of(tx, schedule)), None)
         named = tx.releases.find(schedule["project"], version) if version else None
         if named is not None:
             held.add(named.id)

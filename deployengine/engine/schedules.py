@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id
-from deployengine.engine.deployments import Asked, Deployments
+from deployengine.engine.deployments import Asked, Deployments, NotReached
 from deployengine.engine.freezes import occurrences
 from deployengine.engine.intake import Terms
 from deployengine.engine.ports import Clock
@@ -77,21 +78,27 @@ class Schedules:
             self._deployments.tell(asked)
 
     def _ask(self, tx: Transaction, schedule: Schedule) -> Asked:
-        project, version = str(schedule["project"]), version_of(tx, schedule)
-        if version is None:
-            raise RequestError(f"{project} has no release")
+        project, environment = str(schedule["project"]), str(schedule["environment"])
         terms = Terms(requested_by=f"schedule {schedule['name']}")
-        environment = str(schedule["environment"])
-        return self._deployments.ask(tx, project, version, environment, terms, holds=True)
+        queued = tx.deployments.some(project, environment, DeploymentState.QUEUED)
+        for before in queued:
+            if before.requested_by == terms.requested_by:
+                raise RequestError(f"{deployment_id(before.id)}, from the time before, still waits")
+        refused = RequestError(f"{project} has no release")
+        for version in versions_of(tx, schedule):
+            try:
+                return self._deployments.ask(tx, project, version, environment, terms, holds=True)
+            except NotReached as error:  # the latest that may enter is meant
+                refused = error
+        raise refused
 
 
-def version_of(tx: Transaction, schedule: Schedule) -> str | None:
-    """The version that a schedule means now; ``None``: the project has no release."""
+def versions_of(tx: Transaction, schedule: Schedule) -> Iterable[str]:
+    """The versions that a schedule means now, the first that may enter the environment counts."""
     version = str(schedule.get("release", LATEST))
     if version != LATEST:
-        return version
-    versions = tx.releases.versions(str(schedule["project"]))
-    return versions[-1] if versions else None
+        return [version]
+    return reversed(tx.releases.versions(str(schedule["project"])))
 
 
 def _rule(schedule: Schedule) -> str:

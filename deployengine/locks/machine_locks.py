@@ -51,6 +51,21 @@ class MachineLocks(LockViews):
         """
         return self._run(generation, "release", _chunks(ids))
 
+    def exchange(
+        self, generation: int, leaving: Sequence[str], entering: Sequence[Request]
+    ) -> list[Grant]:
+        """Lets some go and takes others in; returns what is granted by it, in ticket order.
+
+        In one instant: who leaves and comes again with another ticket is passed by nobody who
+        comes after that. Of more than fit into one call the first leave before the last come.
+        """
+        in_order = sorted(entering, key=_by_ticket)
+        if len(leaving) + len(in_order) <= CHUNK:
+            part = [str(len(leaving)), *leaving, *operands(in_order)]
+            return self._run(generation, "exchange", [part])
+        left = self.release(generation, leaving)
+        return sorted({*left, *self.submit(generation, in_order)}, key=lambda grant: grant.ticket)
+
     def advance(self, generation: int) -> list[Grant]:
         """Ends what a process that died between two calls has left half done."""
         return self._run(generation, "advance", [[]])

@@ -15,7 +15,7 @@ from deployengine.domain.admission import Request
 from deployengine.locks.beats import reachable
 from deployengine.locks.keys import Keys, Reply, moment, pack, text
 
-Operation = Literal["submit", "hold", "release", "advance"]
+Operation = Literal["submit", "hold", "release", "exchange", "advance"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,9 @@ class Claims:
         own = _OTHER.c.deployment_id == run.deployment_id
         return or_(own, ~holds.exists())
 
-    def recall(self, run: RunRecord, granted_at: datetime, later_than: int) -> RunRecord | None:
+    def recall(
+        self, run: RunRecord, granted_at: datetime, later_than: int = -1
+    ) -> RunRecord | None:
         """Takes back a grant that no worker has claimed, of a run with a later ticket than this.
 
         ``None``: there is nothing to take back.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, text, update
 
 from deployengine.domain.deployment import DeploymentState
 from deployengine.persistence.records import DeploymentRecord, NewDeployment
@@ -64,6 +64,13 @@ class Deployments:
         """The same, holding its row to the end of the transaction."""
         row = self._connection.execute(_BY_ID.with_for_update(), {"which": deployment_id}).first()
         return _record(row) if row else None
+
+    def lock_all(self, ids: Collection[int], queued_of: Collection[str] = ()) -> None:
+        """Holds these rows, and all that have not begun of some projects, in the order of ids."""
+        begun = deployment.c.started_at.is_not(None)
+        queued = deployment.c.project.in_(queued_of) & OPEN_DEPLOYMENT & ~begun
+        query = select(deployment.c.id).where(deployment.c.id.in_(ids) | queued)
+        self._connection.execute(query.order_by(deployment.c.id).with_for_update())
 
     def plan(self, deployment_id: int) -> dict[str, Any]:
         """The stored plan."""
@@ -288,23 +295,24 @@ class Deployments:
         )
         return set(self._connection.execute(query).scalars())
 
-    def newer_release_in(
-        self, project: str, environment: str, release_id: int, *, begun: bool = False
-    ) -> str | None:
-        """The version of a newer release that is in the environment or on its way there.
+    def newer_release_in(self, project: str, environment: str, release_id: int) -> str | None:
+        """The version of a newer release that has begun in the environment.
 
-        One that has begun there and failed counts: it may be half installed. With ``begun`` one
-        that only waits does not count.
+        One that failed there counts: it may be half installed. One that waits does not: it may
+        never begin.
         """
-        has_begun = deployment.c.started_at.is_not(None)
-        there = deployment.c.state.in_((*_OPEN, DeploymentState.SUCCEEDED))
-        query = select(deployment.c.version).where(
-            deployment.c.project == project,
-            deployment.c.environment == environment,
-            deployment.c.release_id > release_id,
-            has_begun if begun else or_(there, has_begun),
+        there = _begun_in(project, environment).where(deployment.c.release_id > release_id)
+        return self._connection.execute(there.limit(1)).scalars().first()
+
+    def overtaken_by(self, waiting: DeploymentRecord) -> str | None:
+        """The version of what has begun in its environment and is newer, or a later request for
+        the same release.
+        """
+        there = _begun_in(waiting.project, waiting.environment).where(
+            (deployment.c.release_id > waiting.release_id)
+            | ((deployment.c.release_id == waiting.release_id) & (deployment.c.id > waiting.id))
         )
-        return self._connection.execute(query.limit(1)).scalar()
+        return self._connection.execute(there.limit(1)).scalars().first()
 
     def was_started_by_itself(self, release_id: int, environment: str) -> bool:
         """Whether the release has been promoted to the environment already."""
@@ -318,6 +326,14 @@ class Deployments:
     def _list(self, query: Select[Any]) -> list[DeploymentRecord]:
         rows = self._connection.execute(query.order_by(deployment.c.id))
         return [_record(row) for row in rows]
+
+
+def _begun_in(project: str, environment: str) -> Select[str]:
+    return select(deployment.c.version).where(
+        deployment.c.project == project,
+        deployment.c.environment == environment,
+        deployment.c.started_at.is_not(None),
+    )
 
 
 def _record(row: Any) -> DeploymentRecord:

@@ -43,7 +43,7 @@ class Holds:
         """Whether somebody has what this deployment is to hold: a run, or another deployment."""
         return any(
             self._connection.execute(query.limit(1)).first() is not None
-            for query in (self._runs(deployment_id), self._others(deployment_id))
+            for query in (*self._runs(deployment_id), self._others(deployment_id))
         )
 
     def held_by_others(self, run_id: int) -> bool:
@@ -87,18 +87,23 @@ class Holds:
         statement = delete(deployment_hold).where(deployment_hold.c.deployment_id == deployment_id)
         self._connection.execute(statement)
 
-    def _runs(self, deployment_id: int) -> Select[tuple[int]]:
+    def _runs(self, deployment_id: int) -> tuple[Select[tuple[int]], Select[tuple[int]]]:
+        """Runs of others on a machine that it is to hold, and such that touch what it is to."""
         own = deployment_hold
-        return (
-            select(step_run.c.id)
-            .join(own, own.c.resource == MACHINE + step_run.c.machine)
-            .where(
-                own.c.deployment_id == deployment_id,
-                step_run.c.deployment_id != deployment_id,
-                step_run.c.state == "running",
-                or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
-            )
+        running = select(step_run.c.id).where(
+            own.c.deployment_id == deployment_id,
+            step_run.c.deployment_id != deployment_id,
+            step_run.c.state == "running",
         )
+        on_machine = running.join(own, own.c.resource == MACHINE + step_run.c.machine).where(
+            or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE)
+        )
+        touching = (
+            running.join(run_touch, run_touch.c.run_id == step_run.c.id)
+            .join(own, own.c.resource == run_touch.c.resource)
+            .where(or_(own.c.mode == Mode.EXCLUSIVE, run_touch.c.mode == Mode.EXCLUSIVE))
+        )
+        return on_machine, touching
 
     def _others(self, deployment_id: int) -> Select[tuple[int]]:
         own, other = deployment_hold.alias("own"), deployment_hold.alias("other")

@@ -58,7 +58,8 @@ class Releases:
     def lock(self, release_id: int) -> None:
         """Holds the release's row to the end of the transaction."""
         query = select(release.c.id).where(release.c.id == release_id)
-        self._connection.execute(query.with_for_update())
+        # Not as if it were to be removed: a new deployment of it may be stored meanwhile.
+        self._connection.execute(query.with_for_update(key_share=True))
 
     def versions(self, project: str) -> list[str]:
         """The project's versions, the oldest first."""

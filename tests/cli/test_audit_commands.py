@@ -37,6 +37,9 @@ PARTS: dict[str, Any] = {
 }
 
 
+ALWAYS = {"name": "always", "from": "2020-01-01T00:00", "to": "2090-01-01T00:00"}
+
+
 def shop(*extra: dict[str, Any]) -> dict[str, Any]:
     return catalog(
         project("app", "true\n"),
@@ -142,7 +145,7 @@ def deploy(house: House) -> list[str]:
 
 
 def override(house: House) -> list[str]:
-    house.apply({**shop(), "freezes": [{"name": "always", "cron": "0 0 * * *", "lasts": "24h"}]})
+    house.apply({**shop(), "freezes": [ALWAYS]})
     return [*deploy(house), "--override-freeze", "a leak"]
 
 

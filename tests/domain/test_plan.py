@@ -14,7 +14,13 @@ from deployengine.domain.errors import RequestError
 from deployengine.domain.flags import BYPASS, UnparsableFlag
 from deployengine.domain.lifecycle import Lifecycle, Phase
 from deployengine.domain.plan import Plan
-from deployengine.domain.planning import CONCURRENCY_TAG, MAX_PARALLELISM, Destination, plan
+from deployengine.domain.planning import (
+    CONCURRENCY_TAG,
+    MAX_PARALLELISM,
+    BadTag,
+    Destination,
+    plan,
+)
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import AmbiguousVariable, Sealed
 
@@ -163,6 +169,19 @@ def test_a_bypass_that_says_neither_elsewhere_is_no_obstacle_here() -> None:
 def test_two_even_values_of_one_source_are_refused() -> None:
     with pytest.raises(AmbiguousVariable):
         planned(release(value(BYPASS, "True"), value(BYPASS, "False")))
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"), [("one ", "one"), (" ", "app/QA"), ("x" * 200, "x" * 200)]
+)
+def test_a_task_tag_is_trimmed_and_a_blank_one_is_none(text: str, tag: str) -> None:
+    assert planned(release(value(CONCURRENCY_TAG, text))).tag == tag
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\nb", "x" * 201])
+def test_a_task_tag_that_no_list_could_show_is_refused(text: str) -> None:
+    with pytest.raises(BadTag, match="can be no tag"):
+        planned(release(value(CONCURRENCY_TAG, text)))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import Unreachable
 from deployengine.domain.selection import Selection
+from deployengine.domain.variables import AmbiguousVariable
 from deployengine.engine.again import NothingNew
 from deployengine.engine.endings import Outcome
 from deployengine.engine.intake import Terms
@@ -397,7 +398,9 @@ def test_a_step_that_is_left_out_here_keeps_nobody_from_standing_aside(house: Ho
     assert (state(house, number), house.held()) == ("paused", {})
 
 
-def test_a_condition_among_values_that_tie_fails_its_step_and_stops_nothing(house: House) -> None:
+def test_values_that_tie_are_refused_when_the_release_is_made_not_when_a_step_begins(
+    house: House,
+) -> None:
     tie = [
         {"name": "T", "value": "1", "scope": {"environments": ["QA"]}},
         {"name": "T", "value": "2", "scope": {"environments": ["QA", "S"]}},
@@ -412,9 +415,9 @@ def test_a_condition_among_values_that_tie_fails_its_step_and_stops_nothing(hous
             environments=["QA", "S"],
         )
     )
-    number = house.create("app").id
-    house.deliver_all()
-    assert state(house, number) == "failed"
+    with pytest.raises(AmbiguousVariable, match="variable T has two values"):
+        house.create("app")
+    assert house.queries.deployments() == []
 
 
 def test_a_plain_value_that_is_given_is_no_secret(house: House) -> None:

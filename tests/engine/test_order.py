@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployengine.domain.audit import Action
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import RequestError
 from deployengine.engine.claims import Claimed
 from deployengine.engine.endings import Outcome
 from deployengine.engine.intake import Terms
-from deployengine.engine.order import HasEnded
+from deployengine.engine.order import HasEnded, NotInLine
 from deployengine.engine.releases import Wanted
 from deployengine.engine.tickets import HIGHEST, LOWEST, STRETCH, before, draw, level, moved
 from deployengine.persistence.counters import TICKET
@@ -323,3 +324,118 @@ def test_a_newer_release_takes_the_place_of_older_ones_that_wait_whole(house: Ho
     assert house.detail(second).deployment.message == "superseded by 3.0"
     assert house.states(second) == ["cancelled"]
     assert house.held() == {}
+
+
+# ---- grants that the database refuses ----
+
+DB = [{"resource": "db", "everywhere": True}]
+
+
+def _one_and_two(house: House) -> None:
+    """``low`` works on q-1, ``two`` on q-1 and q-2, one after the other because of the database."""
+    both = ["one", "two"]
+    house.apply(
+        catalog(
+            project("low", process=[step("true\n", roles=["one"])]),
+            project("two", process=[step("true\n", roles=both, touches=DB)]),
+            machines=[machine("q-1", "QA", roles=["one"]), machine("q-2", "QA", roles=["two"])],
+            lifecycles=MANUAL,
+        )
+    )
+    for name in ("low", "two"):
+        house.releases.create(Wanted(name, "1.0"))
+
+
+def _comes_to_rest(house: House, *numbers: int) -> None:
+    for _ in range(40):
+        house.deliver_chains()
+        for run in house.dispatcher.take_runs()[:1]:  # a slot at a time
+            house.execute(run)
+        house.clock.advance(5)
+        house.recovery.sweep()
+    assert [house.detail(n).deployment.state.value for n in numbers] == ["succeeded"] * len(numbers)
+
+
+def test_a_refused_grant_and_those_before_it_do_not_push_each_other_in_for_ever(
+    house: House,
+) -> None:
+    _one_and_two(house)
+    low = deploy(house, "low", priority=-1)
+    house.deliver_chains()  # let in, and its message waits for a slot
+    two = deploy(house, "two")
+    house.deliver_chains()  # an earlier ticket
+    _comes_to_rest(house, low, two)
+
+
+def test_an_earlier_ticket_that_reaches_redis_later_comes_in_all_the_same(house: House) -> None:
+    _one_and_two(house)
+    low, two = deploy(house, "low"), deploy(house, "two")
+    chains = {links[0].deployment_id: links for links in house.dispatcher.take_chains()}
+
+    def overtaken() -> None:  # its tickets are on record, and Redis has not heard of them yet
+        with house.neighbour() as other:
+            other.carry(chains[low])
+            house.dispatcher.granted += other.dispatcher.take_runs()
+
+    house.carry(chains[two][:1])
+    house.database.meanwhile["open"] = overtaken
+    house.carry(chains[two][1:])
+    _comes_to_rest(house, low, two)
+
+
+def test_another_priority_lets_nobody_in_who_comes_after_it(house: House) -> None:
+    house.apply(
+        catalog(
+            project("r", process=[step("true\n", roles=["one"])]),
+            project("a", process=[step("true\n", roles=["one"], touches=DB)]),
+            project("b", process=[step("true\n", roles=["two"], touches=DB)]),
+            machines=[machine("q-1", "QA", roles=["one"]), machine("q-2", "QA", roles=["two"])],
+            lifecycles=MANUAL,
+        )
+    )
+    numbers = {}
+    for name in ("r", "a", "b"):  # a waits for the machine of r, and b behind a
+        house.releases.create(Wanted(name, "1.0"))
+        numbers[name] = deploy(house, name)
+        house.deliver_chains()
+    claimed(house)
+    house.order.prioritise(numbers["a"], 2)
+    assert house.dispatcher.granted == []
+
+
+# ---- what waits for a slot ----
+
+
+@pytest.mark.parametrize("how", ["top", "prioritise"])
+def test_what_was_let_in_and_waits_for_a_slot_is_moved_as_well(house: House, how: str) -> None:
+    names = ("a", "b", "c")
+    house.apply(
+        catalog(
+            *(project(n, process=[step("true\n", roles=[n])]) for n in names),
+            machines=[machine(n, "QA", roles=[n]) for n in names],
+            lifecycles=MANUAL,
+        )
+    )
+    for name in names:
+        house.releases.create(Wanted(name, "1.0"))
+    *_, last = [deploy(house, name) for name in names]
+    house.deliver_chains()
+    before = house.dispatcher.take_runs()
+    assert [run.urgent for run in before] == [False] * 3
+    if how == "top":
+        house.order.move_to_top(last)
+    else:
+        house.order.prioritise(last, 5)
+    (again,) = house.dispatcher.granted
+    assert (again.urgent, again.run_id) == (True, before[2].run_id)
+    assert house.execute(before[2]) is None, "its first message is void"
+    house.deliver_all()
+    assert house.detail(last).deployment.state == "succeeded"
+
+
+def test_what_has_no_place_in_line_cannot_be_put_at_the_top(house: House) -> None:
+    ready(house, "a")
+    number = deploy(house, "a", not_before=house.clock.now() + timedelta(days=7))
+    with pytest.raises(NotInLine, match=f"nothing of dep-{number} waits in line"):
+        house.order.move_to_top(number)
+    assert house.audit_trail.latest(10, action=Action.DEPLOYMENT_TOP) == []

@@ -20,6 +20,8 @@ from deployengine.engine.releases import Wanted
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.services import Services
 from deployengine.settings import Settings
+from tests.acceptance.catalogs import catalog, machine, project
+from tests.support.fakes import House
 from tests.support.servers import RedisServer
 
 STAGES = ("QA", "Staging", "Production")
@@ -169,13 +171,30 @@ def test_an_older_release_is_never_put_over_a_newer_one_by_itself(engine: ByHand
     engine.services.deployments.deploy("app", "1.0", "QA")
     late = engine.carry("1.0", "QA")
 
+    # It lines up behind the newer one, which may never begin; once that has, it makes way.
     assert late.state == "succeeded"
-    assert engine.where("1.0") == ["QA"]
-    assert late.message == "not promoted to Staging: the newer release 2.0 is there"
-    # Who says so may: it is reached, and only not entered by itself.
+    assert engine.where("1.0") == ["QA", "Staging"]
     engine.carry("2.0", "Staging")
+    (behind,) = [d for d in engine.all("1.0") if d.environment == "Staging"]
+    assert not engine.services.phases.begin(behind.id)
+    (behind,) = [d for d in engine.all("1.0") if d.environment == "Staging"]
+    assert (behind.state, behind.message) == ("superseded", "the newer release 2.0 is there")
+    # Who says so may: it is reached, and only not entered by itself.
     engine.services.deployments.deploy("app", "1.0", "Staging")
     assert engine.carry("1.0", "Staging").state == "succeeded"
+
+
+def test_an_older_release_is_not_promoted_to_where_a_newer_one_has_begun(engine: ByHand) -> None:
+    engine.apply({"name": "QA", "manual": ["QA"]}, *_automatic("Staging"))
+    for version in ("1.0", "2.0"):
+        engine.create(version)
+    engine.services.deployments.deploy("app", "2.0", "QA")
+    engine.carry("2.0", "QA")
+    engine.carry("2.0", "Staging")
+    engine.services.deployments.deploy("app", "1.0", "QA")
+    late = engine.carry("1.0", "QA")
+    assert (late.state, engine.where("1.0")) == ("succeeded", ["QA"])
+    assert late.message == "not promoted to Staging: the newer release 2.0 is there"
 
 
 def test_an_older_release_that_waited_there_by_itself_makes_way_for_a_newer_one_that_has_begun(
@@ -300,3 +319,31 @@ def test_a_next_phase_without_machines_is_a_failure_there_and_takes_nothing_from
     assert here.state == "succeeded"
     assert (there.environment, there.state) == ("Staging", "failed")
     assert "no step with a machine in Staging" in (there.message or "")
+
+
+def test_a_promotion_that_comes_while_its_release_is_cancelled_is_cancelled_with_it(
+    house: House,
+) -> None:
+    phases = [
+        {"name": "first", "automatic": ["QA", "Lab"], "minimum": 1},
+        {"name": "then", "automatic": ["S"]},
+    ]
+    house.apply(
+        catalog(
+            project("app", "true\n"),
+            environments=["QA", "Lab", "S"],
+            machines=[machine(f"{e}-1", e) for e in ("QA", "Lab", "S")],
+            lifecycles=[{"name": "auto", "phases": phases}],
+        )
+    )
+    created = house.releases.create(Wanted("app", "1.0"))
+    house.deliver_chains()
+    (of_qa, _) = house.dispatcher.take_runs()
+    house.execute(of_qa)  # and its end is about to be recorded when the other one is cancelled
+    house.database.meanwhile["cancel"] = house.deliver_chains
+    house.deployments.cancel_release("app", "1.0")
+    house.deliver_all()
+    found = {d.environment: d.state.value for d in house.queries.deployments()}
+    assert len(created.deployments) == 2
+    assert found == {"QA": "succeeded", "Lab": "cancelled", "S": "cancelled"}
+    assert house.held() == {}

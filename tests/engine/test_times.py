@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from deployengine.engine.deployments import InThePast
+from deployengine.domain.audit import Action
+from deployengine.engine.deployments import InThePast, NoReason
 from deployengine.engine.freezes import Freezes, Frozen
 from deployengine.engine.intake import Terms
 from deployengine.engine.releases import Wanted
-from tests.acceptance.catalogs import catalog, project, three_stages
+from tests.acceptance.catalogs import catalog, machine, project, three_stages
 from tests.support.fakes import FakeClock, House
 
 HOUR = 3600
@@ -155,10 +156,11 @@ def test_what_a_freeze_held_makes_way_for_a_newer_release_that_overrode_the_free
     house.calendar.look()
     house.deliver_all()
     found = house.queries.deployments(environment="Staging")
-    assert {(d.version, d.state.value) for d in found} == {
-        ("1.0", "superseded"),
-        ("2.0", "succeeded"),
-    }
+    assert [(d.version, d.state.value, d.message) for d in found] == [
+        ("2.0", "succeeded", None),
+        ("2.0", "superseded", "somebody has deployed it there"),
+        ("1.0", "superseded", "the newer release 2.0 is there"),
+    ]
 
 
 def test_who_deploys_in_a_freeze_is_told_and_may_override_it_with_a_reason(house: House) -> None:
@@ -169,6 +171,15 @@ def test_who_deploys_in_a_freeze_is_told_and_may_override_it_with_a_reason(house
     house.deliver_all()
     assert state(house, number) == "succeeded"
     assert house.detail(number).deployment.options == {"override_freeze": "fire"}
+
+
+@pytest.mark.parametrize("in_force", [True, False])
+def test_an_override_is_on_record_where_there_was_a_freeze(house: House, in_force: bool) -> None:
+    ready(house, freezes=[frozen(house, hours=1 if in_force else 1 / 3600)])
+    house.clock.advance(10)
+    house.deployments.deploy("app", "1.0", "QA", Terms(override_freeze="fire"))
+    found = house.audit_trail.latest(10, action=Action.FREEZE_OVERRIDE)
+    assert [each.event.reason for each in found] == (["fire"] if in_force else [])
 
 
 def test_a_freeze_that_begins_while_a_deployment_is_in_line_holds_it(house: House) -> None:
@@ -366,4 +377,114 @@ def test_a_schedule_that_was_changed_counts_from_now(house: House) -> None:
         )
     )
     look(house, 25 * HOUR)
+    assert house.queries.deployments() == []
+
+
+def test_while_the_one_from_the_time_before_waits_a_schedule_asks_for_no_other(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready(house, schedules=[nightly()], freezes=[frozen(house, hours=5 * 24)])
+    house.schedules.look()
+    for _ in range(4):
+        look(house, 24 * HOUR)
+    (held,) = house.queries.deployments()
+    assert f"dep-{held.id}, from the time before, still waits" in caplog.text
+    look(house, 24 * HOUR)
+    look(house, 24 * HOUR)
+    assert [d.state.value for d in house.queries.deployments()] == ["succeeded"] * 2
+
+
+def test_the_latest_release_of_a_schedule_is_the_latest_that_may_enter(house: House) -> None:
+    phases = [{"name": "QA", "automatic": ["QA"]}, {"name": "P", "manual": ["P"]}]
+    house.apply(
+        catalog(
+            project("app", "test $DEPLOYENGINE_RELEASE != 2.0\n"),
+            environments=["QA", "P"],
+            machines=[machine("qa-1", "QA"), machine("p-1", "P")],
+            lifecycles=[{"name": "auto", "phases": phases}],
+            schedules=[nightly(environment="P")],
+        )
+    )
+    for version in ("1.0", "2.0"):  # 2.0 fails in QA
+        house.create("app", version)
+        house.deliver_all()
+    house.schedules.look()
+    look(house, 24 * HOUR)
+    (deployed,) = house.queries.deployments(environment="P")
+    assert (deployed.version, deployed.state) == ("1.0", "succeeded")
+
+
+def test_what_was_let_in_and_has_not_begun_by_its_expiry_never_begins(house: House) -> None:
+    """Housekeeping was away: what it then looks at first is no matter."""
+    ready(house)
+    soon = house.clock.now() + timedelta(minutes=10)
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(expires_at=soon)).id
+    house.clock.advance(HOUR)
+    house.deliver_all()
+    deployment = house.detail(number).deployment
+    assert (deployment.state, deployment.started_at) == ("cancelled", None)
+    assert "not begun by" in (deployment.message or "")
+    assert house.held() == {}
+
+
+def test_a_newer_release_supersedes_when_its_time_has_come_not_when_it_is_asked_for(
+    house: House,
+) -> None:
+    house.apply(
+        catalog(
+            project("app", "true\n", supersede=True),
+            lifecycles=[{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}],
+        )
+    )
+    for version in ("0.0", "1.0", "2.0"):
+        house.releases.create(Wanted("app", version))
+    house.deployments.deploy("app", "0.0", "QA")
+    house.deliver_chains()
+    older = house.deployments.deploy("app", "1.0", "QA").id
+    soon = Terms(not_before=house.clock.now() + timedelta(seconds=30))
+    newer = house.deployments.deploy("app", "2.0", "QA", soon).id
+    assert state(house, older) == "queued"
+    house.clock.advance(60)
+    house.calendar.look()
+    assert (state(house, older), state(house, newer)) == ("superseded", "queued")
+    house.deliver_all()
+    assert state(house, newer) == "succeeded"
+    assert house.held() == {}
+
+
+def test_a_newer_release_that_is_scheduled_keeps_no_older_one_from_being_promoted(
+    house: House,
+) -> None:
+    phases = [{"name": each, "automatic": [each]} for each in ("QA", "S")]
+    direct = [{"name": "S", "manual": ["S"]}]
+    house.apply(
+        catalog(
+            project("app", "true\n", channels=[{"name": "hot", "lifecycle": "direct"}]),
+            environments=["QA", "S"],
+            machines=[machine("qa-1", "QA"), machine("s-1", "S")],
+            lifecycles=[
+                {"name": "auto", "phases": phases},
+                {"name": "direct", "phases": direct},
+            ],
+        )
+    )
+    house.create("app", "1.0")
+    house.deliver_chains()
+    house.releases.create(Wanted("app", "2.0", "hot"))
+    week = Terms(not_before=house.clock.now() + timedelta(days=7))
+    house.deployments.deploy("app", "2.0", "S", week)
+    house.deliver_all()
+    there = {d.version: d.state.value for d in house.queries.deployments(environment="S")}
+    assert there == {"1.0": "succeeded", "2.0": "queued"}
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_an_override_without_a_reason_is_refused_and_so_is_a_block(
+    house: House, reason: str
+) -> None:
+    ready(house, freezes=[frozen(house)])
+    with pytest.raises(NoReason, match="to override a freeze takes a reason"):
+        house.deployments.deploy("app", "1.0", "QA", Terms(override_freeze=reason))
+    with pytest.raises(NoReason, match="to block a release takes a reason"):
+        house.releases.block("app", "1.0", "me", reason)
     assert house.queries.deployments() == []

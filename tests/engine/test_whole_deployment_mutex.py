@@ -7,6 +7,7 @@ from typing import Any
 from deployengine.domain.identity import parse
 from deployengine.engine.ports import GrantedRun
 from deployengine.engine.questions import Answer
+from deployengine.persistence.counters import GENERATION
 from tests.acceptance.catalogs import bypassing, catalog, machine, project, step
 from tests.support.fakes import House
 
@@ -128,3 +129,29 @@ def _granted(house: House) -> list[Any]:
         for grant in house.locks.grants()
         if grant.request_id.startswith("run-")
     ]
+
+
+def test_it_does_not_begin_while_somebody_elsewhere_touches_what_it_is_to_hold(
+    house: House,
+) -> None:
+    touches = [{"resource": "db", "everywhere": True}]
+    house.apply(
+        catalog(
+            project("app", process=[step("true\n", roles=["x"], touches=touches)]),
+            project(
+                "whole",
+                process=[step("true\n", roles=["y"], touches=touches)],
+                mutex="deployment",
+            ),
+            machines=[machine("m-1", "QA", roles=["x"]), machine("m-2", "QA", roles=["y"])],
+        )
+    )
+    house.create("app")
+    house.deliver_chains()
+    (run,) = house.dispatcher.take_runs()
+    assert house.step_runs.claims.claim(run.run_id, run.granted_at, "somebody")
+    whole = house.create("whole").id
+    with house.database.read() as tx:
+        generation = tx.counters.value(GENERATION)
+    house.locks.release(generation, [f"run-{run.run_id}"])  # it has lost the truth
+    assert not house.phases.begin(whole)

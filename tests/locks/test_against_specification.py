@@ -133,6 +133,21 @@ class LocksAndSpecification(Comparison):
         self._release(data.draw(st.lists(st.sampled_from(ids), min_size=1, max_size=2)))
 
     @precondition(lambda self: self.used)
+    @rule(data=st.data(), drawn=ARRIVALS)
+    def exchange(self, data: st.DataObject, drawn: list[tuple[int, tuple[Claim, ...]]]) -> None:
+        """Some go, some of them come again, and others come."""
+        known = [each for each in self.used.values() if each.id not in self.gone]
+        some = st.lists(st.sampled_from(known), max_size=4, unique=True) if known else st.just([])
+        leaving, back = data.draw(some), data.draw(some)
+        self.gone += [each.id for each in leaving if each not in back]
+        ids = [each.id for each in leaving]
+        entering = [*back, *self.new_requests(drawn)]
+        granted = self.locks.exchange(GENERATION, ids, entering)
+        assert tuple(each.request_id for each in granted) == self.specification.exchange(
+            ids, entering
+        )
+
+    @precondition(lambda self: self.used)
     @rule(data=st.data())
     def release_any_mixture(self, data: st.DataObject) -> None:
         ids = [request.id for request in self.used.values()]
@@ -188,6 +203,15 @@ class InterleavedCalls(Comparison):
     def release(self, data: st.DataObject) -> None:
         ids = [request.id for request in self.used.values()]
         self._call("release", data.draw(st.lists(st.sampled_from(ids), min_size=1, max_size=4)))
+
+    @precondition(lambda self: self.used)
+    @rule(data=st.data(), drawn=ARRIVALS)
+    def exchange(self, data: st.DataObject, drawn: list[tuple[int, tuple[Claim, ...]]]) -> None:
+        known = st.sampled_from(list(self.used.values()))
+        leaving = data.draw(st.lists(known, max_size=3, unique=True))
+        back = [each for each in leaving if data.draw(st.booleans())]
+        entering = operands([*back, *self.new_requests(drawn)])
+        self._call("exchange", [str(len(leaving)), *(each.id for each in leaving), *entering])
 
     @rule()
     def advance(self) -> None:

@@ -18,9 +18,10 @@
 --                                waiters still to be looked at, the smallest ticket first; a mark
 --                                with a trail goes on to the next one of that line or full house
 -- ARGV  1 expected guard, 2 operation, 3 marks to work off at most, 4... operands:
---   submit   id, "ticket . label {. mode . limit . resource}", id, ...
---   hold     the same, without asking
---   release  id, id, ...                                          advance   none
+--   submit    id, "ticket . label {. mode . limit . resource}", id, ...
+--   hold      the same, without asking
+--   release   id, id, ...                                         advance   none
+--   exchange  how many leave, their ids, then who comes as in submit: nobody is let in between
 -- Returns {"not ready", guard found or ""} or {"ok", marks left, requests looked at,
 --   {id, ticket, granted, label, ...}}.
 
@@ -253,8 +254,14 @@ function operations.release(id)
   if request then leave(request) end
 end
 
-local width = (operation == 'release') and 1 or 2
-for i = 4, #ARGV, width do operations[operation](ARGV[i], ARGV[i + 1]) end
+if operation == 'exchange' then
+  local last = 4 + tonumber(ARGV[4])
+  for i = 5, last do operations.release(ARGV[i]) end
+  for i = last + 1, #ARGV, 2 do operations.submit(ARGV[i], ARGV[i + 1]) end
+else
+  local width = (operation == 'release') and 1 or 2
+  for i = 4, #ARGV, width do operations[operation](ARGV[i], ARGV[i + 1]) end
+end
 
 for _ = 1, marks_allowed do
   local popped = redis.call('ZPOPMIN', PENDING)
