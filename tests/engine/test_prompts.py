@@ -46,6 +46,19 @@ def test_values_that_are_given_for_a_deployment_are_in_its_scripts_and_in_no_oth
     assert said(house) == "bob hello"
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_an_empty_answer_takes_what_stands_there(house: House, required: bool) -> None:
+    ready(house, WHO, {**WORD, "prompt": {"required": required}})
+    deploy(house, Who="ann", Word="")
+    assert said(house) == "ann hello"
+
+
+def test_a_name_that_nobody_asks_for_is_refused_without_a_value_as_well(house: House) -> None:
+    ready(house, WORD, script="true\n")
+    with pytest.raises(UnknownName, match="'Wrod'; did you mean 'Word'"):
+        deploy(house, Wrod="")
+
+
 def test_what_must_be_given_and_was_not_is_told_all_at_once(house: House) -> None:
     ready(house, WHO, {"name": "Word", "prompt": {"required": True}})
     with pytest.raises(MissingValues, match="app asks for Who, Word"):
@@ -96,6 +109,9 @@ def test_a_retry_has_what_was_given_unless_it_is_given_anew(house: House) -> Non
     house.again.retry(second.id, Terms(values={"Word": "soon"}))
     house.deliver_all()
     assert said(house) == "ann soon"
+    house.again.retry(second.id, Terms(values={"Word": ""}))
+    house.deliver_all()
+    assert said(house) == "ann hello"
 
 
 # ---- refreshing ----
