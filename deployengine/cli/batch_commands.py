@@ -8,10 +8,12 @@ import click
 from rich.console import Console
 
 from deployengine.cli.batch_file import read_batch
-from deployengine.cli.batch_report import batch_answer, show_batch, write_html
+from deployengine.cli.batch_report import batch_answer, html_option, show_batch, write_html
 from deployengine.cli.documents import batch_document
 from deployengine.cli.live import watch_batch
 from deployengine.cli.session import Session, command
+from deployengine.cli.waiting import needs_wait, waiting_options
+from deployengine.domain.errors import GaveUpWaiting
 
 
 @click.group()
@@ -19,17 +21,11 @@ def batch() -> None:
     """Many releases created and deployed in one go."""
 
 
-_html = click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
-)
-
-
 @batch.command("run", epilog="Example:  deployengine batch run releases.csv --wait")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--wait", is_flag=True, help="Watch it to its end; exit 1 if a release failed.")
 @click.option("--name", help="Its name; default: from the file's rows.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="Give up waiting after SECONDS.")
-@_html
+@waiting_options("Watch it to its end; exit 1 if a release failed.")
+@html_option(callback=needs_wait)
 @command
 def run(
     session: Session,
@@ -55,7 +51,12 @@ def run(
             ),
         )
         return 0
-    watch_batch(session, stored.name, timeout)
+    try:
+        watch_batch(session, stored.name, timeout)
+    except GaveUpWaiting:
+        if html is not None:
+            write_html(batch_answer(session.services, stored.name), html)
+        raise
     return finish_batch(session, stored.name, html)
 
 
@@ -70,7 +71,7 @@ def finish_batch(session: Session, name: str, html: Path | None) -> int:
 
 @batch.command("show", epilog="Example:  deployengine batch show nightly --html report.html")
 @click.argument("name")
-@_html
+@html_option()
 @command
 def show(session: Session, name: str, html: Path | None) -> None:
     """Show how far the batch NAME has come, what waited for what, and what failed."""

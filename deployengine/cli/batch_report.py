@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import click
 from rich.console import Console
 
 from deployengine.cli.documents import batch_document
@@ -16,6 +18,27 @@ from deployengine.domain.report import Report, to_document
 from deployengine.engine.batch_facts import batch_report
 from deployengine.engine.batches import BatchProgress
 from deployengine.services import Services
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Page(click.Path):
+    """A file that may be new, in a folder that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Told at once, and not when all that is to be reported has been waited for."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}", param, ctx)
+        return path
+
+
+def html_option(**more: Any) -> Callable[[F], F]:
+    """``--html``."""
+    return click.option("--html", type=_Page(), help="Write the report as a page.", **more)
 
 
 @dataclass(frozen=True, slots=True)

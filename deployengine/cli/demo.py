@@ -12,6 +12,7 @@ import click
 
 from deployengine.catalog import load
 from deployengine.cli.batch_commands import finish_batch
+from deployengine.cli.batch_report import html_option
 from deployengine.cli.live import watch_batch
 from deployengine.cli.session import Session, command
 from deployengine.cli.supervisor import Supervisor
@@ -41,9 +42,7 @@ SHIPPED_SECONDS = SECONDS_LINE.format(seconds="0.5")
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the scratch home in this new folder, to look at afterwards.",
 )
-@click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page."
-)
+@html_option()
 @command
 def demo(
     session: Session,

@@ -12,12 +12,12 @@ from deployengine.cli.deployment_options import (
     terms_of,
     terms_options,
     told,
-    waiting_options,
 )
 from deployengine.cli.deployment_view import coloured, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
 from deployengine.cli.people_commands import give_answer
 from deployengine.cli.session import LIMIT, Session, command
+from deployengine.cli.waiting import waiting_options
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
@@ -133,7 +133,7 @@ def cancel(session: Session, id_: str) -> None:
 @deployment.command("retry", epilog="Example:  deployengine deployment retry dep-17 --wait")
 @click.argument("id_")
 @terms_options
-@waiting_options
+@waiting_options()
 @command
 def retry(session: Session, /, id_: str, wait: bool, timeout: float | None, **given: Any) -> int:
     """Deploy again what a deployment did not bring to its end.

@@ -55,16 +55,6 @@ def terms_options(function: F) -> F:
     return function
 
 
-def waiting_options(function: F) -> F:
-    """``--wait`` and ``--timeout``."""
-    function = click.option(
-        "--timeout", type=click.FloatRange(min=0), help="Give up waiting after SECONDS."
-    )(function)
-    return click.option(
-        "--wait", is_flag=True, help="Wait for the end; exit 1 unless it succeeds."
-    )(function)
-
-
 def terms_of(
     session: Session,
     at: datetime | timedelta | None,

@@ -12,10 +12,10 @@ from deployengine.cli.deployment_options import (
     terms_of,
     terms_options,
     told,
-    waiting_options,
 )
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.session import Session, command
+from deployengine.cli.waiting import waiting_options
 from deployengine.domain.identity import deployment_id, release_id
 from deployengine.domain.selection import Selection
 from deployengine.engine.releases import Wanted
@@ -65,7 +65,7 @@ def create(session: Session, project: str, version: str, channel: str | None) ->
 @click.option("--exclude-machine", "exclude", multiple=True, help="Not to it; repeatable.")
 @click.option("--missing", is_flag=True, help="Only to machines that have not had all of it.")
 @terms_options
-@waiting_options
+@waiting_options()
 @command
 def deploy(
     session: Session,
@@ -95,7 +95,7 @@ def deploy(
 @click.argument("environment")
 @click.option("--to", "version", help="The release to go back to; left out: the one before.")
 @terms_options
-@waiting_options
+@waiting_options()
 @command
 def rollback(
     session: Session,

@@ -142,6 +142,26 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     ),
     "an event that cannot be": (("audit", "show", "9" * 20), 2, "is no event's number"),
     "an event that is no number": (("audit", "show", "abc"), 2, "'abc' is no event's number"),
+    "a time-out of nothing that is waited for": (
+        ("release", "deploy", "shop", "1", "QA", "--timeout", "5"),
+        2,
+        "--timeout needs --wait",
+    ),
+    "a retry that is not waited for": (
+        ("deployment", "retry", "dep-1", "--timeout", "5"),
+        2,
+        "--timeout needs --wait",
+    ),
+    "a page of what is not waited for": (
+        ("batch", "run", "none.csv", "--html", "page.html"),
+        2,
+        "--html needs --wait",
+    ),
+    "a page in a folder that is not there": (
+        ("batch", "run", "none.csv", "--html", "none/page.html", "--wait"),
+        2,
+        "there is no folder 'none'",
+    ),
     "an approval of nothing": (("approve", "run-9"), 2, "there is no step run 'run-9'"),
     "an answer that is none": (("guide", "run-9", "shrug"), 2, "'shrug' is not one of"),
     "a retry of nothing": (("deployment", "retry", "dep-9"), 2, "there is no deployment 'dep-9'"),
