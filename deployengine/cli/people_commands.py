@@ -46,11 +46,13 @@ def inbox(session: Session, everybody: bool) -> None:
 @click.argument("id_", metavar="ID")
 @click.option("--abort", is_flag=True, help="Do not go on: the deployment fails.")
 @click.option("--note", default="", help="Why; it is kept with the run.")
+@click.option("--over-newer", is_flag=True, help="Although a newer release is there by now.")
 @command
-def approve(session: Session, id_: str, abort: bool, note: str) -> None:
+def approve(session: Session, id_: str, abort: bool, note: str, over_newer: bool) -> None:
     """Let a manual step proceed (or abort it), named by its run (run-N) or deployment (dep-N)."""
     number = _asking(session, id_, Asks.APPROVAL)
-    give_answer(session, number, Answer.ABORT if abort else Answer.PROCEED, note)
+    answer = Answer.ABORT if abort else Answer.PROCEED
+    give_answer(session, number, answer, note, over_newer=over_newer)
 
 
 @click.command("guide", epilog="Example:  deployengine guide run-1044 retry")
@@ -66,10 +68,12 @@ def guide(session: Session, id_: str, how: str, note: str) -> None:
     give_answer(session, _asking(session, id_, Asks.GUIDANCE), Answer(how), note)
 
 
-def give_answer(session: Session, number: int, answer: Answer, note: str) -> None:
+def give_answer(
+    session: Session, number: int, answer: Answer, note: str, *, over_newer: bool = False
+) -> None:
     """Gives an answer and tells what came of it."""
     services = session.services
-    run = services.answers.answer(number, answer, session.user, note)
+    run = services.answers.answer(number, answer, session.user, note, over_newer=over_newer)
     detail = services.queries.deployment(run.deployment_id)
 
     def show(out: Console) -> None:

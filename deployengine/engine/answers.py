@@ -44,6 +44,10 @@ class NotResponsible(RequestError):
     """The step names those who may answer, and this is somebody else."""
 
 
+class Overtaken(RequestError):
+    """Nobody asked for this deployment, and a newer one has begun there while it waited."""
+
+
 @dataclass(slots=True)
 class _After:
     """What follows an answer: runs that are ready, a deployment that lines up, a chain."""
@@ -71,12 +75,21 @@ class Answers:
         self._clock = clock
         self._unseal = unseal
 
-    def answer(self, number: int, answer: Answer, who: str, note: str = "") -> RunRecord:
+    def answer(
+        self,
+        number: int,
+        answer: Answer,
+        who: str,
+        note: str = "",
+        *,
+        over_newer: bool = False,
+    ) -> RunRecord:
         """Closes the run's question.
 
         ``who`` and ``note`` become part of the run's message. The deployment goes on once no run
         of it asks any more: one that has given up its task tag meanwhile waits for that first.
-        Raises :class:`UnknownName`, :class:`NothingAsked` and :class:`NotResponsible`.
+        Raises :class:`UnknownName`, :class:`NothingAsked`, :class:`NotResponsible`, and
+        :class:`Overtaken` unless an older release may go ``over_newer``.
         """
         said = f"{who} answered {answer}" + (f": {note}" if (note := _one_line(note)) else "")
         with self._database.write("answer") as tx:
@@ -91,6 +104,8 @@ class Answers:
                     f"{run_id(number)} may be answered by {' or '.join(step.responsible)}, "
                     f"not by {who}"
                 )
+            if answer is Answer.PROCEED and not over_newer:
+                _check_not_overtaken(tx, deployment)
             now = self._clock.now()
             state = _STATES.get(answer, run.state)
             tx.questions.answer(number, state, now, after(run.message, said), answer)
@@ -149,6 +164,18 @@ def _asking(tx: Transaction, number: int) -> tuple[DeploymentRecord, RunRecord]:
         told = "was answered before and" if run.answered_at else "asks nothing: it"
         raise NothingAsked(f"{run_id(number)} {told} is {run.state}", None, run.message)
     return deployment, run
+
+
+def _check_not_overtaken(tx: Transaction, deployment: DeploymentRecord) -> None:
+    """An older release never goes over a newer one without being told to."""
+    newer = tx.deployments.overtaken_by(deployment) if deployment.automatic else None
+    if newer is not None and deployment.ticket is None:
+        raise Overtaken(
+            f"{deployment.project} {newer} has begun in {deployment.environment} while "
+            f"{deployment.version} waited for this",
+            None,
+            "abort it (--abort), or say that it may go over what is newer (--over-newer)",
+        )
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ from deployengine.domain.project import FAILURE, Step
 from deployengine.domain.selection import Selection
 from deployengine.engine.archive import Archive
 from deployengine.persistence import Transaction
-from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
+from deployengine.persistence.records import IGNORED, LEFT_OUT, DeploymentRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,10 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
     nowhere = list(_nowhere(plan, process, deployment.selection, left_out))
     if nowhere or tx.runs.any_unsuccessful(deployment.id):
         return Conclusion(False, list(_went_wrong(runs, nowhere)))
-    return Conclusion(True, [f"without {_some(left_out)}"] if left_out else [])
+    told = [f"without {_some(left_out)}"] if left_out else []
+    if ignored := list(dict.fromkeys(run.machine for run in runs if run.answer == IGNORED)):
+        told.append(f"a failure was ignored on {_some(ignored)}")
+    return Conclusion(True, told)
 
 
 def _nowhere(

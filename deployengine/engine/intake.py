@@ -103,10 +103,14 @@ class Intake:
         self._check_values(snapshot, destination, terms)
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
         if not any(step.runs for step in made.steps if not step.left_out):
+            whole = terms.selection.whole
             raise NoMachines(
-                f"{snapshot.project} has no step with a machine in {environment}",
+                f"{snapshot.project} has no step with a machine in {environment}"
+                f"{'' if whole else ' among those that were chosen'}",
                 None,
-                "give a machine of that environment one of the roles that the steps name",
+                "give a machine of that environment one of the roles that the steps name"
+                if whole
+                else "skip fewer steps, or choose other machines",
             )
         return made
 

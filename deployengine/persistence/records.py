@@ -105,8 +105,10 @@ class StepRecord:
 
 #: The answer after which nothing more runs on a run's machine.
 LEFT_OUT = "exclude"
+#: The answer after which a failure counts as none.
+IGNORED = "ignore"
 #: Answers after which a run that ended badly does not count.
-FORGIVEN = ("ignore", LEFT_OUT)
+FORGIVEN = (IGNORED, LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

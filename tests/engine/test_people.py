@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from deployengine.engine.answers import NothingAsked, NotResponsible
+from deployengine.engine.answers import NothingAsked, NotResponsible, Overtaken
 from deployengine.engine.questions import Answer
+from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.support.fakes import House
 
@@ -92,13 +93,27 @@ def test_another_release_goes_through_meanwhile_and_the_first_one_waits_for_it_t
     assert state(house, second) == "paused"
     third = house.create("app", "3.0").id
     house.deliver_chains()  # its first script runs
-    answered = house.answers.answer(2, Answer.PROCEED, "ann")
+    with pytest.raises(Overtaken, match=r"app [23].0 has begun in QA while 1.0 waited for this"):
+        house.answers.answer(2, Answer.PROCEED, "ann")
+    answered = house.answers.answer(2, Answer.PROCEED, "ann", over_newer=True)
     assert answered.state == "succeeded"
     assert state(house, first) == "queued"
     (wait,) = house.waits.why(f"dep-{first}")
     assert (wait.reason.value, [h.id for h in wait.holders]) == ("tag", [f"dep-{third}"])
     house.deliver_all()
     assert (state(house, first), state(house, third)) == ("succeeded", "paused")
+
+
+def test_who_deployed_an_older_release_by_hand_has_said_so_already(house: House) -> None:
+    manual = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+    house.apply(catalog(project("app", process=process()), lifecycles=manual))
+    for version in ("1.0", "2.0"):
+        house.releases.create(Wanted("app", version))
+        house.deployments.deploy("app", version, "QA")
+        house.deliver_all()
+    house.answers.answer(2, Answer.PROCEED, "ann")
+    house.deliver_all()
+    assert state(house, 1) == "succeeded"
 
 
 def test_a_step_may_keep_the_tag_while_people_decide(house: House) -> None:
@@ -235,6 +250,7 @@ def test_an_ignored_failure_counts_as_none(house: House) -> None:
     number = guided(house)
     answer(house, 1, Answer.IGNORE)
     assert (state(house, number), ran(house)) == ("succeeded", ["Install", "After"])
+    assert house.detail(number).deployment.message == "a failure was ignored on qa-1"
 
 
 def test_a_machine_may_be_left_out_and_the_others_go_on(house: House) -> None:

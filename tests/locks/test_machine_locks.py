@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import fakeredis
@@ -18,6 +19,7 @@ from deployengine.locks import (
     LocksNotReady,
     MachineLocks,
     RebuildSuperseded,
+    WaiterView,
 )
 from deployengine.locks.keys import Keys
 
@@ -342,3 +344,21 @@ def test_whoever_reads_locks_that_are_not_there_is_told_that_redis_cannot_be_rea
     server.connected = False
     with fakeredis.FakeRedis(server=server) as nobody, pytest.raises(Unreachable, match="Redis"):
         read(MachineLocks(nobody, "locks"))
+
+
+def test_who_leaves_and_comes_again_in_one_call_is_passed_by_nobody_later_and_has_waited_on(
+    locks: MachineLocks,
+) -> None:
+    locks.submit(GENERATION, [alone(1, "web"), alone(3, "web", "db"), alone(5, "db")])
+    before = {each.id: each.since for each in waiters(locks, "db")}
+
+    granted = locks.exchange(GENERATION, ["r3"], [replace(alone(4, "web", "db"), id="r3")])
+
+    assert granted == []
+    assert {each.id: each.since for each in waiters(locks, "db")} == before
+    assert ids(locks.exchange(GENERATION, ["r1"], [alone(6, "web")])) == ["r3"]
+
+
+def waiters(locks: MachineLocks, resource: str) -> tuple[WaiterView, ...]:
+    (view,) = locks.holders_and_waiters(resource)
+    return view.waiters

@@ -234,12 +234,13 @@ end
 -- Operations ---------------------------------------------------------------------------------
 
 local operations = {}
+local since = {} -- of those who leave: who comes again at once has waited all the time
 
 function operations.submit(id, body)
   local known = load(id)
   if known and known.granted ~= WAITS then report(known) end
   if known then return end
-  local request = parse(id, now, WAITS, body)
+  local request = parse(id, since[id] or now, WAITS, body)
   save(request)
   enter_lines(request)
   mark(request.ticket, id)
@@ -251,7 +252,9 @@ end
 
 function operations.release(id)
   local request = load(id)
-  if request then leave(request) end
+  if not request then return end
+  since[id] = request.submitted
+  leave(request)
 end
 
 if operation == 'exchange' then
