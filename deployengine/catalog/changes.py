@@ -92,10 +92,12 @@ def _value(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterato
 
     Of a value that becomes a secret the one before is not shown either: mostly it is the same.
     """
+    if old["value"] == new["value"]:
+        return
     if _secret(old) and _secret(new):
         if _mac(old) is None or _mac(old) != _mac(new):
             yield Change(f"{path}.value", MASK, MASK)
-    elif old["value"] != new["value"]:
+    else:
         before = MASK if _secret(new) else masked(old)["value"]
         yield Change(f"{path}.value", before, masked(new)["value"])
 

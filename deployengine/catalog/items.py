@@ -69,7 +69,8 @@ class Catalog:
     def sealed(self, seal: Seal) -> Catalog:
         """The same catalog with each sensitive value replaced by what ``seal`` makes of it.
 
-        ``seal`` takes the plain text and returns ``cipher`` and ``mac``. What is sealed stays.
+        ``seal`` takes the plain text and returns ``cipher`` and ``mac``. What is sealed stays, and
+        so does the empty text of a prompted variable, which has no value before it is answered.
         """
         return Catalog(
             tuple(replace(item, document=_sealed(item.document, seal)) for item in self.items)
@@ -151,6 +152,11 @@ def _sealed(document: Document, seal: Seal) -> Document:
 
 def _sealed_variable(variable: Document, seal: Seal) -> Document:
     value = variable["value"]
-    if not (variable.get("sensitive") and isinstance(value, str)):
+    if not (variable.get("sensitive") and isinstance(value, str)) or _is_left_to_answer(variable):
         return variable
     return {**variable, "value": seal(value)}
+
+
+def _is_left_to_answer(variable: Document) -> bool:
+    """Whether only an answer gives it a value: sealed, the empty text would pass for one."""
+    return "prompt" in variable and variable["value"] == ""

@@ -58,7 +58,7 @@ class Variables:
         if sensitive:
             read.raw("Value")
             entry["sensitive"] = True
-            prompt = prompt or {"label": entry["name"], "required": True}
+            prompt = {"label": entry["name"], **prompt, "required": True}
             self._report.tell(read.place, _NOT_IN_CLEAR, _ASKED, entry)
         elif type_.casefold() != "string":
             raise Uncarried(f"its value is an account, a certificate or a pool ({type_})")

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.importing.octopus import action, as_folder, bash, inline, process, shop, step
+from tests.importing.octopus import (
+    action,
+    as_folder,
+    bash,
+    inline,
+    process,
+    shop,
+    step,
+    variables,
+)
 from tests.support.engine import LiveEngine
 
 HAND_ON = 'set_octopusvariable "Seen" "port #{Port}"\necho drained\r\n'
@@ -49,3 +58,29 @@ def test_an_imported_project_runs_up_to_what_could_not_be_carried_over(engine: L
     assert said.count("port 80, blue") == 2
     assert said.count("not carried over from Octopus: Site: a step of the kind Octopus.IIS") == 2
     assert "never" not in said
+
+
+def test_a_sensitive_value_of_an_export_is_asked_for_at_each_deployment(
+    engine: LiveEngine,
+) -> None:
+    by_hand = {"Phases": [{"Name": "QA", "OptionalDeploymentTargets": ["Environments-1"]}]}
+    secret = {"Id": "s", "Name": "Password", "Type": "Sensitive", "Value": None}
+    export = as_folder(
+        shop(
+            lifecycle=by_hand,
+            **variables(secret),
+            **process(step("Install", action("Install", bash("true")))),
+        ),
+        engine.scratch / "export",
+    )
+    catalog = engine.scratch / "catalog.yaml"
+    assert engine.cli("import", "octopus", str(export), "--output", str(catalog)).code == 0
+    assert engine.cli("apply", str(catalog)).code == 0
+    assert engine.cli("release", "create", "Shop", "1.0").code == 0
+
+    refused = engine.cli("release", "deploy", "Shop", "1.0", "QA")
+    assert (refused.code, "Shop asks for Password" in refused.err) == (2, True)
+
+    answers = engine.write("answers.yaml", "Password: hush-hush\n")
+    given = engine.cli("release", "deploy", "Shop", "1.0", "QA", "--variable-file", str(answers))
+    assert given.code == 0, given.err

@@ -48,6 +48,23 @@ def test_sealing_twice_seals_once(read: Read) -> None:
     assert once.sealed(Seal()) == once
 
 
+@pytest.mark.parametrize("value", ["", 'value: "", '])
+def test_a_secret_that_is_asked_for_and_has_no_value_has_none_when_it_is_sealed(
+    read: Read, value: str
+) -> None:
+    text = with_variable(f"{{name: T, {value}sensitive: true, prompt: {{required: true}}}}")
+    sealed = read(text).sealed(Seal())
+    (token,) = sealed.of("project")[0].document["variables"]
+    assert Variable.from_document(token).value == ""
+    assert difference(stored(sealed), read(text).sealed(Seal())).is_empty
+
+
+def test_a_secret_that_is_empty_and_that_nobody_asks_for_is_sealed(read: Read) -> None:
+    sealed = read(with_variable('{name: T, value: "", sensitive: true}')).sealed(Seal())
+    (token,) = sealed.of("project")[0].document["variables"]
+    assert isinstance(Variable.from_document(token).value, Sealed)
+
+
 def test_a_catalog_shows_no_secret_before_it_is_sealed(read: Read) -> None:
     catalog = read(with_variable(f"{{name: T, value: {SECRET}, sensitive: true}}"))
     assert SECRET not in repr(catalog)

@@ -34,6 +34,7 @@ def deploy(house: House, **values: str) -> int:
 
 WHO = {"name": "Who", "prompt": {"label": "Who is it for?", "required": True}}
 WORD = {"name": "Word", "value": "hello", "prompt": {}}
+SECRET = {"name": "Word", "prompt": {"required": True}, "sensitive": True}
 
 
 def test_values_that_are_given_for_a_deployment_are_in_its_scripts_and_in_no_other(
@@ -91,13 +92,30 @@ def test_a_prompt_for_another_environment_asks_nothing_here(house: House) -> Non
 
 
 def test_what_was_given_is_kept_sealed_and_masked_when_it_is_a_secret(house: House) -> None:
-    secret = {"name": "Word", "prompt": {"required": True}, "sensitive": True}
-    ready(house, {"name": "Who", "value": "ann"}, secret, script='echo "#{Word}"\n')
+    ready(house, {"name": "Who", "value": "ann"}, SECRET, script='echo "#{Word}"\n')
     number = deploy(house, Word="hush-hush")
     detail = house.detail(number)
     assert "hush-hush" not in str(detail.deployment.options)
     (_, text), *_ = house.queries.output(detail.runs[0].id)
     assert text == "********\n"
+
+
+def test_a_secret_that_must_be_given_is_asked_for_as_any_other_value(house: House) -> None:
+    ready(house, {"name": "Who", "value": "ann"}, SECRET)
+    with pytest.raises(MissingValues, match="app asks for Word"):
+        deploy(house)
+    deploy(house, Word="hush-hush")
+    assert said(house) == "ann hush-hush"
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_no_release_is_created_that_would_go_out_by_itself_without_what_must_be_given(
+    house: House, sensitive: bool
+) -> None:
+    house.apply(catalog(project("app", "true\n", variables=[{**SECRET, "sensitive": sensitive}])))
+    with pytest.raises(MissingValues, match="app asks for Word"):
+        house.releases.create(Wanted("app", "1.0"))
+    assert house.queries.deployments() == []
 
 
 def test_a_retry_has_what_was_given_unless_it_is_given_anew(house: House) -> None:

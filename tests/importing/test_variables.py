@@ -92,6 +92,18 @@ def test_a_prompted_variable_keeps_its_label_and_its_default(make: Make) -> None
     ]
 
 
+def test_a_secret_that_was_asked_for_must_be_answered_since_its_value_is_not_there(
+    make: Make,
+) -> None:
+    secret = variable(Type="Sensitive", Prompt={"Label": "Word?", "Required": False})
+
+    made = make(shop(**variables(secret)))
+
+    assert made.variables == [
+        {"name": "Port", "sensitive": True, "prompt": {"label": "Word?", "required": True}}
+    ]
+
+
 @pytest.mark.parametrize(
     "type_", ["AzureAccount", "AmazonWebServicesAccount", "Certificate", "WorkerPool"]
 )
