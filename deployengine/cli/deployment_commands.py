@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deployengine.cli.deployment_options import (
@@ -13,7 +14,7 @@ from deployengine.cli.deployment_options import (
     terms_options,
     told,
 )
-from deployengine.cli.deployment_view import coloured, show_deployment
+from deployengine.cli.deployment_view import coloured, remark, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
 from deployengine.cli.people_commands import give_answer
 from deployengine.cli.session import LIMIT, Session, command
@@ -58,7 +59,7 @@ def list_deployments(
                 d.version,
                 d.environment,
                 coloured(d.state),
-                d.message or "",
+                escape(remark(d)),
             )
         out.print(table)
 

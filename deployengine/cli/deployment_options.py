@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from deployengine.cli.deployment_view import follow, show_deployment
+from deployengine.cli.deployment_view import follow, remark, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document
 from deployengine.cli.moments import Moment, moved
 from deployengine.cli.prompted_values import prompted_values
@@ -87,7 +87,7 @@ def told(session: Session, deployment: DeploymentRecord, wait: bool, timeout: fl
     """Answers with a deployment that was asked for, at once or when it has ended."""
     d = deployment
     if not wait:
-        when = f", not before {d.not_before.isoformat(' ', 'seconds')}" if d.not_before else ""
+        when = f", {said}" if (said := remark(d)) else ""
         session.answer(
             deployment_document(d),
             lambda out: out.print(

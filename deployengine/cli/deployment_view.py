@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from deployengine.cli.moments import shown
 from deployengine.cli.questions import Questions, question_said
 from deployengine.cli.session import Session
+from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
+from deployengine.persistence.records import DeploymentRecord
 
 COLOURS = {
     "succeeded": "green",
@@ -50,33 +55,66 @@ def follow(session: Session, number: int, timeout: float | None) -> DeploymentDe
     raise AssertionError("looks() never ends by itself")
 
 
+def remark(deployment: DeploymentRecord) -> str:
+    """What is told beside the state: the message, or which time it waits for."""
+    d = deployment
+    if d.message or d.state.final:
+        return d.message or ""
+    if d.cancel_requested_at is not None:
+        return "is being cancelled"
+    if d.frozen_by:
+        return f"frozen by {d.frozen_by}"
+    if d.state is DeploymentState.QUEUED and d.ticket is None and d.not_before is not None:
+        return f"scheduled for {shown(d.not_before)}"
+    return ""
+
+
 def show_deployment(out: Console, detail: DeploymentDetail) -> None:
     """A deployment and its runs."""
     d = detail.deployment
     out.print(
-        f"[bold]{deployment_id(d.id)}[/]  {d.project} {d.version} → {d.environment}: "
+        f"[bold]{deployment_id(d.id)}[/]  {escape(f'{d.project} {d.version} → {d.environment}')}: "
         f"{coloured(d.state)}"
     )
-    if d.message:
-        out.print(f"  {d.message}", markup=False)
+    for line in (remark(d), *_terms(d)):
+        if line:
+            out.print(f"  {line}", markup=False)
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "step", "machine", "attempt", "state", "exit", "lock", "waited", "ran"):
+    headings = ("run", "step", "machine", "attempt", "state", "exit", "lock", "waited", "ran")
+    for heading in (*headings, "message"):
         table.add_column(heading, no_wrap=heading == "run")
     for run in detail.runs:
         table.add_row(
             run_id(run.id),
-            detail.steps[run.step],
+            escape(detail.steps[run.step]),
             run.machine,
             str(run.attempt),
             coloured(run.state),
             "" if run.exit_code is None else str(run.exit_code),
-            run.lock_mode,
+            run.lock_mode if run.machine else "",  # a manual step holds nothing
             _span(run.ready_at, run.started_at),
             _span(run.started_at, run.finished_at),
+            escape(run.message or ""),
         )
     out.print(table)
     for asked in detail.questions:
         out.print(question_said(asked), markup=False)
+
+
+def _terms(d: DeploymentRecord) -> Iterator[str]:
+    """Who asked for it, and on which terms."""
+    who = d.requested_by or ("its lifecycle" if d.automatic else "somebody")
+    yield f"asked for by {who} at {shown(d.created_at)}"
+    if d.not_before is not None:
+        yield f"not before {shown(d.not_before)}"
+    if d.expires_at is not None:
+        yield f"not to begin after {shown(d.expires_at)}"
+    if d.overrides_freezes:
+        yield f"overrides freezes: {(d.options or {})['override_freeze']}"
+    if d.priority:
+        yield f"priority {d.priority}"
+    if d.guided:
+        yield "a failure asks a person what follows"
 
 
 def _span(begin: datetime | None, end: datetime | None) -> str:

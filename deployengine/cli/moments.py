@@ -1,4 +1,4 @@
-"""Instants and spans of time as people write them in options."""
+"""Instants and spans of time as people write them in options, and read them."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ def moved(now: datetime, span: timedelta) -> datetime:
     except OverflowError:
         days = f"{abs(span.days)} days"
         raise click.BadParameter(f"{days} from now is beyond the end of all calendars") from None
+
+
+def shown(moment: datetime) -> str:
+    """An instant for people: local time with its offset, to the second."""
+    return moment.astimezone().isoformat(" ", "seconds")
 
 
 def _span(text: str) -> timedelta:

@@ -13,6 +13,7 @@ from deployengine.cli.deployment_options import (
     terms_options,
     told,
 )
+from deployengine.cli.deployment_view import remark
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.session import Session, command
 from deployengine.cli.waiting import waiting_options
@@ -201,7 +202,7 @@ def show_release(session: Session, project: str, version: str) -> None:
     def show(out: Console) -> None:
         out.print(f"{document['id']}  {project} {version}: {progress.state}", markup=False)
         for d in progress.deployments:
-            note = f"  ({d.message})" if d.message else ""
+            note = f"  ({said})" if (said := remark(d)) else ""
             out.print(f"  {deployment_id(d.id)}  {d.environment}: {d.state}{note}", markup=False)
 
     session.answer(document, show)
