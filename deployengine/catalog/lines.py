@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,11 @@ Path = tuple[str | int, ...]
 
 #: The most values that a file may hold once its aliases are written out.
 MOST_NODES = 1_000_000
+
+_LOST = (
+    "here #{ begins a comment, as # does in YAML behind a space, and the rest of the line is lost; "
+    "write the text in quotes, or as a block after |"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,19 @@ def read(content: bytes, file: str) -> tuple[list[Document], list[Fault], bool]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return [], [Fault("the file is not UTF-8", file, line)], False
+    lost: dict[int, str] = {}
+    documents, faults, whole = _documents(text, file, lost)
+    return documents, [*faults, *(Fault(_LOST, file, line) for line in lost)], whole
+
+
+def _documents(
+    text: str, file: str, lost: dict[int, str]
+) -> tuple[list[Document], list[Fault], bool]:
     documents: list[Document] = []
     faults: list[Fault] = []
     try:
-        for node in _compose(text):
-            reading = _Reading(file, faults)
+        for node in _compose(text, lost):
+            reading = _Reading(file, faults, lost)
             data = reading.value(node, ())
             documents.append(Document(file, data, reading.lines))
     except RecursionError:
@@ -65,9 +78,9 @@ class _Unreadable(Exception):
         self.line = line
 
 
-def _compose(text: str) -> Iterator[yaml.Node]:
+def _compose(text: str, lost: dict[int, str]) -> Iterator[yaml.Node]:
     try:
-        loader = Loader(text)
+        loader = Loader(text, lost)
         while loader.check_node():
             node = loader.get_node()
             if node is not None:
@@ -84,10 +97,11 @@ def _compose(text: str) -> Iterator[yaml.Node]:
 class _Reading:
     """Turns the nodes of one document into plain data, noting lines and faults on the way."""
 
-    def __init__(self, file: str, faults: list[Fault]) -> None:
+    def __init__(self, file: str, faults: list[Fault], lost: Mapping[int, str]) -> None:
         self.lines: dict[Path, int] = {}
         self._file = file
         self._faults = faults
+        self._lost = lost
         self._inside: set[int] = set()
         self._nodes = 0
 
@@ -110,6 +124,8 @@ class _Reading:
             self._inside.discard(id(node))
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        if not node.value and (meant := self._lost.get(node.start_mark.line + 1)):
+            return meant  # so that what is told already is not told again as a missing value
         try:
             return scalar(node)
         except KeyError:

@@ -14,6 +14,8 @@ import yaml
 
 TAG = "tag:yaml.org,2002:"
 
+_SWALLOWED = re.compile(r" *(?P<text>#\{.*)")
+
 
 class WrittenInt(int):
     """A whole number that knows its spelling, ``007`` for one."""
@@ -28,9 +30,24 @@ class WrittenFloat(float):
 
 
 class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, used up to its node tree only, with the words of YAML 1.2."""
+    """PyYAML's safe loader, used up to its node tree only, with the words of YAML 1.2.
+
+    A ``#`` behind a space begins a comment, and so does that of a ``#{Name}`` in a text without
+    quotes. ``lost`` is told what such comments swallow, by the line, counted from 1.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own protocol
+
+    def __init__(self, text: str, lost: dict[int, str]) -> None:
+        super().__init__(text)
+        self._lost = lost
+
+    def scan_to_next_token(self) -> None:
+        """Passes over space and comments, as PyYAML does behind each token."""
+        swallowed = _SWALLOWED.match(self.buffer, self.pointer)
+        if swallowed and self.buffer[self.pointer - self.column : self.pointer].strip():
+            self._lost[self.line + 1] = swallowed["text"].rstrip()
+        super().scan_to_next_token()
 
 
 def _resolve(kind: str, pattern: str, first: Sequence[str]) -> None:

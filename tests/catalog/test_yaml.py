@@ -85,3 +85,59 @@ def test_a_byte_order_mark_and_several_documents_are_fine() -> None:
 def test_words_that_only_old_yaml_takes_for_something_else_are_text() -> None:
     (document,), _, _ = read(b"[no, on, y, 12:30, 2024-01-01, 0x1F, 1_000, .inf]", "f")
     assert document.data == ["no", "on", "y", "12:30", "2024-01-01", "0x1F", "1_000", ".inf"]
+
+
+COMMENT = "begins a comment"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("        script: echo hello", "        script: rm -rf /opt/cache #{Number}"),
+        ("        script: echo hello", "        script: #{Command}"),
+        ("        script: echo hello", "        script: echo\n          hello #{Who}"),
+        ("        script: echo hello", '        script: "echo" #{Who}'),
+        ("        roles: [web]", "        condition: #{Go}\n        roles: [web]"),
+        ("        roles: [web]", "        touches:\n          - #{It}"),
+        ("    variables: []\n    process",
+         "    variables:\n      - name: Url\n        value: a #{Host}\n    process"),
+        ("    variables: []\n    process",
+         "    variables:\n      - name: Url\n        value:  #{Host}\n    process"),
+        ("        roles: [web]\n        script: echo hello",
+         "        kind: manual\n        instructions: Look #{Who}"),
+    ],
+)  # fmt: skip
+def test_a_text_that_a_comment_swallows_is_told_once(
+    faults: Faults, right: str, wrong: str
+) -> None:
+    text = small(right, wrong)
+    (fault,) = faults(text)
+    assert "#{" in text.split("\n")[(fault.line or 0) - 1]
+    assert COMMENT in fault.message
+    assert "write the text in quotes" in fault.message
+
+
+def test_a_text_in_braces_that_a_comment_swallows_is_told_beside_what_comes_of_it(
+    faults: Faults,
+) -> None:
+    found = faults(small("    variables: []", "    variables: [{name: A, value: #{B}}]"))
+    assert COMMENT in found[0].message
+    assert found[0].line == 16
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'script: "echo #{Octopus.Project.Name}"',
+        "script: echo#{Octopus.Project.Name}",
+        "script: echo  # {Octopus.Project.Name}",
+        "script: echo\n        #{Octopus.Project.Name} is none\n",
+        "script: |\n          echo #{Octopus.Project.Name}",
+    ],
+)
+def test_what_is_a_comment_by_intent_and_what_is_none_is_no_fault(
+    tmp_path: Path, script: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(small("script: echo hello", script), encoding="utf-8")
+    load([file])
