@@ -11,7 +11,7 @@ from deployengine.domain.identity import deployment_id, release_id, run_id
 from deployengine.engine.batches import BatchProgress, ReleaseProgress
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.waits import Wait
-from deployengine.locks import HolderView, ResourceView
+from deployengine.locks import HolderView, ResourceView, WaiterView
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
@@ -119,6 +119,7 @@ def wait_document(wait: Wait) -> dict[str, Any]:
         "holders": [_holder(h) for h in wait.holders],
         "position": wait.position,
         "expected_start": instant(wait.expected_start),
+        "behind": _waiter(wait.behind) if wait.behind else None,
     }
 
 
@@ -127,16 +128,17 @@ def resource_document(view: ResourceView) -> dict[str, Any]:
     return {
         "resource": view.resource,
         "holders": [_holder(h) for h in view.holders],
-        "waiters": [
-            {
-                "run": w.id,
-                "label": w.label,
-                "mode": w.mode.value,
-                "since": instant(w.since),
-                "position": w.position,
-            }
-            for w in view.waiters
-        ],
+        "waiters": [_waiter(w) for w in view.waiters],
+    }
+
+
+def _waiter(waiter: WaiterView) -> dict[str, Any]:
+    return {
+        "run": waiter.id,
+        "label": waiter.label,
+        "mode": waiter.mode.value,
+        "since": instant(waiter.since),
+        "position": waiter.position,
     }
 
 

@@ -8,9 +8,13 @@ import click
 from rich.console import Console
 
 from deployengine.cli.documents import resource_document, wait_document
+from deployengine.cli.moments import shown
 from deployengine.cli.session import Session, command
 from deployengine.engine.waits import Wait
 from deployengine.locks import ResourceView
+
+#: Seconds for which nobody needs a calendar.
+_SOON = 600
 
 
 @click.command(epilog="Example:  deployengine why run-1044")
@@ -25,7 +29,7 @@ def why(session: Session, id_: str) -> None:
         for wait in waits:
             _show_wait(out, wait, now)
         if not waits:
-            out.print(f"{id_} waits for nothing: it runs, or it has ended", markup=False)
+            out.print(f"{id_.strip()} {session.services.waits.otherwise(id_)}", markup=False)
 
     session.answer([wait_document(w) for w in waits], show)
 
@@ -39,9 +43,14 @@ def _show_wait(out: Console, wait: Wait, now: datetime) -> None:
             f"  held {holder.mode} by {holder.id} ({holder.label}) for {_ago(holder.since, now)}",
             markup=False,
         )
+    if wait.behind is not None and not wait.holders:
+        first = wait.behind
+        out.print(
+            f"  behind {first.id} ({first.label}), which has waited for {_ago(first.since, now)}",
+            markup=False,
+        )
     if wait.expected_start is not None:
-        seconds = max((wait.expected_start - now).total_seconds(), 0)
-        out.print(f"  expected to start in about {seconds:.0f} s", markup=False)
+        out.print(f"  expected to start {_when(wait.expected_start, now)}", markup=False)
 
 
 @click.command(epilog="Example:  deployengine locks prod-03")
@@ -74,6 +83,12 @@ def _show_resource(out: Console, view: ResourceView, now: datetime) -> None:
             f"for {_ago(waiter.since, now)}: {waiter.label}",
             markup=False,
         )
+
+
+def _when(moment: datetime, now: datetime) -> str:
+    """Soon: in how many seconds; later: at what time."""
+    seconds = max((moment - now).total_seconds(), 0)
+    return f"in about {seconds:.0f} s" if seconds < _SOON else f"at {shown(moment)}"
 
 
 def _ago(since: datetime, now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,7 +20,7 @@ from deployengine.engine.ports import Clock
 from deployengine.engine.questions import Question
 from deployengine.engine.requests import deployment_label, for_deployment, for_run, on_machine
 from deployengine.engine.roll import Roll
-from deployengine.locks import HolderView, MachineLocks, ResourceView
+from deployengine.locks import HolderView, MachineLocks, ResourceView, WaiterView
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
@@ -44,7 +44,7 @@ class Wait:
     """One reason why ``run`` (a step run's or deployment's id) is not running now.
 
     ``position`` counts from 1; ``expected_start`` is an estimate from what ran before, ``None``
-    when nothing did.
+    when nothing did. ``behind`` is the first in line of those that are in the way.
     """
 
     run: str
@@ -54,6 +54,7 @@ class Wait:
     holders: tuple[HolderView, ...]
     position: int | None
     expected_start: datetime | None
+    behind: WaiterView | None = None
 
 
 class Waits:
@@ -95,6 +96,26 @@ class Waits:
                 raise UnknownName("step run", text)
             return self._of_run(tx, find_deployment(tx, run.deployment_id), run)
 
+    def otherwise(self, text: str) -> str:
+        """How it is with something that waits for nothing: that it runs, or how it has ended.
+
+        Raises :class:`UnknownName` and ``BadId``.
+        """
+        kind, number = parse(text)
+        with self._database.read() as tx:
+            if kind is Kind.RELEASE:
+                return _states_of(tx.deployments.of_release(number))
+            record: DeploymentRecord | RunRecord | None
+            record = find_deployment(tx, number) if kind is Kind.DEPLOYMENT else tx.runs.get(number)
+        if record is None:
+            raise UnknownName("step run", text)
+        if not record.state.final:
+            return f"is {record.state}"
+        message = record.message or ""
+        if message.startswith(record.state):  # as "superseded by 1.4.0" does
+            return f"has ended: {message}"
+        return f"has ended: {record.state}{f', {message}' if message else ''}"
+
     def _of_deployment(self, tx: Transaction, deployment: DeploymentRecord) -> list[Wait]:
         if deployment.state is DeploymentState.QUEUED:
             return self._before_it_begins(tx, deployment)
@@ -124,7 +145,8 @@ class Waits:
             return self._before_it_begins(tx, deployment)
         plan = self._archive.plan(tx, deployment.id)
         if run.asks:
-            return [_for_an_answer(Question(deployment, run, plan.steps[run.step].name))]
+            step = self._archive.snapshot(tx, deployment.snapshot_id).process[run.step]
+            return [_for_an_answer(Question(deployment, run, step.name), step.responsible)]
         if run.state is RunState.PENDING:
             return [_for_its_turn(tx, plan, run)]
         if run.state is not RunState.WAITING:
@@ -168,6 +190,7 @@ class Waits:
             holders=view.holders,
             position=position,
             expected_start=self._expected(tx, view, position),
+            behind=next((w for w in view.waiters if w.id in blocker.earlier), None),
         )
 
     def _for_a_slot(self, request: Request) -> Wait:
@@ -215,10 +238,19 @@ def _for_its_turn(tx: Transaction, plan: Plan, run: RunRecord) -> Wait:
     return Wait(name, label, waits_for, Reason.PHASE, (), None, None)
 
 
-def _for_an_answer(asked: Question) -> Wait:
-    waits_for = f"an answer: {asked.text} ({asked.command})"
+def _for_an_answer(asked: Question, responsible: Sequence[str]) -> Wait:
+    whose = f"the answer of {' or '.join(responsible)}" if responsible else "an answer"
+    waits_for = f"{whose}: {asked.text} ({asked.command})"
     name = run_id(asked.run.id)
     return Wait(name, asked.label, waits_for, Reason.APPROVAL, (), None, None)
+
+
+def _states_of(deployments: Sequence[DeploymentRecord]) -> str:
+    """What became of a release."""
+    if not deployments:
+        return "has not been deployed yet"
+    last = {d.environment: f"{d.environment} {d.state}" for d in deployments}
+    return f"waits for nothing: {', '.join(last.values())}"
 
 
 def _only(views: Iterable[ResourceView], resource: str) -> ResourceView:
