@@ -38,9 +38,9 @@ class Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own protocol
 
-    def __init__(self, text: str, lost: dict[int, str]) -> None:
+    def __init__(self, text: str, lost: dict[int, str] | None = None) -> None:
         super().__init__(text)
-        self._lost = lost
+        self._lost = {} if lost is None else lost
 
     def scan_to_next_token(self) -> None:
         """Passes over space and comments, as PyYAML does behind each token."""
