@@ -16,6 +16,7 @@ from deployengine.catalog.names import expanded
 from deployengine.catalog.node import Node
 from deployengine.catalog.ranges import expand
 from deployengine.catalog.timetable import Freeze
+from deployengine.domain.errors import Fault
 
 Kind = Literal[
     "environment", "machine", "lifecycle", "variable_set", "project", "freeze", "schedule"
@@ -58,9 +59,13 @@ class CatalogItem:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All that there is, kind by kind as :data:`KINDS` has them."""
+    """All that there is, kind by kind as :data:`KINDS` has them.
+
+    ``warnings`` tell of what can be applied and yet is hardly meant.
+    """
 
     items: tuple[CatalogItem, ...]
+    warnings: tuple[Fault, ...] = ()
 
     def of(self, kind: Kind) -> tuple[CatalogItem, ...]:
         """The items of one kind, in order."""
@@ -72,9 +77,8 @@ class Catalog:
         ``seal`` takes the plain text and returns ``cipher`` and ``mac``. What is sealed stays, and
         so does the empty text of a prompted variable, which has no value before it is answered.
         """
-        return Catalog(
-            tuple(replace(item, document=_sealed(item.document, seal)) for item in self.items)
-        )
+        items = tuple(replace(item, document=_sealed(item.document, seal)) for item in self.items)
+        return replace(self, items=items)
 
 
 def documents(model: schema.Item, default_lifecycle: str | None) -> Iterator[Document]:

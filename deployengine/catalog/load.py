@@ -13,6 +13,7 @@ from deployengine.catalog.insertions import misled
 from deployengine.catalog.items import KINDS, Catalog, CatalogItem, documents
 from deployengine.catalog.references import references
 from deployengine.catalog.soundness import unsound
+from deployengine.catalog.unanswered import unanswered_phases, unanswered_schedules
 from deployengine.domain.errors import Fault, InvalidInput
 
 _SUFFIXES = (".yaml", ".yml")
@@ -37,7 +38,8 @@ def load(paths: Iterable[Path | str]) -> Catalog:
         faults += _checked(read, declared)
     if faults:
         raise InvalidInput(sorted(dict.fromkeys(faults), key=_place))
-    return Catalog(tuple(_items(read, declared.default_lifecycle)))
+    warnings = sorted(unanswered_phases(read, declared), key=_place)
+    return Catalog(tuple(_items(read, declared.default_lifecycle)), tuple(warnings))
 
 
 def _files(paths: Iterable[Path | str], faults: list[Fault]) -> Iterator[Path]:
@@ -97,6 +99,7 @@ def _checked(read: Entries, declared: Declared) -> Iterator[Fault]:
     yield from references(read, declared)
     yield from unsound(read, declared)
     yield from misled(read)
+    yield from unanswered_schedules(read, declared)
 
 
 def _place(fault: Fault) -> tuple[str, int]:

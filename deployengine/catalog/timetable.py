@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 from deployengine.catalog.names import Name, SomeNames, SomeRangedNames
 from deployengine.catalog.node import Node, Span, Text
 from deployengine.catalog.times import Cron, LocalTime, TimeZone
 
 _CRON = "Minute, hour, day of month, month and day of week, in the time zone."
+
+
+def _one(name: str) -> str:
+    if "[" in name or "]" in name:
+        raise ValueError("a schedule has one project: name one, and write a schedule for each")
+    return name
 
 
 class Freeze(Node):
@@ -52,7 +60,7 @@ class Schedule(Node):
     """A deployment that is asked for again and again."""
 
     name: Name = Field(examples=["nightly"])
-    project: Name
+    project: Annotated[Name, AfterValidator(_one)]
     environment: Name
     release: Text = Field(
         default="latest",

@@ -63,6 +63,8 @@ def apply(session: Session, paths: tuple[Path, ...], dry_run: bool) -> None:
     """
     services = session.services
     catalog = load(paths).sealed(services.secrets.seal)
+    for warning in catalog.warnings:
+        session.say(f"warning: {warning}")
     catalogs = services.catalogs
     found = catalogs.difference(catalog) if dry_run else catalogs.apply(catalog, session.user)
     document = {**difference_document(found), "applied": not dry_run}

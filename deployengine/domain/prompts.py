@@ -30,6 +30,11 @@ class Prompt:
     sensitive: bool
     has_default: bool
 
+    @property
+    def must_be_given(self) -> bool:
+        """Whether a deployment without an answer is refused."""
+        return self.required and not self.has_default
+
 
 def prompts(sources: Sequence[Source], context: Context) -> tuple[Prompt, ...]:
     """What is asked for a deployment to this place, each name once, in order."""
@@ -58,15 +63,14 @@ def check(asked: Sequence[Prompt], given: Mapping[str, str], project: str) -> No
         if key(name) not in names:
             raise UnknownName(f"prompted variable of {project}", name, names.values())
     missing = [
-        prompt.name
-        for prompt in asked
-        if prompt.required and not values.get(key(prompt.name)) and not prompt.has_default
+        prompt.name for prompt in asked if prompt.must_be_given and not values.get(key(prompt.name))
     ]
     if missing:
         raise MissingValues(
             f"{project} asks for {', '.join(missing)}",
             None,
-            "give each with --variable NAME=VALUE, or in a file with --variable-file",
+            "give each with release deploy --variable NAME=VALUE or --variable-file FILE; "
+            "what is deployed by itself needs a value in the catalog",
         )
 
 

@@ -309,6 +309,31 @@ def test_a_wrong_catalog_tells_every_fault_with_its_place_and_changes_nothing(
     assert HIDDEN not in told
 
 
+def test_a_catalog_that_is_hardly_meant_so_is_applied_with_a_warning(
+    scratch: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = {
+        "environments": ["QA"],
+        "machines": [{"name": "qa-1", "environments": ["QA"]}],
+        "lifecycles": [{"name": "auto", "phases": [{"name": "QA", "automatic": ["QA"]}]}],
+        "projects": [
+            {
+                "name": "app",
+                "lifecycle": "auto",
+                "variables": [{"name": "Reason", "prompt": {"required": True}}],
+                "process": [{"name": "Install", "script": "true"}],
+            }
+        ],
+    }
+    (scratch / "catalog.yaml").write_text(json.dumps(catalog))
+    assert run("apply", "catalog.yaml", "--json") == 0
+    answer = capsys.readouterr()
+    assert json.loads(answer.out)["applied"]
+    assert "warning: catalog.yaml:1: projects[0].variables[0].prompt: Reason must be" in answer.err
+    assert run("release", "create", "app", "1.0") == 2
+    assert "needs a value in the catalog" in capsys.readouterr().err
+
+
 def test_a_sensitive_value_is_shown_by_no_command(
     scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
