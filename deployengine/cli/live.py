@@ -34,7 +34,7 @@ def watch_batch(session: Session, name: str, timeout: float | None) -> BatchProg
     screen: _Bars | _Lines = _Bars(session, name) if session.err.is_terminal else _Lines(session)
     with screen:
         for progress, seen in looks(look, f"batch {name}", timeout):
-            screen.show(seen)
+            screen.show(seen, _left(progress, seen))
             questions.tell(d for release in progress.releases for d in release.deployments)
             if progress.ended:
                 return progress
@@ -54,12 +54,12 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: Seen, left: str) -> None:
         if time.monotonic() - self._last < LINE_EVERY:
             return
         self._last = time.monotonic()
         parts = [f"{e.environment} {e.ended}/{e.expected}" for e in seen.environments]
-        self._session.say(f"{', '.join(parts)} · {_waits(seen)}{_left(seen)}")
+        self._session.say(f"{', '.join(parts)} · {_waits(seen)}{left}")
 
 
 class _Bars:
@@ -84,7 +84,7 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: Seen, left: str) -> None:
         for each in seen.environments:
             task = self._tasks.get(each.environment)
             if task is None:
@@ -96,7 +96,7 @@ class _Bars:
                 completed=each.ended,
                 detail=_detail(each),
             )
-        self._foot.plain = f"{self._name}: {_waits(seen)}{_left(seen)}"
+        self._foot.plain = f"{self._name}: {_waits(seen)}{left}"
 
 
 def _detail(each: EnvironmentProgress) -> str:
@@ -107,7 +107,7 @@ def _detail(each: EnvironmentProgress) -> str:
         f"{each.count(RunState.GRANTED)} waiting for cap",
     ]
     if each.asking:
-        parts.append(f"[magenta]{each.asking} asking[/]")
+        parts.append(f"[magenta]{each.asking} waiting for an answer[/]")
     return ", ".join([*parts, f"[red]{failed} failed[/]"] if failed else parts)
 
 
@@ -118,9 +118,13 @@ def _waits(seen: Seen) -> str:
     failed = sum(e.count(RunState.FAILED, RunState.UNKNOWN) for e in seen.environments)
     told = f"{running} running, {machine} waiting for a machine, {cap} waiting for the task cap"
     asking = sum(e.asking for e in seen.environments)
-    told += f", {asking} asking how they ended" if asking else ""
+    told += f", {asking} waiting for an answer" if asking else ""
     return f"{told}, {failed} failed" if failed else told
 
 
-def _left(seen: Seen) -> str:
-    return "" if seen.seconds_left is None else f" · about {seen.seconds_left:.0f} s left"
+def _left(progress: BatchProgress, seen: Seen) -> str:
+    """How long it will take, unless a person decides that or nothing more comes."""
+    asked = any(each.asking for each in seen.environments)
+    if seen.seconds_left is None or asked or progress.ended or progress.batch.cancelled_at:
+        return ""
+    return f" · about {seen.seconds_left:.0f} s left"

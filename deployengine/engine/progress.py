@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine, machines_in
+from deployengine.domain.project import Step, StepKind
 from deployengine.engine.archive import Archive
 from deployengine.engine.batches import BatchProgress
 from deployengine.engine.queries import Queries
@@ -18,7 +20,7 @@ from deployengine.persistence import Database
 class EnvironmentProgress:
     """How many runs of an environment are where; ``expected`` are all that will ever be.
 
-    Those that ask a person how they ended are ``asking`` and nowhere else.
+    Those that ask a person are ``asking`` and nowhere else.
     """
 
     environment: str
@@ -64,21 +66,28 @@ class ProgressView:
             asking = tx.views.asking_counts(self._batch_id)
             durations = tx.views.durations()
         environments = tuple(
-            self._environment(name, counts, claimable.get(name, 0), asking.get(name, 0))
+            self._environment(name, counts, claimable.get(name, 0), asking)
             for name in self._expected
         )
         return Progress(environments, self._seconds_left(environments, durations, task_cap))
 
     def _environment(
-        self, name: str, counts: Mapping[tuple[str, RunState], int], granted: int, asking: int
+        self,
+        name: str,
+        counts: Mapping[tuple[str, RunState], int],
+        granted: int,
+        asking: Mapping[tuple[str, RunState], int],
     ) -> EnvironmentProgress:
-        own = {state: count for (where, state), count in counts.items() if where == name}
-        waiting = own.get(RunState.WAITING, 0)
-        own[RunState.GRANTED] = min(granted, waiting)
-        own[RunState.WAITING] = waiting - own[RunState.GRANTED]
-        expected = max(self._expected[name], sum(own.values()))
-        own[RunState.UNKNOWN] = own.get(RunState.UNKNOWN, 0) - asking
-        return EnvironmentProgress(name, expected, own, asking)
+        all_, asks = (
+            Counter({state: count for (where, state), count in found.items() if where == name})
+            for found in (counts, asking)
+        )
+        own = all_ - asks
+        granted = min(granted, own[RunState.WAITING])
+        own += Counter({RunState.GRANTED: granted})
+        own[RunState.WAITING] -= granted
+        expected = max(self._expected[name], all_.total())
+        return EnvironmentProgress(name, expected, own, asks.total())
 
     def _seconds_left(
         self,
@@ -107,9 +116,14 @@ class ProgressView:
                 snapshot = archive.snapshot(tx, progress.release.snapshot_id)
                 for name in (e for p in snapshot.lifecycle.phases for e in p.automatic):
                     there = machines_in(machines, name)
-                    runs = sum(
-                        m.bears_one_of(step.roles) for step in snapshot.process for m in there
-                    )
+                    runs = sum(_runs(step, there) for step in snapshot.process)
                     expected[name] = expected.get(name, 0) + runs
         size = {name: len(machines_in(machines, name)) for name in expected}
         return {name: runs for name, runs in expected.items() if runs}, size
+
+
+def _runs(step: Step, machines: Sequence[Machine]) -> int:
+    """How many runs a step comes to; a manual one asks once, on no machine."""
+    if step.kind is StepKind.MANUAL:
+        return 1
+    return sum(machine.bears_one_of(step.roles) for machine in machines)

@@ -50,10 +50,10 @@ class Views:
         )
         return {row.environment: row.runs for row in self._connection.execute(query)}
 
-    def asking_counts(self, batch_id: int) -> dict[str, int]:
-        """How many runs of the batch ask a person how they ended, by environment."""
+    def asking_counts(self, batch_id: int) -> dict[tuple[str, RunState], int]:
+        """How many runs of the batch ask a person, by environment and by the state they are in."""
         query = (
-            select(deployment.c.environment, func.count().label("runs"))
+            select(deployment.c.environment, step_run.c.state, func.count())
             .join(deployment, deployment.c.id == step_run.c.deployment_id)
             .join(batch_release, batch_release.c.release_id == deployment.c.release_id)
             .where(
@@ -62,9 +62,10 @@ class Views:
                 step_run.c.asked_at.is_not(None),
                 step_run.c.answered_at.is_(None),
             )
-            .group_by(deployment.c.environment)
+            .group_by(deployment.c.environment, step_run.c.state)
         )
-        return {row.environment: row.runs for row in self._connection.execute(query)}
+        rows = self._connection.execute(query)
+        return {(environment, RunState(state)): count for environment, state, count in rows}
 
     def first_ticket(self) -> int:
         """The lowest ticket of all that there are, as no two are ever alike."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.acceptance.catalogs import catalog, project
+import pytest
+
+from deployengine.engine.batches import Row
+from deployengine.engine.releases import Wanted
+from tests.acceptance.catalogs import catalog, project, step, three_stages
 from tests.cli.conftest import Say
 from tests.support.fakes import House
 
@@ -27,3 +31,36 @@ def test_who_gives_up_waiting_has_the_report_of_what_is_known(house: House, say:
     told = say(*words, code=4)
     assert told.out == ""
     assert "web" in Path("page.html").read_text()
+
+
+APPROVE = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
+
+
+WATCH = ("batch", "run", "batch.csv", "--name", "nightly", "--wait", "--timeout", "0")
+
+
+@pytest.fixture
+def nightly(house: House) -> House:
+    """A batch of two releases: one has gone to its end, the other one asks in QA."""
+    careful = project("api", process=[APPROVE, step("true\n")])
+    house.apply(three_stages(project("web", "true\n"), careful))
+    rows("web,1.0\napi,1.0\n")
+    house.batches.run([Row(Wanted("web", "1.0")), Row(Wanted("api", "1.0"))], "nightly")
+    house.deliver_all()
+    return house
+
+
+def test_an_approval_is_waited_for_and_nothing_of_it_has_failed(nightly: House, say: Say) -> None:
+    told = say(*WATCH, code=4).err
+    assert told.startswith("QA 1/3, Staging 2/5, Production 4/9 · 0 running, ")
+    assert ", 1 waiting for an answer\n" in told, "and nobody knows for how long"
+    assert "shall run-2 proceed?" in told
+
+
+def test_what_was_cancelled_has_no_time_left(nightly: House, say: Say) -> None:
+    nightly.batches.cancel("nightly")
+    nightly.deliver_all()
+    words = [word for word in WATCH if word not in ("--timeout", "0")]
+    told = say(*words, code=1).err
+    assert told.startswith("QA 3/3, Staging 2/5, ")
+    assert " s left" not in told

@@ -142,6 +142,21 @@ def test_progress_tells_what_runs_and_what_waits_for_what_and_what_is_to_come(
     assert seen.seconds_left == 0
 
 
+def test_an_approval_is_one_run_that_asks_and_neither_waits_nor_fails(house: House) -> None:
+    process = [
+        {"name": "Approve", "kind": "manual", "instructions": "look"},
+        {"name": "Install", "kind": "script", "script": "true\n"},
+    ]
+    house.apply(catalog(project("one", process=process), machines=[machine("qa-[1:3]", "QA")]))
+    house.batches.run([Row(Wanted("one", "1"))], "nightly")
+    begun = house.batches.progress("nightly")
+    view = ProgressView(house.database, house.archive, house.queries, begun)
+    house.deliver_all()
+    (qa,) = view.look(task_cap=5).environments
+    assert (qa.expected, qa.ended, qa.asking) == (4, 0, 1)
+    assert dict(qa.counts) == {RunState.PENDING: 3, RunState.WAITING: 0}
+
+
 def test_progress_expects_no_environment_that_nothing_goes_to_by_itself(house: House) -> None:
     by_hand = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
     house.apply(catalog(project("one", "true\n"), lifecycles=by_hand))

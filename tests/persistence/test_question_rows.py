@@ -204,7 +204,7 @@ def test_a_paused_deployment_with_a_later_ticket_is_in_the_way_as_well(database:
 # ---- summaries ----
 
 
-def test_questions_are_counted_by_environment(database: Database) -> None:
+def test_questions_are_counted_by_environment_and_state(database: Database) -> None:
     with database.write() as tx:
         release = add_release(tx)
         batch = tx.batches.add("nightly", DIGEST, [release], NOW)
@@ -215,9 +215,9 @@ def test_questions_are_counted_by_environment(database: Database) -> None:
             for run in tx.runs.make_ready(number, 0, drawn(tx, 2), NOW):
                 tx.questions.ask(ended(tx, run).id, NOW)
             tx.deployments.pause(number)
-        assert tx.views.asking_counts(batch) == {"QA": 2, "Staging": 2}
+        assert tx.views.asking_counts(batch) == {("QA", "unknown"): 2, ("Staging", "unknown"): 2}
         tx.questions.answer(1, RunState.SUCCEEDED, NOW, "done")
-        assert tx.views.asking_counts(batch) == {"QA": 1, "Staging": 2}
+        assert tx.views.asking_counts(batch) == {("QA", "unknown"): 1, ("Staging", "unknown"): 2}
         assert tx.views.asking_counts(batch + 1) == {}
 
 
