@@ -166,7 +166,7 @@ class History:
             if self._faults and not lost and self._dice.random() < 0.12:
                 lost.append(self._dice.choice(UNANSWERED))
                 self._say(f"the answer to {lost[0]} will be lost")
-            if self._faults and self._dice.random() < 0.05:
+            if self._faults and move != self._lose_redis and self._dice.random() < 0.05:
                 self._say("Redis is away")
                 with away(self._house.redis):
                     move()
