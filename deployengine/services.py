@@ -266,7 +266,7 @@ class Services:
     @cached_property
     def again(self) -> Again:
         """Try again, roll back, catch up."""
-        return Again(self.database, self.deployments, self.archive)
+        return Again(self.database, self.deployments, self.archive, self.clock, self.secrets)
 
     @cached_property
     def order(self) -> Order:

@@ -17,6 +17,8 @@ from typing import Any
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
 
+#: A step on a machine, by their names; a manual step is on none, whose name is empty.
+Part = tuple[str, str]
 #: What the resources begin with that stand for machines.
 MACHINE = "machine:"
 #: What the resources begin with that bound how many scripts run at once.
@@ -121,6 +123,12 @@ class Plan:
             )
             for stage in _grouped(list(enumerate(self.steps)), "stage")
         )
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What it is to carry out, unless conditions keep it from that."""
+        steps = (step for step in self.steps if not step.left_out)
+        return frozenset((step.name, run.machine.name) for step in steps for run in step.runs)
 
     def stage_of(self, position: int) -> Stage:
         """The stage that a step is in."""

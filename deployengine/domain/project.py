@@ -148,6 +148,16 @@ class Step:
         """What it is opened and skipped with: the group that it is a child of, or itself."""
         return self.rolling or self
 
+    @property
+    def for_failures(self) -> bool:
+        """Whether it runs only where something has failed."""
+        return FAILURE in (self.condition, self.unit.condition)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it is part of every retry: it runs whatever went well before, itself included."""
+        return self.unit.condition in (ALWAYS, FAILURE)
+
     def left_out(self, environment: str, channel: str | None) -> str | None:
         """Why the step is no part of such a deployment; ``None``: it is one."""
         excluded = environment in self.exclude_environments

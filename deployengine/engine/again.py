@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployengine.domain.audit import Action
-from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
-from deployengine.domain.project import Step
-from deployengine.domain.selection import Selection
+from deployengine.domain.planning import Unseal
+from deployengine.domain.variables import key
 from deployengine.engine.archive import Archive
+from deployengine.engine.carried_out import carried_out, left_of
 from deployengine.engine.deployments import Deployments, find_deployment, find_release
-from deployengine.engine.intake import Terms
+from deployengine.engine.intake import Intake, Terms
+from deployengine.engine.ports import Clock
 from deployengine.engine.values import stored_values
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import DeploymentRecord, RunRecord
-
-#: How a run has ended that need not be carried out again.
-_WELL = RunState.SUCCEEDED
-#: How one ended that makes its machine one that failed.
-_BADLY = (RunState.FAILED, RunState.UNKNOWN, RunState.CANCELLED)
+from deployengine.persistence.records import DeploymentRecord, ReleaseRecord
 
 
 class NothingToRetry(RequestError):
@@ -38,16 +35,27 @@ class NothingNew(RequestError):
 class Again:
     """Asks for deployments that follow from what has been deployed."""
 
-    def __init__(self, database: Database, deployments: Deployments, archive: Archive) -> None:
+    def __init__(
+        self,
+        database: Database,
+        deployments: Deployments,
+        archive: Archive,
+        clock: Clock,
+        unseal: Unseal,
+    ) -> None:
         self._database = database
         self._deployments = deployments
         self._archive = archive
+        self._clock = clock
+        self._unseal = unseal
 
     def retry(self, number: int, terms: Terms) -> DeploymentRecord:
         """Deploys again what a deployment did not bring to its end.
 
         Machines on which something failed go through the whole process again; on the others runs
-        what they have not had. Raises ``UnknownName``, :class:`NothingToRetry`, and as ``deploy``.
+        what they have not had, and what is for failures or runs always. What was given for
+        prompts then is given again, unless it is given anew or nobody asks for it any more. Raises
+        ``UnknownName``, :class:`NothingToRetry`, and as ``deploy``.
         """
         with self._database.read() as tx:
             deployment = find_deployment(tx, number)
@@ -56,11 +64,7 @@ class Again:
                     f"{deployment_id(number)} is {deployment.state}; only what ended otherwise "
                     "than well can be tried again"
                 )
-            process = self._archive.snapshot(tx, deployment.snapshot_id).process
-            selection = _what_is_left(deployment, tx.runs.of_deployment(number), process)
-            # What was given then is given again, unless it is given anew.
-            given = stored_values(deployment)
-        terms = replace(terms, selection=selection, values={**given, **terms.values})
+            terms = self._carrying_on(tx, deployment, terms)
         return self._deployments.deploy(
             deployment.project,
             deployment.version,
@@ -68,6 +72,33 @@ class Again:
             terms,
             Action.DEPLOYMENT_RETRY,
             {"deployment": deployment_id(number), "state": deployment.state},
+        )
+
+    def _carrying_on(self, tx: Transaction, deployment: DeploymentRecord, terms: Terms) -> Terms:
+        """The terms with what is left of a deployment and with what was given for it."""
+        environment, name = deployment.environment, deployment_id(deployment.id)
+        release = find_release(tx, deployment.project, deployment.version)
+        snapshot = self._archive.snapshot(tx, release.snapshot_id)
+        intake = Intake(tx, self._clock, self._unseal)
+        asked = {key(prompt.name) for prompt in intake.asked(snapshot, environment)}
+        given = {n: v for n, v in stored_values(deployment).items() if key(n) in asked}
+        whole = replace(deployment.selection, done=())
+        terms = replace(terms, selection=whole, values={**given, **terms.values})
+        planned = intake.plan(snapshot, environment, terms)
+        well = carried_out(tx, self._archive, [deployment], deployment.selection.done)
+        if not left_of(planned, snapshot.process, well):
+            raise NothingToRetry(
+                f"{name} is {deployment.state}, but all of it has gone well",
+                None,
+                "to have it all once more: deployengine release deploy "
+                f"{deployment.project} {deployment.version} {environment}",
+            )
+        anew = {step.name for step in snapshot.process if step.repeated}
+        done = sorted(part for part in well if part[0] not in anew)
+        return replace(
+            terms,
+            selection=replace(whole, done=tuple(done)),
+            carries_on=(*deployment.carries_on, deployment.id),
         )
 
     def roll_back(
@@ -79,8 +110,7 @@ class Again:
         there at some time. Raises ``UnknownName``, :class:`NoPredecessor`, and as ``deploy``.
         """
         with self._database.read() as tx:
-            if environment not in (known := tx.catalog.names("environment")):
-                raise UnknownName("environment", environment, known)
+            _check_environment(tx, environment)
             there = _begun(tx, project, environment)
             if version is not None:
                 find_release(tx, project, version)
@@ -102,56 +132,33 @@ class Again:
     ) -> DeploymentRecord:
         """Deploys a release to those machines only that have not had all of it.
 
-        New machines, ones that were left out, and ones that came back. Raises as ``deploy``, and
+        New machines, ones that were left out, ones that something was skipped on, and ones that
+        came back: they go through the whole process. Raises as ``deploy``, and
         :class:`NothingNew`.
         """
         with self._database.read() as tx:
+            _check_environment(tx, environment)
             release = find_release(tx, project, version)
-            had = {
-                machine
-                for deployment in tx.deployments.of_release(release.id)
-                if deployment.environment == environment
-                and deployment.state is DeploymentState.SUCCEEDED
-                for machine in _served(tx.runs.of_deployment(deployment.id))
-            }
-            known = [
-                str(d["name"])
-                for d in tx.catalog.documents("machine")
-                if environment in d["environments"]
-            ]
-        chosen = terms.selection
-        missing = tuple(name for name in known if name not in had and chosen.takes(name))
+            snapshot = self._archive.snapshot(tx, release.snapshot_id)
+            planned = Intake(tx, self._clock, self._unseal).plan(snapshot, environment, terms)
+            there = _ended(tx, release, environment)
+            left = left_of(planned, snapshot.process, carried_out(tx, self._archive, there))
+        missing = sorted({machine for _, machine in left if machine})
         if not missing:
             raise NothingNew(f"every machine of {environment} has {project} {version}")
-        terms = replace(terms, selection=replace(terms.selection, machines=missing))
+        terms = replace(terms, selection=replace(terms.selection, machines=tuple(missing)))
         return self._deployments.deploy(project, version, environment, terms)
 
 
-def _what_is_left(
-    deployment: DeploymentRecord, runs: list[RunRecord], process: tuple[Step, ...]
-) -> Selection:
-    before = deployment.selection
-    last = _last(runs)
-    failed = {run.machine for run in last if run.machine and run.state in _BADLY}
-    done = {
-        (process[run.step].name, run.machine)
-        for run in last
-        if run.state is _WELL and run.machine not in failed
-    }
-    still = {(step, machine) for step, machine in before.done if machine not in failed}
-    return replace(before, done=tuple(sorted({*still, *done})))
+def _check_environment(tx: Transaction, name: str) -> None:
+    if name not in (known := tx.catalog.names("environment")):
+        raise UnknownName("environment", name, known)
 
 
-def _served(runs: list[RunRecord]) -> set[str]:
-    """The machines on which all that was to run went well."""
-    last = _last(runs)
-    bad = {run.machine for run in last if run.state in _BADLY}
-    return {run.machine for run in last if run.state is _WELL} - bad
-
-
-def _last(runs: list[RunRecord]) -> list[RunRecord]:
-    """The last attempts."""
-    return list({(run.step, run.place): run for run in runs}.values())
+def _ended(tx: Transaction, release: ReleaseRecord, environment: str) -> list[DeploymentRecord]:
+    """The release's deployments there that have ended, the oldest first."""
+    every = tx.deployments.of_release(release.id)
+    return [d for d in every if d.environment == environment and d.state.final]
 
 
 def _begun(tx: Transaction, project: str, environment: str) -> list[DeploymentRecord]:

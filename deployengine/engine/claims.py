@@ -19,6 +19,7 @@ from deployengine.domain.plan import Plan, PlannedRun
 from deployengine.domain.project import Step
 from deployengine.domain.release import Snapshot
 from deployengine.engine.archive import Archive
+from deployengine.engine.carried_out import runs_with_outputs
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.outage import outlast
 from deployengine.engine.ports import Clock
@@ -180,13 +181,10 @@ class Claims:
 
     def _whole(self, tx: Transaction, run: RunRecord) -> Claimed:
         deployment = self._archive.deployment(tx, run.deployment_id)
-        return Claimed(
-            run,
-            deployment,
-            self._archive.plan(tx, deployment.id),
-            self._archive.snapshot(tx, deployment.snapshot_id),
-            tuple(tx.runs.with_outputs(deployment.id, run.step)) if run.step else (),
-        )
+        snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
+        earlier = runs_with_outputs(tx, deployment, snapshot.process, run.step) if run.step else ()
+        plan = self._archive.plan(tx, deployment.id)
+        return Claimed(run, deployment, plan, snapshot, tuple(earlier))
 
     def _give_back(self, number: int, granted_at: datetime) -> None:
         with self._database.read() as tx:

@@ -13,7 +13,7 @@ from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
-from deployengine.domain.prompts import check, prompts
+from deployengine.domain.prompts import Prompt, check, prompts
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
 from deployengine.domain.sharing import shared_by_bypass
@@ -54,6 +54,8 @@ class Terms:
     override_freeze: str | None = None
     #: Values of prompted variables; sealed once they are taken in.
     values: Mapping[str, str | Sealed] = field(default_factory=dict)
+    #: The deployments of which it is the retry, the oldest first.
+    carries_on: tuple[int, ...] = ()
 
     def options(self) -> dict[str, Any] | None:
         """What is kept with the deployment beside its columns."""
@@ -67,6 +69,8 @@ class Terms:
                 name: value if isinstance(value, str) else value.to_document()
                 for name, value in self.values.items()
             }
+        if self.carries_on:
+            kept["carries_on"] = list(self.carries_on)
         return kept or None
 
 
@@ -100,7 +104,7 @@ class Intake:
             machines_in(self._machines, environment),
             self._share(snapshot.project, environment),
         )
-        self._check_values(snapshot, destination, terms)
+        self._check_values(snapshot, environment, terms)
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
         if not any(step.runs for step in made.steps if not step.left_out):
             whole = terms.selection.whole
@@ -114,18 +118,23 @@ class Intake:
             )
         return made
 
-    def _check_values(self, snapshot: Snapshot, destination: Destination, terms: Terms) -> None:
-        """Raises ``UnknownName`` and ``MissingValues``."""
+    def asked(self, snapshot: Snapshot, environment: str) -> tuple[Prompt, ...]:
+        """What is asked for a deployment to the environment."""
+        phase = snapshot.lifecycle.phase_of(environment)
         place = Context(
-            environment=destination.environment,
+            environment=environment,
             channel=snapshot.channel,
-            phase=destination.phase,
+            phase=phase.name if phase else "",
         )
+        return prompts(snapshot.sources, place)
+
+    def _check_values(self, snapshot: Snapshot, environment: str, terms: Terms) -> None:
+        """Raises ``UnknownName`` and ``MissingValues``."""
         given = {
             name: value if isinstance(value, str) else self._unseal(value)
             for name, value in terms.values.items()
         }
-        check(prompts(snapshot.sources, place), given, snapshot.project)
+        check(self.asked(snapshot, environment), given, snapshot.project)
 
     def _check_selection(self, snapshot: Snapshot, environment: str, selection: Selection) -> None:
         """Raises ``UnknownName`` for what is not there, and :class:`Required`."""

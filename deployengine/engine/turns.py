@@ -20,6 +20,7 @@ from deployengine.domain.planning import Unseal
 from deployengine.domain.project import OnFailure, StepKind
 from deployengine.domain.release import Snapshot
 from deployengine.domain.turns import Judged, Turn, due
+from deployengine.engine.carried_out import runs_with_outputs
 from deployengine.engine.conditions import Conditions, Verdict
 from deployengine.engine.questions import leave_out
 from deployengine.engine.tickets import draw
@@ -67,7 +68,8 @@ class Turns:
 
     @cached_property
     def _conditions(self) -> Conditions:
-        earlier = self._tx.runs.with_outputs(self._deployment.id, len(self._process))
+        process = self._process
+        earlier = runs_with_outputs(self._tx, self._deployment, process, len(process))
         return Conditions(self._deployment, self._snapshot, earlier, self._unseal)
 
     def open(self, stage: Stage) -> Moved:

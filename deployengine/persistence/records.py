@@ -76,6 +76,12 @@ class DeploymentRecord:
         return Selection.from_document((self.options or {}).get("selection", {}))
 
     @property
+    def carries_on(self) -> Sequence[int]:
+        """The deployments of which it is the retry, the oldest first."""
+        numbers: Sequence[int] = (self.options or {}).get("carries_on", ())
+        return numbers
+
+    @property
     def overrides_freezes(self) -> bool:
         """Whether it begins although there is a freeze."""
         return bool(self.options and "override_freeze" in self.options)

@@ -301,10 +301,10 @@ class StepRuns:
         order = (step_run.c.step, step_run.c.place, step_run.c.attempt)
         return [run_record(row) for row in self._connection.execute(query.order_by(*order))]
 
-    def with_outputs(self, deployment_id: int, before_step: int) -> list[RunRecord]:
-        """The runs of steps before this one that set outputs."""
+    def with_outputs(self, deployment_ids: Sequence[int], before_step: int) -> list[RunRecord]:
+        """The runs of steps before this one that set outputs, in these deployments."""
         query = select(step_run).where(
-            step_run.c.deployment_id == deployment_id,
+            step_run.c.deployment_id.in_(deployment_ids),
             step_run.c.step < before_step,
             step_run.c.outputs.is_not(None),
         )

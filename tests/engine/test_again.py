@@ -15,12 +15,14 @@ from deployengine.engine.intake import PLAIN, NoMachines, Terms
 from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step, three_stages
+from tests.engine.test_order import claimed, end
 from tests.engine.test_stages import rolling
 from tests.support.fakes import House
 
 SAID = 'echo "$DEPLOYENGINE_STEP" >> ran\n'
 FAILS = SAID + "test -e mended\n"
 TWO = [machine("m-[1:2]", "QA")]
+URL = "Octopus.Action[Build].Output.Url"
 MANUAL = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
 
 
@@ -90,6 +92,103 @@ def test_a_retried_group_goes_through_its_steps_in_their_order(house: House) -> 
     house.deliver_all()
     assert state(house, again.id) == "succeeded"
     assert ran(house, "m-2") == ["A", "B"] * 2
+
+
+def test_a_retry_has_what_steps_that_went_well_have_set(house: House) -> None:
+    got = f'echo "#{{{URL}}}" >> got\n'
+    failed = deployed(
+        house,
+        step(SAID + "set_output Url x\n", "Build", roles=["build"]),
+        step(got + FAILS, "Install", roles=["web"], condition=f"#{{if {URL}}}True#{{/if}}"),
+        step(got + FAILS, "Check", roles=["web"]),
+        machines=[machine("b-1", "QA", roles=["build"]), machine("m-1", "QA")],
+    )
+    second = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    mend(house, "m-1")
+    third = house.again.retry(second.id, PLAIN)
+    house.deliver_all()
+    assert state(house, third.id) == "succeeded"
+    assert (house.workdir("m-1") / "got").read_text().split() == ["x"] * 4
+    assert ran(house, "b-1") == ["Build"]
+
+
+def test_a_retry_has_nothing_that_a_step_has_set_which_is_to_run_again(house: House) -> None:
+    ask = SAID + "test -e mended || set_output Old yes\n"
+    failed = deployed(
+        house,
+        step(ask, "Ask"),
+        step("#{if Octopus.Action[Ask].Output.Old}exit 1#{/if}\n", "Install"),
+        machines=[machine("m-1", "QA")],
+    )
+    assert state(house, failed) == "failed"
+    mend(house, "m-1")
+    again = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    assert state(house, again.id) == "succeeded"
+
+
+def test_what_runs_always_and_what_is_for_failures_is_part_of_every_retry(house: House) -> None:
+    failed = deployed(
+        house,
+        step(SAID, "Off", roles=["lb"], condition="always"),
+        step(FAILS, "Install", roles=["web"]),
+        step(SAID, "Undo", roles=["lb"], condition="failure"),
+        step(SAID, "On", roles=["lb"], condition="always"),
+        machines=[machine("lb-1", "QA", roles=["lb"]), machine("m-1", "QA")],
+    )
+    again = house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    assert ran(house, "lb-1") == ["Off", "Undo", "On"] * 2
+    mend(house, "m-1")
+    house.again.retry(again.id, PLAIN)
+    house.deliver_all()
+    assert ran(house, "lb-1")[6:] == ["Off", "On"]
+
+
+def test_where_a_cancel_came_before_the_next_step_a_retry_goes_on_with_that(house: House) -> None:
+    house.apply(catalog(project("app", process=[step(SAID, "Fetch"), step(SAID, "Install")])))
+    number = house.create("app").id
+    cancelled_while_running(house, number)
+    house.again.retry(number, PLAIN)
+    house.deliver_all()
+    assert ran(house) == ["Install"]
+
+
+def test_of_what_was_cancelled_when_all_of_it_had_gone_well_nothing_is_retried(
+    house: House,
+) -> None:
+    undo = step(SAID, "Undo", condition="failure")
+    house.apply(catalog(project("app", process=[step(SAID), undo])))
+    number = house.create("app").id
+    cancelled_while_running(house, number)
+    with pytest.raises(NothingToRetry, match="is cancelled, but all of it has gone well"):
+        house.again.retry(number, PLAIN)
+
+
+def cancelled_while_running(house: House, number: int) -> None:
+    """The one run that is at work goes on to a good end."""
+    house.deliver_chains()
+    running = claimed(house)
+    house.deployments.cancel(number)
+    end(house, running)
+    house.deliver_all()
+    assert state(house, number) == "cancelled"
+
+
+def test_a_retry_gives_nothing_that_nobody_asks_for_any_more(house: House) -> None:
+    def applied(**variable: Any) -> None:
+        asked = [{"name": "Who", **variable}]
+        house.apply(catalog(project("app", "false\n", variables=asked), lifecycles=MANUAL))
+
+    applied(prompt={})
+    house.releases.create(Wanted("app", "1.0"))
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(values={"who": "ann"})).id
+    house.deliver_all()
+    applied(value="bob")
+    house.releases.refresh("app", "1.0")
+    again = house.again.retry(number, PLAIN)
+    assert (again.options or {}).get("values") is None
 
 
 def test_an_approval_that_was_given_is_not_asked_for_again(house: House) -> None:
@@ -243,6 +342,55 @@ def test_new_machines_catch_up_with_what_the_others_have(house: House) -> None:
     number = house.again.catch_up("app", "1.0", "QA", PLAIN).id
     house.deliver_all()
     assert [run.machine for run in house.detail(number).runs] == ["m-3"]
+
+
+def test_after_a_failure_and_its_retry_no_machine_is_missing(house: House) -> None:
+    mend(house, "m-1")
+    failed = deployed(house, step(SAID, "Fetch"), step(FAILS, "Install"))
+    mend(house, "m-2")
+    house.again.retry(failed, PLAIN)
+    house.deliver_all()
+    with pytest.raises(NothingNew):
+        house.again.catch_up("app", "1.0", "QA", PLAIN)
+
+
+def test_a_machine_that_failed_since_it_had_all_is_missing(house: House) -> None:
+    number = deployed(house, step('test ! -e gone || [ "$DEPLOYENGINE_MACHINE" = m-1 ]\n'))
+    assert state(house, number) == "succeeded"
+    (house.workdir("m-2") / "gone").touch()
+    house.deployments.deploy("app", "1.0", "QA")
+    house.deliver_all()
+    again = house.again.catch_up("app", "1.0", "QA", PLAIN)
+    assert [run.machine for run in house.detail(again.id).runs] == ["m-2"]
+
+
+def test_where_a_step_was_skipped_on_request_something_is_missing(house: House) -> None:
+    process = [step(SAID, "Fetch"), step(SAID, "Install")]
+    house.apply(catalog(project("app", process=process), machines=TWO, lifecycles=MANUAL))
+    house.releases.create(Wanted("app", "1.0"))
+    house.deployments.deploy("app", "1.0", "QA", Terms(selection=Selection(skip=("Fetch",))))
+    house.deliver_all()
+    house.again.catch_up("app", "1.0", "QA", PLAIN)
+    house.deliver_all()
+    assert ran(house, "m-1") == ["Install", "Fetch", "Install"]
+    with pytest.raises(NothingNew):
+        house.again.catch_up("app", "1.0", "QA", PLAIN)
+
+
+def test_what_a_success_did_not_run_and_machines_without_a_role_are_not_missing(
+    house: House,
+) -> None:
+    deployed(
+        house,
+        step(SAID, "Install", roles=["web"]),
+        step(SAID, "Never", roles=["web"], condition="#{No}"),
+        step(SAID, "Undo", roles=["web"], condition="failure"),
+        machines=[machine("m-1", "QA"), machine("db-1", "QA", roles=["db"])],
+    )
+    with pytest.raises(NothingNew):
+        house.again.catch_up("app", "1.0", "QA", PLAIN)
+    with pytest.raises(UnknownName, match="'Qa'; did you mean 'QA'"):
+        house.again.catch_up("app", "1.0", "Qa", PLAIN)
 
 
 def test_a_deployment_of_a_part_makes_no_older_one_superseded_nor_is_it_itself(
