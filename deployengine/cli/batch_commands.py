@@ -1,17 +1,23 @@
-"""``batch``: run, show, cancel."""
+"""``batch``: run, list, show, cancel."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from deployengine.cli.batch_file import read_batch
 from deployengine.cli.batch_report import batch_answer, html_option, show_batch, write_html
-from deployengine.cli.documents import batch_document
+from deployengine.cli.deployment_view import coloured
+from deployengine.cli.documents import batch_document, batch_summary
 from deployengine.cli.live import watch_batch
-from deployengine.cli.session import Session, command
+from deployengine.cli.moments import shown
+from deployengine.cli.report_text import counts_said
+from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import needs_wait, waiting_options
 from deployengine.domain.errors import GaveUpWaiting
 
@@ -67,6 +73,26 @@ def finish_batch(session: Session, name: str, html: Path | None) -> int:
         write_html(answer, html)
     session.answer(answer.document, lambda out: show_batch(out, answer))
     return 0 if answer.progress.state in ("succeeded", "created", "removed") else 1
+
+
+@batch.command("list", epilog="Example:  deployengine batch list --limit 5")
+@click.option("--limit", type=LIMIT, default=20, show_default=True, help="At most so many.")
+@command
+def list_batches(session: Session, limit: int) -> None:
+    """List batches and how their releases stand, the newest first."""
+    found = session.services.batches.latest(limit)
+
+    def show(out: Console) -> None:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("name", "state", "releases", "created"):
+            table.add_column(heading, no_wrap=heading == "name")
+        for each in found:
+            counts = counts_said(Counter(r.state for r in each.releases))
+            row = (escape(each.batch.name), coloured(each.state), counts)
+            table.add_row(*row, shown(each.batch.created_at))
+        out.print(table)
+
+    session.answer([batch_summary(each) for each in found], show)
 
 
 @batch.command("show", epilog="Example:  deployengine batch show nightly --html report.html")

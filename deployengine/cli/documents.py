@@ -82,6 +82,9 @@ def release_document(progress: ReleaseProgress) -> dict[str, Any]:
         "version": progress.release.version,
         "channel": progress.release.channel,
         "state": progress.state.value,
+        "created_at": instant(progress.release.created_at),
+        "blocked_by": progress.release.blocked_by,
+        "blocked_reason": progress.release.blocked_reason,
         "deployments": [
             {"id": deployment_id(d.id), "environment": d.environment, "state": d.state.value}
             for d in progress.deployments
@@ -92,11 +95,20 @@ def release_document(progress: ReleaseProgress) -> dict[str, Any]:
 def batch_document(progress: BatchProgress) -> dict[str, Any]:
     """A batch without its report."""
     return {
+        **batch_summary(progress),
+        "releases": [release_document(r) for r in progress.releases],
+    }
+
+
+def batch_summary(progress: BatchProgress) -> dict[str, Any]:
+    """A batch without its releases."""
+    return {
         "name": progress.batch.name,
         "state": progress.state.value,
         "counts": dict(Counter(r.state.value for r in progress.releases)),
         "removed": progress.removed,
-        "releases": [release_document(r) for r in progress.releases],
+        "created_at": instant(progress.batch.created_at),
+        "cancelled_at": instant(progress.batch.cancelled_at),
     }
 
 

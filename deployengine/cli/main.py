@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from deployengine.cli.audit_commands import audit
 from deployengine.cli.batch_commands import batch
+from deployengine.cli.calendar_command import calendar
 from deployengine.cli.catalog_commands import apply, init
 from deployengine.cli.database_commands import database
 from deployengine.cli.demo import demo
@@ -51,6 +52,7 @@ for _command in (
         approve,
         guide,
         locks,
+        calendar,
         variable,
         secrets,
         audit,

@@ -1,4 +1,4 @@
-"""``release``: create, deploy, roll back, block, cancel, show."""
+"""``release``: create, deploy, roll back, block, cancel, list, show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from deployengine.cli.deployment_options import (
     terms_of,
     terms_options,
     told,
 )
-from deployengine.cli.deployment_view import remark
+from deployengine.cli.deployment_view import coloured, remark
 from deployengine.cli.documents import deployment_document, release_document
-from deployengine.cli.session import Session, command
+from deployengine.cli.moments import shown
+from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import waiting_options
 from deployengine.domain.identity import deployment_id, release_id
 from deployengine.domain.selection import Selection
@@ -166,11 +169,14 @@ def _answer_blocked(session: Session, found: ReleaseRecord) -> None:
         "blocked_by": found.blocked_by,
         "blocked_reason": found.blocked_reason,
     }
-    state = f"blocked by {found.blocked_by}: {found.blocked_reason}"
-    said = state if found.blocked_at else "may go on"
+    said = _blocked(found) if found.blocked_at else "may go on"
     session.answer(
         document, lambda out: out.print(f"{found.project} {found.version}: {said}", markup=False)
     )
+
+
+def _blocked(found: ReleaseRecord) -> str:
+    return f"blocked by {found.blocked_by}: {found.blocked_reason}"
 
 
 @release.command("cancel", epilog="Example:  deployengine release cancel app-001 1.4.0")
@@ -190,19 +196,59 @@ def cancel_release(session: Session, project: str, version: str) -> None:
     session.answer([deployment_document(d) for d in cancelled], show)
 
 
+@release.command("list", epilog="Example:  deployengine release list --project app-001")
+@click.option("--project", help="Only of this project.")
+@click.option("--limit", type=LIMIT, help="At most so many, the newest first.")
+@command
+def list_releases(session: Session, project: str | None, limit: int | None) -> None:
+    """List releases and where they have come, the newest first."""
+    found = session.services.queries.releases(project, limit)
+
+    def show(out: Console) -> None:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("id", "project", "version", "channel", "state", "deployed to", "created"):
+            table.add_column(heading, no_wrap=heading == "id")
+        for each in found:
+            r = each.release
+            last = {d.environment: f"{d.environment} {d.state}" for d in each.deployments}
+            blocked = [_blocked(r)] if r.blocked_at is not None else []
+            table.add_row(
+                release_id(r.id),
+                escape(r.project),
+                r.version,
+                escape(r.channel or ""),
+                coloured(each.state),
+                escape(", ".join([*last.values(), *blocked])),
+                shown(r.created_at),
+            )
+        out.print(table)
+
+    session.answer([release_document(each) for each in found], show)
+
+
 @release.command("show", epilog="Example:  deployengine release show app-001 1.4.0")
 @click.argument("project")
 @click.argument("version")
 @command
 def show_release(session: Session, project: str, version: str) -> None:
-    """Show a release and where it has come."""
+    """Show a release, where it has come, and where it may go next."""
     progress = session.services.queries.release(project, version)
-    document = {**release_document(progress), "digest": progress.release.digest}
+    found = progress.release
+    may_enter = session.services.queries.may_enter(found)
+    document = {
+        **release_document(progress),
+        "digest": found.digest,
+        "may_enter": list(may_enter),
+    }
 
     def show(out: Console) -> None:
         out.print(f"{document['id']}  {project} {version}: {progress.state}", markup=False)
         for d in progress.deployments:
             note = f"  ({said})" if (said := remark(d)) else ""
             out.print(f"  {deployment_id(d.id)}  {d.environment}: {d.state}{note}", markup=False)
+        if found.blocked_at is not None:
+            out.print(f"  {_blocked(found)}", markup=False)
+        if may_enter:
+            out.print(f"  may be deployed to {', '.join(may_enter)}", markup=False)
 
     session.answer(document, show)

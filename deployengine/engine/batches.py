@@ -166,17 +166,12 @@ class Batches:
     def progress(self, name: str, *, with_runs: bool = False) -> BatchProgress:
         """The batch as it stands; raises :class:`UnknownName`."""
         with self._database.read() as tx:
-            batch = find_batch(tx, name)
-            of: dict[int, list[DeploymentRecord]] = {}
-            for deployment in tx.deployments.of_batch(batch.id):
-                of.setdefault(deployment.release_id, []).append(deployment)
-            releases = tuple(
-                release_progress(release, of.get(release.id, []))
-                for release in tx.batches.releases(batch.id)
-            )
-            runs = tuple(tx.runs.of_batch(batch.id)) if with_runs else ()
-            removed = tx.batches.struck_off(batch.id)
-        return BatchProgress(batch, releases, runs, removed)
+            return _progress(tx, find_batch(tx, name), with_runs=with_runs)
+
+    def latest(self, limit: int) -> list[BatchProgress]:
+        """So many batches at most as they stand, the newest first."""
+        with self._database.read() as tx:
+            return [_progress(tx, batch) for batch in tx.batches.latest(limit)]
 
     def cancel(self, name: str, who: str = ENGINE) -> BatchProgress:
         """Promotes no release of the batch any more and cancels all its open deployments."""
@@ -192,6 +187,18 @@ class Batches:
         for number in reversed(numbers):
             self._deployments.cancel(number, who, f"all of {batch_subject(name)}")
         return self.progress(name)
+
+
+def _progress(tx: Transaction, batch: BatchRecord, *, with_runs: bool = False) -> BatchProgress:
+    of: dict[int, list[DeploymentRecord]] = {}
+    for deployment in tx.deployments.of_batch(batch.id):
+        of.setdefault(deployment.release_id, []).append(deployment)
+    releases = tuple(
+        release_progress(release, of.get(release.id, []))
+        for release in tx.batches.releases(batch.id)
+    )
+    runs = tuple(tx.runs.of_batch(batch.id)) if with_runs else ()
+    return BatchProgress(batch, releases, runs, tx.batches.struck_off(batch.id))
 
 
 def release_progress(

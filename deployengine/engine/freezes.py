@@ -31,6 +31,20 @@ class Hold:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The time of a freeze that is in force (``begins_at`` is ``None``), or that comes next.
+
+    It is about these environments and projects; none named means all of them.
+    """
+
+    name: str
+    environments: Sequence[str]
+    projects: Sequence[str]
+    begins_at: datetime | None
+    ends_at: datetime
+
+
 class Freezes:
     """The freezes of the catalog."""
 
@@ -50,6 +64,11 @@ class Freezes:
             if freeze.covers(project, environment) and (until := freeze.until(now)) is not None
         ]
         return max(found, key=lambda hold: hold.until, default=None)
+
+    def coming(self, now: datetime) -> list[Coming]:
+        """When each of them is in force, those first that are so now; without what is over."""
+        found = [coming for freeze in self._freezes if (coming := freeze.coming(now)) is not None]
+        return sorted(found, key=lambda each: (each.begins_at or now, each.name))
 
 
 class _Freeze:
@@ -72,6 +91,25 @@ class _Freeze:
         begin = instant(self._document["from"], self._zone)
         end = instant(self._document["to"], self._zone)
         return end if begin <= now < end else None
+
+    def coming(self, now: datetime) -> Coming | None:
+        """The time that is in force or comes next; ``None`` when none comes any more."""
+        begin = None
+        end = self.until(now)
+        if end is None:
+            begin = self._next(now)
+            end = self.until(begin) if begin is not None else None
+        if end is None:
+            return None
+        projects = self._document.get("projects", ())
+        return Coming(self.name, self._environments, projects, begin, end)
+
+    def _next(self, now: datetime) -> datetime | None:
+        """When it begins after this."""
+        if "cron" in self._document:
+            return next(iter(occurrences(self._document["cron"], self._zone, now)), None)
+        begin = instant(self._document["from"], self._zone)
+        return begin if begin > now else None
 
     def _again(self, now: datetime) -> datetime | None:
         lasts = timedelta(seconds=self._document["lasts_seconds"])

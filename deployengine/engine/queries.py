@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import UnknownName
@@ -12,11 +13,12 @@ from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.batches import ReleaseProgress, release_progress
 from deployengine.engine.deployments import find_deployment, find_release
+from deployengine.engine.outlook import Outlook, outlook
 from deployengine.engine.questions import Question
 from deployengine.engine.variable_lookup import Place, VariableView, look_up
 from deployengine.locks import MachineLocks, ResourceView
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,34 @@ class Queries:
         with self._database.read() as tx:
             release = find_release(tx, project, version)
             return release_progress(release, tx.deployments.of_release(release.id))
+
+    def releases(
+        self, project: str | None = None, limit: int | None = None
+    ) -> list[ReleaseProgress]:
+        """Releases and their deployments, the newest first; raises :class:`UnknownName`."""
+        with self._database.read() as tx:
+            found = tx.releases.some(project, limit)
+            if project is not None:
+                _check_known(tx, "project", project, found)
+            of: dict[int, list[DeploymentRecord]] = {}
+            for deployment in tx.deployments.of_releases([release.id for release in found]):
+                of.setdefault(deployment.release_id, []).append(deployment)
+        return [release_progress(release, of.get(release.id, [])) for release in found]
+
+    def may_enter(self, release: ReleaseRecord) -> tuple[str, ...]:
+        """Where the release may be deployed to that it has not succeeded in, by its lifecycle."""
+        if release.blocked_at is not None:
+            return ()
+        with self._database.read() as tx:
+            lifecycle = Snapshot(tx.releases.snapshot(release.snapshot_id)).lifecycle
+            succeeded = tx.deployments.succeeded_environments(release.id)
+        reached = (name for p in lifecycle.reached(succeeded) for name in p.environments)
+        return tuple(name for name in reached if name not in succeeded)
+
+    def outlook(self, now: datetime) -> Outlook:
+        """The freezes and schedules of the catalog, as they come after this instant."""
+        with self._database.read() as tx:
+            return outlook(tx, now)
 
     def output(self, run: int, start: int = 0) -> list[tuple[int, str]]:
         """A run's output from byte ``start`` on: where each piece ends, and its text."""

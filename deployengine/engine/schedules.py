@@ -53,7 +53,7 @@ class Schedules:
                 tx.recurrences.keep(schedules.keys())
                 for name in schedules.keys() - tx.recurrences.all().keys():
                     schedule = schedules[name]
-                    tx.recurrences.add(name, _rule(schedule), _next(schedule, now))
+                    tx.recurrences.add(name, _rule(schedule), next_of(schedule, now))
         except Conflict:
             log.debug("somebody else has noted the schedules")
 
@@ -66,7 +66,7 @@ class Schedules:
         name = str(schedule["name"])
         asked = None
         with self._database.write("recur") as tx:
-            later = _next(schedule, now)
+            later = next_of(schedule, now)
             if not tx.recurrences.move(name, before, _rule(schedule), later) or not due:
                 return
             try:
@@ -79,7 +79,7 @@ class Schedules:
 
     def _ask(self, tx: Transaction, schedule: Schedule) -> Asked:
         project, environment = str(schedule["project"]), str(schedule["environment"])
-        terms = Terms(requested_by=f"schedule {schedule['name']}")
+        terms = terms_of(schedule)
         queued = tx.deployments.some(project, environment, DeploymentState.QUEUED)
         for before in queued:
             if before.requested_by == terms.requested_by:
@@ -101,10 +101,16 @@ def versions_of(tx: Transaction, schedule: Schedule) -> Iterable[str]:
     return reversed(tx.releases.versions(str(schedule["project"])))
 
 
+def terms_of(schedule: Schedule) -> Terms:
+    """On which terms it asks."""
+    return Terms(requested_by=f"schedule {schedule['name']}")
+
+
 def _rule(schedule: Schedule) -> str:
     return f"{schedule['cron']} {schedule.get('time_zone', 'UTC')}"
 
 
-def _next(schedule: Schedule, now: datetime) -> datetime:
+def next_of(schedule: Schedule, now: datetime) -> datetime:
+    """When it comes after this instant."""
     zone = str(schedule.get("time_zone", "UTC"))
     return next(iter(occurrences(str(schedule["cron"]), zone, now)))

@@ -52,6 +52,11 @@ class Batches:
         """All names, the oldest first."""
         return list(self._connection.execute(select(batch.c.name).order_by(batch.c.id)).scalars())
 
+    def latest(self, limit: int) -> list[BatchRecord]:
+        """So many at most, the newest first."""
+        query = select(batch).order_by(batch.c.id.desc()).limit(limit)
+        return [BatchRecord(*row) for row in self._connection.execute(query)]
+
     def releases(self, batch_id: int) -> list[ReleaseRecord]:
         """The batch's releases in its order."""
         query = (

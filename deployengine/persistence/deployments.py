@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, text, update
 
 from deployengine.domain.deployment import DeploymentState
+from deployengine.persistence.pages import pages
 from deployengine.persistence.records import DeploymentRecord, NewDeployment
 from deployengine.persistence.schema import OPEN_DEPLOYMENT, batch_release, deployment
 
@@ -241,6 +242,15 @@ class Deployments:
         """The release's deployments, the oldest first."""
         return self._list(select(*COLUMNS).where(deployment.c.release_id == release_id))
 
+    def of_releases(self, release_ids: Sequence[int]) -> list[DeploymentRecord]:
+        """The deployments of some releases, the oldest first."""
+        queries = (
+            select(*COLUMNS).where(deployment.c.release_id.in_(page))
+            for page in pages(sorted(release_ids))
+        )
+        found = [each for query in queries for each in self._list(query)]
+        return sorted(found, key=lambda each: each.id)
+
     def of_batch(self, batch_id: int) -> list[DeploymentRecord]:
         """The deployments of the batch's releases, the oldest first."""
         query = select(*COLUMNS).join(
@@ -275,6 +285,7 @@ class Deployments:
         environment: str | None = None,
         state: str | None = None,
         limit: int | None = None,
+        requested_by: str | None = None,
     ) -> list[DeploymentRecord]:
         """Those that match, the newest first."""
         query = select(*COLUMNS).order_by(deployment.c.id.desc()).limit(limit)
@@ -282,6 +293,7 @@ class Deployments:
             (deployment.c.project, project),
             (deployment.c.environment, environment),
             (deployment.c.state, state),
+            (deployment.c.requested_by, requested_by),
         ):
             if value is not None:
                 query = query.where(column == value)

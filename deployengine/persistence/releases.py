@@ -50,6 +50,13 @@ class Releases:
         row = self._connection.execute(query).one_or_none()
         return release_record(row) if row else None
 
+    def some(self, project: str | None = None, limit: int | None = None) -> list[ReleaseRecord]:
+        """Those of a project, or of all, the newest first."""
+        query = select(*COLUMNS).order_by(release.c.id.desc()).limit(limit)
+        if project is not None:
+            query = query.where(release.c.project == project)
+        return [release_record(row) for row in self._connection.execute(query)]
+
     def get(self, release_id: int) -> ReleaseRecord | None:
         """The release with this id."""
         row = self._connection.execute(select(*COLUMNS).where(release.c.id == release_id)).first()

@@ -64,3 +64,20 @@ def test_what_was_cancelled_has_no_time_left(nightly: House, say: Say) -> None:
     told = say(*words, code=1).err
     assert told.startswith("QA 3/3, Staging 2/5, ")
     assert " s left" not in told
+
+
+# ---- list ----
+
+
+def test_batches_are_listed_the_newest_first(nightly: House, say: Say) -> None:
+    nightly.batches.run([Row(Wanted("web", "2.0"))], "second")
+    found = say("batch", "list", "--json").document
+    assert [(b["name"], b["state"], b["counts"]) for b in found] == [
+        ("second", "running", {"queued": 1}),
+        ("nightly", "running", {"succeeded": 1, "running": 1}),
+    ]
+    assert [b["name"] for b in say("batch", "list", "--limit", "1", "--json").document] == [
+        "second"
+    ]
+    told = say("batch", "list").out.splitlines()[2]
+    assert told.split()[:6] == ["nightly", "running", "1", "succeeded,", "1", "running"]
