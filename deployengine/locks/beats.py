@@ -21,27 +21,35 @@ class Beats:
 
     def beat(self, name: str, number: int) -> None:
         """Keeps the number of a worker's latest sign of life."""
-        with reachable():
+        with reachable(self._client):
             self._client.hset(self._key, name, str(number))
 
     def beats(self) -> Mapping[str, int]:
         """The latest number of each worker that is known here."""
-        with reachable():
+        with reachable(self._client):
             return {
                 text(name): int(value) for name, value in self._client.hgetall(self._key).items()
             }
 
     def forget(self, names: Sequence[str]) -> None:
         """Strikes workers off."""
-        with reachable():
+        with reachable(self._client):
             self._client.hdel(self._key, *names)
 
 
 @contextmanager
-def reachable() -> Iterator[None]:
+def reachable(client: Redis) -> Iterator[None]:
     """Turns what redis-py raises into the error people are told."""
     try:
         yield
     except RedisError as error:
         advice = f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs and has memory"
-        raise Unreachable("Redis", "the locks", advice) from error
+        raise Unreachable("Redis", address(client), advice) from error
+
+
+def address(client: Redis) -> str:
+    """Where a client's server is, for people: never with its password."""
+    found = client.connection_pool.connection_kwargs
+    if "path" in found:
+        return f"unix://{found['path']}"
+    return f"redis://{found.get('host', 'localhost')}:{found.get('port', 6379)}"

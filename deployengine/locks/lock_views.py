@@ -71,13 +71,13 @@ class LockViews:
 
     def generation(self) -> int | None:
         """The generation under which the locks are ready; None when they are not."""
-        with reachable():
+        with reachable(self._client):
             found = self._client.get(self._keys.generation)
         return None if found is None else int(text(found).partition("@")[0])
 
     def loading(self) -> tuple[str, int] | None:
         """Who loads the locks now, and how many requests are loaded; None when nobody does."""
-        with reachable(), self._client.pipeline(transaction=False) as batch:
+        with reachable(self._client), self._client.pipeline(transaction=False) as batch:
             batch.get(self._keys.rebuild)
             batch.hlen(self._keys.requests)
             token, requests = batch.execute()
@@ -85,7 +85,7 @@ class LockViews:
 
     def lost(self) -> bool:
         """Whether this server has no locks that are ready, and nobody is loading them into it."""
-        with reachable():
+        with reachable(self._client):
             found = self._client.mget(self._keys.generation, self._keys.rebuild)
             run_id = self._run_id()
         return not any(each and text(each).endswith(f"@{run_id}") for each in found)
@@ -93,7 +93,7 @@ class LockViews:
     def counts(self) -> Counts:
         """Costs the same however much there is."""
         keys = self._keys
-        with reachable(), self._client.pipeline(transaction=False) as batch:
+        with reachable(self._client), self._client.pipeline(transaction=False) as batch:
             batch.hlen(keys.requests)
             for key in (keys.holders, keys.waiters, keys.pending):
                 batch.zcard(key)
@@ -118,14 +118,14 @@ class LockViews:
 
     def ids(self) -> frozenset[str]:
         """Every id that is known, waiting or granted, as of one moment or a little later each."""
-        with reachable():
+        with reachable(self._client):
             return frozenset(text(name) for name, _ in self._client.hscan_iter(self._keys.requests))
 
     def waiting_tickets(self) -> dict[str, int]:
         """The tickets of all that wait, as these locks have them; read off the lines, not one by
         one.
         """
-        with reachable():
+        with reachable(self._client):
             return {parts[-1]: int(parts[1]) for parts in self._members(self._keys.waiters)}
 
     def waiting_ids(self) -> frozenset[str]:
@@ -175,7 +175,7 @@ class LockViews:
         start = b"[" + prefix.encode()
         end = b"(" + prefix.encode() + b"\xff"  # a byte that no UTF-8 text contains
         while True:
-            with reachable():
+            with reachable(self._client):
                 found = self._client.zrange(
                     key, cast(int, start), cast(int, end), bylex=True, offset=0, num=PAGE
                 )
@@ -191,7 +191,7 @@ class LockViews:
         found: dict[str, Record] = {}
         for begin in range(0, len(asked), PAGE):
             page = asked[begin : begin + PAGE]
-            with reachable():
+            with reachable(self._client):
                 packed = self._client.hmget(self._keys.requests, page)
             found |= {
                 each: unpack(each, body) for each, body in zip(page, packed, strict=True) if body

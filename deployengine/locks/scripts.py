@@ -57,6 +57,7 @@ class Scripts:
 
     def __init__(self, client: Redis, keys: Keys) -> None:
         self._keys = keys
+        self._client = client
         self._admission = client.register_script(_source("admission"))
         self._rebuild = client.register_script(_source("rebuild"))
 
@@ -71,7 +72,7 @@ class Scripts:
         """One atomic operation, while the key ``guard`` holds ``expected``."""
         failpoints.hit(f"lua.{operation}.before")
         arguments: list[str | int] = [expected, operation, per_call, *operands]
-        with reachable():
+        with reachable(self._client):
             reply = self._admission(keys=self._keys.for_admission(guard), args=arguments)
         failpoints.hit(f"lua.{operation}.after")
         outcome, *rest = cast("list[Reply | int | list[Reply]]", reply)
@@ -91,7 +92,7 @@ class Scripts:
     ) -> tuple[str, str]:
         """The outcome, ``ok`` or what prevented it, and the figure that goes with it."""
         failpoints.hit(f"lua.rebuild-{operation}.before")
-        with reachable():
+        with reachable(self._client):
             arguments = [operation, generation, token]
             reply = self._rebuild(keys=self._keys.for_rebuild(), args=arguments)
         failpoints.hit(f"lua.rebuild-{operation}.after")

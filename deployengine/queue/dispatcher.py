@@ -15,6 +15,7 @@ from deployengine import failpoints
 from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.engine.ports import Backlog, GrantedRun, Link, LinkKind
+from deployengine.locks.beats import address
 from deployengine.queue.app import (
     BEGIN,
     CANCEL_RUNS,
@@ -48,7 +49,7 @@ class CeleryDispatcher:
     def chain(self, links: Sequence[Link]) -> None:
         """Has the links done in order, each when the one before has ended."""
         signatures = [self._signature(link) for link in links]
-        with _publishing("chain"):
+        with _publishing("chain", self._redis):
             if len(signatures) == 1:
                 signatures[0].apply_async()
             else:
@@ -56,7 +57,7 @@ class CeleryDispatcher:
 
     def runs(self, granted: Sequence[GrantedRun]) -> None:
         """Hands each run to whichever worker has a free slot."""
-        with _publishing("runs"), self._app.producer_or_acquire() as producer:
+        with _publishing("runs", self._redis), self._app.producer_or_acquire() as producer:
             for run in granted:
                 self._app.send_task(
                     RUN,
@@ -73,7 +74,7 @@ class CeleryDispatcher:
         """Shows these runs as PARKED to those who watch events."""
         if not self.watched():
             return
-        with _publishing("parked"), self._app.events.default_dispatcher() as events:
+        with _publishing("parked", self._redis), self._app.events.default_dispatcher() as events:
             for number, label in labels:
                 events.send(
                     "task-parked", uuid=run_id(number), name=RUN, args=label, kwargs="", retries=0
@@ -81,13 +82,13 @@ class CeleryDispatcher:
 
     def cancel(self, run_ids: Sequence[int]) -> None:
         """Tells all workers; those that run none of these do nothing."""
-        with _publishing("cancel"):
+        with _publishing("cancel", self._redis):
             self._redis.ping()  # a broadcast would be tried for ever while nobody answers
             self._app.control.broadcast(CANCEL_RUNS, arguments={"runs": list(run_ids)})
 
     def left(self) -> None:
         """Tells all workers that one has left, so that they look for what it was running."""
-        with _publishing("cancel"):
+        with _publishing("cancel", self._redis):
             self._redis.ping()
             self._app.control.broadcast(PICK_UP)
 
@@ -118,13 +119,12 @@ class CeleryDispatcher:
 
 
 @contextmanager
-def _publishing(door: str) -> Iterator[None]:
+def _publishing(door: str, client: Redis) -> Iterator[None]:
     """Turns a broker that does not answer into the error people are told."""
     failpoints.hit(f"publish.{door}.before")
     try:
         yield
     except (OperationalError, RedisError, ConnectionError) as error:
-        raise Unreachable(
-            "Redis", "the broker", f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
-        ) from error
+        advice = f"{error}; check DEPLOYENGINE_REDIS_URL and that it runs"
+        raise Unreachable("Redis", address(client), advice) from error
     failpoints.hit(f"publish.{door}.after")

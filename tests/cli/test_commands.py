@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
         "there is no environment 'QA'",
     ),
     "an unknown batch": (("batch", "show", "none"), 2, "there is no batch 'none'"),
-    "a Redis that is not there": (("locks",), 3, "cannot reach Redis"),
+    "a Redis that is not there": (("locks",), 3, "cannot reach Redis at unix:///"),
 }
 
 

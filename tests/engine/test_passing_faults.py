@@ -436,17 +436,17 @@ class BrokerDispatcher(RecordingDispatcher):
         self._redis = redis
 
     def chain(self, links: Sequence[Link]) -> None:
-        with reachable():
+        with reachable(self._redis):
             self._redis.ping()
         super().chain(links)
 
     def runs(self, granted: Sequence[GrantedRun]) -> None:
-        with reachable():
+        with reachable(self._redis):
             self._redis.ping()
         super().runs(granted)
 
     def cancel(self, run_ids: Sequence[int]) -> None:
-        with reachable():
+        with reachable(self._redis):
             self._redis.ping()
         super().cancel(run_ids)
 

@@ -61,3 +61,18 @@ def test_a_redis_that_is_not_there_is_told_as_one_that_cannot_be_reached(tmp_pat
             beats.beats()
         with pytest.raises(Unreachable, match="Redis"):
             beats.forget(["a"])
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://someone:hunter2@127.0.0.1:1/0", "redis://127.0.0.1:1"),
+        ("rediss://:hunter2@127.0.0.1:1", "redis://127.0.0.1:1"),
+        ("unix://someone:hunter2@/none/redis.sock", "unix:///none/redis.sock"),
+    ],
+)
+def test_it_is_told_which_redis_that_is_without_its_password(url: str, shown: str) -> None:
+    with redis.Redis.from_url(url) as client, pytest.raises(Unreachable) as told:
+        Beats(client, PREFIX).beats()
+    assert str(told.value).startswith(f"cannot reach Redis at {shown}; ")
+    assert "hunter2" not in str(told.value)
