@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deployengine.cli.documents import deployment_document, instant, run_document
@@ -24,22 +25,31 @@ def inbox(session: Session, everybody: bool) -> None:
 
     def show(out: Console) -> None:
         if not asked:
-            out.print("nothing waits for you" if not everybody else "nothing waits for anybody")
+            out.print(_nothing_asked(session, everybody), markup=False)
             return
         table = Table(box=None, pad_edge=False)
-        for heading in ("run", "asks for", "what", "why", "answer"):
-            table.add_column(heading, no_wrap=heading == "run")
+        for heading in ("run", "deployment", "asks for", "what", "why", "answer"):
+            table.add_column(heading, no_wrap=heading in ("run", "deployment"))
         for each in asked:
             table.add_row(
                 run_id(each.run.id),
+                deployment_id(each.deployment.id),
                 each.asks.value,
-                each.label,
-                each.run.message or "",
-                each.command,
+                escape(each.label),
+                escape(each.run.message or ""),
+                escape(each.command),
             )
         out.print(table)
 
     session.answer([question_document(each) for each in asked], show)
+
+
+def _nothing_asked(session: Session, everybody: bool) -> str:
+    if everybody:
+        return "nothing waits for anybody"
+    others = len(session.services.queries.inbox())
+    more = f"; {others} wait for others (inbox --all)" if others else ""
+    return f"nothing waits for you{more}"
 
 
 @click.command("approve", epilog="Example:  deployengine approve dep-17 --note checked")
@@ -77,10 +87,12 @@ def give_answer(
     detail = services.queries.deployment(run.deployment_id)
 
     def show(out: Console) -> None:
-        again = answer in (Answer.RERUN, Answer.RETRY)
-        state = "runs again" if again else f"{run.state}"
         d = detail.deployment
-        out.print(f"{run_id(run.id)}: {state}; {deployment_id(d.id)}: {d.state}", markup=False)
+        again = answer in (Answer.RERUN, Answer.RETRY)
+        follows = "runs again" if again else f"{answer} is taken, it is {run.state}"
+        told = f"{run_id(run.id)}: {follows}; {deployment_id(d.id)}: {d.state}"
+        others = ", ".join(run_id(each.run.id) for each in detail.questions)
+        out.print(f"{told}, asked by {others}" if others else told, markup=False)
 
     session.answer(
         {

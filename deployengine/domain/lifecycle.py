@@ -37,6 +37,14 @@ class Phase:
         done = sum(1 for name in self.environments if name in succeeded)
         return done >= (self.minimum or len(self.environments))
 
+    @property
+    def wanted(self) -> str:
+        """Whose success completes it, for people: "A and B", "one of A, B", "2 of A, B, C"."""
+        names = self.environments
+        if not 0 < self.minimum < len(names):
+            return " and ".join(names)
+        return f"{'one' if self.minimum == 1 else self.minimum} of {', '.join(names)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:

@@ -70,6 +70,12 @@ class Snapshot:
         taken = {key: today.document[key] for key in ("variables", "variable_sets")}
         return Snapshot({**self.document, **taken})
 
+    def differences(self, other: Snapshot) -> list[str]:
+        """In what another release froze something else, in words."""
+        mine, theirs = _without_ciphers(self.document), _without_ciphers(other.document)
+        keys = dict.fromkeys((*mine, *theirs))
+        return [k.replace("_", " ") for k in keys if mine.get(k) != theirs.get(k)]
+
     def definitions(self, name: str) -> tuple[tuple[str, Variable], ...]:
         """Every value of a variable, with the project or set in which it stands."""
         return tuple(

@@ -197,8 +197,10 @@ class Creation:
         existing = self._tx.releases.find(snapshot.project, snapshot.version)
         if existing is not None:
             if existing.digest != snapshot.digest:
+                there = Snapshot(self._tx.releases.snapshot(existing.snapshot_id))
+                differing = ", ".join(there.differences(snapshot))
                 raise AlreadyExists(
-                    f"{snapshot.project} {snapshot.version} exists with other content",
+                    f"{snapshot.project} {snapshot.version} exists with other content: {differing}",
                     None,
                     "releases never change: choose another version",
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,21 @@ def test_all_of_a_phase_must_succeed_unless_it_names_a_minimum() -> None:
     one = Phase("QA", automatic=("A",), manual=("B",), minimum=1)
     assert not one.complete(set())
     assert one.complete({"B"})
+
+
+@pytest.mark.parametrize(
+    ("names", "minimum", "said"),
+    [
+        ("A", 0, "A"),
+        ("A", 1, "A"),
+        ("AB", 0, "A and B"),
+        ("AB", 1, "one of A, B"),
+        ("ABC", 2, "2 of A, B, C"),
+        ("ABC", 3, "A and B and C"),
+    ],
+)
+def test_it_is_said_whose_success_completes_a_phase(names: str, minimum: int, said: str) -> None:
+    assert Phase("QA", tuple(names), minimum=minimum).wanted == said
 
 
 def test_who_comes_after_the_minimum_opens_nothing_more() -> None:

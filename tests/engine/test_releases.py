@@ -54,14 +54,14 @@ def test_the_same_version_with_other_content_is_refused(house: House) -> None:
     house.apply(shop())
     house.create("app")
     house.apply(shop(variables=[{"name": "Colour", "value": "blue"}]))
-    with pytest.raises(AlreadyExists, match=r"app 1\.0 exists with other content"):
+    with pytest.raises(AlreadyExists, match=r"app 1\.0 exists with other content: variables;"):
         house.releases.create(Wanted("app", "1.0"))
 
 
 def test_the_same_version_on_another_channel_is_other_content(house: House) -> None:
     house.apply(shop())
     house.create("app")
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(AlreadyExists, match=r"other content: channel, lifecycle;"):
         house.releases.create(Wanted("app", "1.0", "careful"))
 
 
