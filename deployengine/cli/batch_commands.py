@@ -16,6 +16,7 @@ from deployengine.cli.deployment_view import coloured
 from deployengine.cli.documents import batch_document, batch_summary
 from deployengine.cli.live import watch_batch
 from deployengine.cli.moments import shown
+from deployengine.cli.names import NAME
 from deployengine.cli.report_text import counts_said
 from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import needs_wait, waiting_options
@@ -29,7 +30,7 @@ def batch() -> None:
 
 @batch.command("run", epilog="Example:  deployengine batch run releases.csv --wait")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", help="Its name; default: from the file's rows.")
+@click.option("--name", type=NAME, help="Its name; default: from the file's rows.")
 @waiting_options("Watch it to its end; exit 1 if a release failed.")
 @html_option(callback=needs_wait)
 @command
@@ -96,7 +97,7 @@ def list_batches(session: Session, limit: int) -> None:
 
 
 @batch.command("show", epilog="Example:  deployengine batch show nightly --html report.html")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @html_option()
 @command
 def show(session: Session, name: str, html: Path | None) -> None:
@@ -108,7 +109,7 @@ def show(session: Session, name: str, html: Path | None) -> None:
 
 
 @batch.command("cancel", epilog="Example:  deployengine batch cancel nightly")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @command
 def cancel(session: Session, name: str) -> None:
     """Cancel everything of the batch NAME that has not ended, and promote nothing of it."""

@@ -16,6 +16,7 @@ from deployengine.cli.deployment_options import (
 )
 from deployengine.cli.deployment_view import coloured, remark, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
+from deployengine.cli.names import NAME
 from deployengine.cli.people_commands import give_answer
 from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import waiting_options
@@ -33,8 +34,8 @@ def deployment() -> None:
 
 
 @deployment.command("list", epilog="Example:  deployengine deployment list --state running")
-@click.option("--project", help="Only of this project.")
-@click.option("--environment", help="Only to this environment.")
+@click.option("--project", type=NAME, help="Only of this project.")
+@click.option("--environment", type=NAME, help="Only to this environment.")
 @click.option("--state", type=click.Choice([s.value for s in DeploymentState]))
 @click.option("--limit", type=LIMIT, help="At most so many, the newest first.")
 @command
@@ -77,8 +78,8 @@ def show(session: Session, id_: str) -> None:
 
 @deployment.command("log", epilog="Example:  deployengine deployment log dep-17 --machine prod-03")
 @click.argument("id_")
-@click.option("--machine", help="Only of this machine.")
-@click.option("--step", help="Only of this step.")
+@click.option("--machine", type=NAME, help="Only of this machine.")
+@click.option("--step", type=NAME, help="Only of this step.")
 @click.option("--follow", is_flag=True, help="Go on until the deployment ends.")
 @command
 def log(session: Session, id_: str, machine: str | None, step: str | None, follow: bool) -> None:

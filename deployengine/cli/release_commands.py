@@ -18,6 +18,7 @@ from deployengine.cli.deployment_options import (
 from deployengine.cli.deployment_view import coloured, remark
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.moments import shown
+from deployengine.cli.names import NAME
 from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import waiting_options
 from deployengine.domain.identity import deployment_id, release_id
@@ -32,9 +33,9 @@ def release() -> None:
 
 
 @release.command("create", epilog="Example:  deployengine release create app-001 1.4.0")
-@click.argument("project")
-@click.argument("version")
-@click.option("--channel", help="The channel that picks the lifecycle.")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
+@click.option("--channel", type=NAME, help="The channel that picks the lifecycle.")
 @command
 def create(session: Session, project: str, version: str, channel: str | None) -> None:
     """Freeze PROJECT as release VERSION; an automatic first phase starts at once."""
@@ -61,12 +62,18 @@ def create(session: Session, project: str, version: str, channel: str | None) ->
 @release.command(
     "deploy", epilog="Example:  deployengine release deploy app-001 1.4.0 Staging --wait"
 )
-@click.argument("project")
-@click.argument("version")
-@click.argument("environment")
-@click.option("--skip", multiple=True, metavar="STEP", help="Skip a step or group; repeatable.")
-@click.option("--machine", "machines", multiple=True, help="Only to this machine; repeatable.")
-@click.option("--exclude-machine", "exclude", multiple=True, help="Not to it; repeatable.")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
+@click.argument("environment", type=NAME)
+@click.option(
+    "--skip", type=NAME, multiple=True, metavar="STEP", help="Skip a step or group; repeatable."
+)
+@click.option(
+    "--machine", "machines", type=NAME, multiple=True, help="Only to this machine; repeatable."
+)
+@click.option(
+    "--exclude-machine", "exclude", type=NAME, multiple=True, help="Not to it; repeatable."
+)
 @click.option("--missing", is_flag=True, help="Only to machines that have not had all of it.")
 @terms_options
 @waiting_options()
@@ -95,9 +102,11 @@ def deploy(
 
 
 @release.command("rollback", epilog="Example:  deployengine release rollback app-001 Production")
-@click.argument("project")
-@click.argument("environment")
-@click.option("--to", "version", help="The release to go back to; left out: the one before.")
+@click.argument("project", type=NAME)
+@click.argument("environment", type=NAME)
+@click.option(
+    "--to", "version", type=NAME, help="The release to go back to; left out: the one before."
+)
 @terms_options
 @waiting_options()
 @command
@@ -111,7 +120,11 @@ def rollback(
     timeout: float | None,
     **given: Any,
 ) -> int:
-    """Deploy what had succeeded in ENVIRONMENT before what is there now."""
+    """Deploy what had succeeded in ENVIRONMENT before what is there now.
+
+    That is the last release before it which went well as a whole. What was rolled back from does
+    not count, unless it was deployed again since: a second rollback goes further back.
+    """
     terms = terms_of(session, **given)
     deployment = session.services.again.roll_back(project, environment, version, terms)
     return told(session, deployment, wait, timeout)
@@ -120,8 +133,8 @@ def rollback(
 @release.command(
     "refresh-variables", epilog="Example:  deployengine release refresh-variables app-001 1.4.0"
 )
-@click.argument("project")
-@click.argument("version")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
 @command
 def refresh_variables(session: Session, project: str, version: str) -> None:
     """Give a release today's variables; the rest of what it froze stays."""
@@ -141,8 +154,8 @@ def refresh_variables(session: Session, project: str, version: str) -> None:
 
 
 @release.command("block", epilog="Example:  deployengine release block app-001 1.4.0 --reason bug")
-@click.argument("project")
-@click.argument("version")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
 @click.option("--reason", required=True, help="Why; whoever is kept out is told.")
 @command
 def block(session: Session, project: str, version: str, reason: str) -> None:
@@ -153,8 +166,8 @@ def block(session: Session, project: str, version: str, reason: str) -> None:
 
 
 @release.command("unblock", epilog="Example:  deployengine release unblock app-001 1.4.0")
-@click.argument("project")
-@click.argument("version")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
 @command
 def unblock(session: Session, project: str, version: str) -> None:
     """Let a release go on that was kept from going further."""
@@ -180,8 +193,8 @@ def _blocked(found: ReleaseRecord) -> str:
 
 
 @release.command("cancel", epilog="Example:  deployengine release cancel app-001 1.4.0")
-@click.argument("project")
-@click.argument("version")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
 @command
 def cancel_release(session: Session, project: str, version: str) -> None:
     """Cancel all open deployments of a release."""
@@ -197,7 +210,7 @@ def cancel_release(session: Session, project: str, version: str) -> None:
 
 
 @release.command("list", epilog="Example:  deployengine release list --project app-001")
-@click.option("--project", help="Only of this project.")
+@click.option("--project", type=NAME, help="Only of this project.")
 @click.option("--limit", type=LIMIT, help="At most so many, the newest first.")
 @command
 def list_releases(session: Session, project: str | None, limit: int | None) -> None:
@@ -227,8 +240,8 @@ def list_releases(session: Session, project: str | None, limit: int | None) -> N
 
 
 @release.command("show", epilog="Example:  deployengine release show app-001 1.4.0")
-@click.argument("project")
-@click.argument("version")
+@click.argument("project", type=NAME)
+@click.argument("version", type=NAME)
 @command
 def show_release(session: Session, project: str, version: str) -> None:
     """Show a release, where it has come, and where it may go next."""

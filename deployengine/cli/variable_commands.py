@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from deployengine.cli.names import NAME
 from deployengine.cli.session import Session, command
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.explanation import Candidate
@@ -25,12 +26,14 @@ def variable() -> None:
     "resolve",
     epilog="Example:  deployengine variable resolve app-001 --environment Staging --machine stg-2",
 )
-@click.argument("project")
-@click.option("--environment")
-@click.option("--machine")
-@click.option("--step")
-@click.option("--channel")
-@click.option("--name", "names", multiple=True, help="Only this variable; may be given again.")
+@click.argument("project", type=NAME)
+@click.option("--environment", type=NAME)
+@click.option("--machine", type=NAME)
+@click.option("--step", type=NAME)
+@click.option("--channel", type=NAME)
+@click.option(
+    "--name", "names", type=NAME, multiple=True, help="Only this variable; may be given again."
+)
 @click.option(
     "--explain",
     is_flag=True,

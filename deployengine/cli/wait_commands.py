@@ -9,6 +9,7 @@ from rich.console import Console
 
 from deployengine.cli.documents import resource_document, wait_document
 from deployengine.cli.moments import shown
+from deployengine.cli.names import NAME
 from deployengine.cli.session import Session, command
 from deployengine.engine.waits import Wait
 from deployengine.locks import ResourceView
@@ -54,7 +55,7 @@ def _show_wait(out: Console, wait: Wait, now: datetime) -> None:
 
 
 @click.command(epilog="Example:  deployengine locks prod-03")
-@click.argument("machine", required=False)
+@click.argument("machine", type=NAME, required=False)
 @command
 def locks(session: Session, machine: str | None) -> None:
     """Show who holds and who waits, for everything or for one MACHINE and what is on it."""

@@ -66,6 +66,10 @@ def test_what_was_cancelled_has_no_time_left(nightly: House, say: Say) -> None:
     assert " s left" not in told
 
 
+def test_space_around_its_name_is_never_meant(nightly: House, say: Say) -> None:
+    assert say("batch", "show", " nightly ", "--json").document["name"] == "nightly"
+
+
 # ---- list ----
 
 

@@ -38,6 +38,17 @@ def applied(house: House) -> House:
     return house
 
 
+# ---- create and deploy ----
+
+
+def test_space_around_a_name_or_version_is_never_meant(house: House, say: Say) -> None:
+    assert say("release", "create", "web ", " 1.0 ").out.startswith("rel-1  web 1.0: created\n")
+    house.deliver_all()
+    say("release", "deploy", " web", "1.0 ", " QA", "--machine", "qa-1 ")
+    assert say("release", "show", "web", "1.0 ", "--json").document["version"] == "1.0"
+    assert say("deployment", "list", "--project", "web ", "--json").document
+
+
 # ---- list ----
 
 
