@@ -12,7 +12,7 @@ from rich.table import Table
 
 from deployengine.cli.batch_file import read_batch
 from deployengine.cli.batch_report import batch_answer, html_option, show_batch, write_html
-from deployengine.cli.deployment_view import coloured
+from deployengine.cli.deployment_view import coloured, still_ending
 from deployengine.cli.documents import batch_document, batch_summary
 from deployengine.cli.live import watch_batch
 from deployengine.cli.moments import shown
@@ -114,8 +114,10 @@ def show(session: Session, name: str, html: Path | None) -> None:
 def cancel(session: Session, name: str) -> None:
     """Cancel everything of the batch NAME that has not ended, and promote nothing of it."""
     progress = session.services.batches.cancel(name, session.user)
+    ending = sum(not d.state.final for r in progress.releases for d in r.deployments)
 
     def show(out: Console) -> None:
-        out.print(f"batch {name}: {progress.state}", markup=False)
+        said = still_ending(ending, "deployment") if ending else progress.state
+        out.print(f"batch {name}: {said}", markup=False)
 
     session.answer(batch_document(progress), show)

@@ -14,7 +14,7 @@ from deployengine.cli.deployment_options import (
     terms_options,
     told,
 )
-from deployengine.cli.deployment_view import coloured, remark, show_deployment
+from deployengine.cli.deployment_view import cancel_said, coloured, remark, show_deployment
 from deployengine.cli.documents import deployment_document, detail_document, run_document
 from deployengine.cli.names import NAME
 from deployengine.cli.people_commands import give_answer
@@ -95,13 +95,22 @@ def log(session: Session, id_: str, machine: str | None, step: str | None, follo
             }
             for run in detail.runs
         ]
-        session.answer({"id": deployment_id(number), "step_runs": texts}, lambda _: None)
+        document = {
+            "id": deployment_id(number),
+            "removed": queries.log_removed(number),
+            "step_runs": texts,
+        }
+        session.answer(document, lambda _: None)
         return
     printer = _Printer(session)
     for seen in looks(lambda: queries.deployment(number), deployment_id(number)):
         printer.print(_chosen(seen, machine, step, only))
         if seen.deployment.state.final or not follow:
-            return
+            break
+    if not printer.has_printed:
+        gone = queries.log_removed(number)
+        said = "retention has removed the log" if gone else "nothing was printed"
+        session.say(f"{id_.strip()}: {said}")
 
 
 @deployment.command("cancel", epilog="Example:  deployengine deployment cancel dep-17")
@@ -124,8 +133,8 @@ def cancel(session: Session, id_: str) -> None:
     number = number_of(id_, Kind.DEPLOYMENT)
     before = session.services.queries.deployment(number).deployment
     after = session.services.deployments.cancel(number, session.user)
-    still = "" if after.state.final else ", its running scripts are being ended"
-    said = f"had ended before: {before.state}" if before.state.final else f"{after.state}{still}"
+    ended = f"had ended before: {before.state}"
+    said = ended if before.state.final else cancel_said(session, after)
     session.answer(
         {**deployment_document(after), "cancel_requested": not before.state.final},
         lambda out: out.print(f"{deployment_id(number)}: {said}", markup=False),
@@ -229,6 +238,11 @@ class _Printer:
         self._read: dict[int, int] = {}
         self._last: int | None = None
         self._open_line = False
+
+    @property
+    def has_printed(self) -> bool:
+        """Whether there was anything so far."""
+        return self._last is not None
 
     def print(self, detail: DeploymentDetail) -> None:
         """Prints what the runs have printed since the last call."""

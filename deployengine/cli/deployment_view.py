@@ -12,7 +12,7 @@ from rich.table import Table
 from deployengine.cli.moments import shown
 from deployengine.cli.questions import Questions, question_said
 from deployengine.cli.session import Session
-from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
@@ -67,6 +67,22 @@ def remark(deployment: DeploymentRecord) -> str:
     if d.state is DeploymentState.QUEUED and d.ticket is None and d.not_before is not None:
         return f"scheduled for {shown(d.not_before)}"
     return ""
+
+
+def cancel_said(session: Session, deployment: DeploymentRecord) -> str:
+    """What has come of a cancel so far."""
+    if deployment.state.final:
+        return deployment.state
+    runs = session.services.queries.deployment(deployment.id).runs
+    return still_ending(sum(run.state is RunState.RUNNING for run in runs), "script")
+
+
+def still_ending(many: int, what: str) -> str:
+    """How it is with something that was cancelled and has so many things that end yet."""
+    if not many:
+        return "being cancelled"
+    things = f"1 {what} is" if many == 1 else f"{many} {what}s are"
+    return f"being cancelled, {things} still ending"
 
 
 def show_deployment(out: Console, detail: DeploymentDetail) -> None:

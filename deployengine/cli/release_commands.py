@@ -15,7 +15,7 @@ from deployengine.cli.deployment_options import (
     terms_options,
     told,
 )
-from deployengine.cli.deployment_view import coloured, remark
+from deployengine.cli.deployment_view import cancel_said, coloured, remark
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.moments import shown
 from deployengine.cli.names import NAME
@@ -160,8 +160,13 @@ def refresh_variables(session: Session, project: str, version: str) -> None:
 @command
 def block(session: Session, project: str, version: str, reason: str) -> None:
     """Keep a release from environments where it has not succeeded yet."""
+    services = session.services
+    before = services.queries.release(project, version).release
+    after = services.releases.block(project, version, session.user, reason)
+    changed = before.blocked_at is None
+    said = _blocked(after)
     _answer_blocked(
-        session, session.services.releases.block(project, version, session.user, reason)
+        session, after, said if changed else f"is already {said}; nothing was changed", changed
     )
 
 
@@ -171,18 +176,22 @@ def block(session: Session, project: str, version: str, reason: str) -> None:
 @command
 def unblock(session: Session, project: str, version: str) -> None:
     """Let a release go on that was kept from going further."""
-    _answer_blocked(session, session.services.releases.unblock(project, version, session.user))
+    services = session.services
+    before = services.queries.release(project, version).release
+    after = services.releases.unblock(project, version, session.user)
+    changed = before.blocked_at is not None
+    _answer_blocked(session, after, "may go on" if changed else "was not blocked", changed)
 
 
-def _answer_blocked(session: Session, found: ReleaseRecord) -> None:
+def _answer_blocked(session: Session, found: ReleaseRecord, said: str, changed: bool) -> None:
     document = {
         "id": release_id(found.id),
         "project": found.project,
         "version": found.version,
         "blocked_by": found.blocked_by,
         "blocked_reason": found.blocked_reason,
+        "changed": changed,
     }
-    said = _blocked(found) if found.blocked_at else "may go on"
     session.answer(
         document, lambda out: out.print(f"{found.project} {found.version}: {said}", markup=False)
     )
@@ -202,9 +211,10 @@ def cancel_release(session: Session, project: str, version: str) -> None:
 
     def show(out: Console) -> None:
         for d in cancelled:
-            out.print(f"{deployment_id(d.id)}  → {d.environment}: {d.state}", markup=False)
+            told = f"{deployment_id(d.id)}  → {d.environment}: {cancel_said(session, d)}"
+            out.print(told, markup=False)
         if not cancelled:
-            out.print(f"{project} {version}: nothing is open")
+            out.print(f"{project} {version}: nothing is open", markup=False)
 
     session.answer([deployment_document(d) for d in cancelled], show)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import UnknownName
-from deployengine.domain.identity import Kind, parse, run_id
+from deployengine.domain.identity import Kind, deployment_id, parse, run_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.batches import ReleaseProgress, release_progress
@@ -19,6 +19,9 @@ from deployengine.engine.variable_lookup import Place, VariableView, look_up
 from deployengine.locks import MachineLocks, ResourceView
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
+
+#: So many events tell of the logs that went; some go once a day.
+_RETENTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,15 @@ class Queries:
         """A run's output from byte ``start`` on: where each piece ends, and its text."""
         with self._database.read() as tx:
             return tx.outputs.pieces(run, start)
+
+    def log_removed(self, deployment: int) -> bool:
+        """Whether it is on record that retention has removed what its runs printed."""
+        with self._database.read() as tx:
+            found = tx.audit.latest(_RETENTIONS, ["retention"])
+        name = deployment_id(deployment)
+        return any(
+            name in (entry.event.after or {}).get("logs", ()) for entry in found if entry.event
+        )
 
     def last_lines(self, run: int, lines: int) -> list[str]:
         """The last lines of a run's output."""

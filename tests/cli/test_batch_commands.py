@@ -70,6 +70,15 @@ def test_space_around_its_name_is_never_meant(nightly: House, say: Say) -> None:
     assert say("batch", "show", " nightly ", "--json").document["name"] == "nightly"
 
 
+def test_a_batch_that_is_being_cancelled_says_how_much_still_ends(nightly: House, say: Say) -> None:
+    """The approval is withdrawn at once; that the chain comes to its end takes a message."""
+    said = say("batch", "cancel", "nightly").out
+    assert said == "batch nightly: being cancelled, 1 deployment is still ending\n"
+    nightly.carry_on(2)
+    nightly.deliver_all()
+    assert say("batch", "cancel", "nightly").out == "batch nightly: cancelled\n"
+
+
 # ---- list ----
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.catalogs import catalog, project, step
+from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.cli.conftest import Say
 from tests.support.fakes import House
 
@@ -98,3 +98,41 @@ def test_each_run_tells_why_it_ended_so(house: House, say: Say) -> None:
     assert house.detail(1).runs[2].message in wrong
     assert "shared" not in approve, "a manual step holds nothing"
     assert "exclusive" in wrong
+
+
+# ---- log ----
+
+
+def test_a_log_that_retention_has_removed_says_so(house: House, say: Say) -> None:
+    stages = ("QA", "Lab")
+    phases = [
+        {"name": "QA", "automatic": ["QA"], "keep_releases": 1},
+        {"name": "Lab", "manual": ["Lab"], "keep_releases": 9},
+    ]
+    house.apply(
+        catalog(
+            project("web", "echo hello\n"),
+            environments=list(stages),
+            machines=[machine(f"{name}-1".lower(), name) for name in stages],
+            lifecycles=[{"name": "auto", "phases": phases}],
+        )
+    )
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        house.create("web", version)
+        house.deliver_all()
+        house.deployments.deploy("web", version, "Lab")
+        house.deliver_all()
+    assert "hello" in say("deployment", "log", "dep-1").out
+    say("retention", "apply")
+    told = say("deployment", "log", "dep-1")
+    assert (told.out, told.err) == ("", "dep-1: retention has removed the log\n")
+    assert say("deployment", "log", "dep-1", "--json").document["removed"] is True
+    assert say("deployment", "log", "dep-8").err == ""
+    assert say("deployment", "log", "dep-8", "--json").document["removed"] is False
+
+
+def test_a_script_that_prints_nothing_is_no_removed_log(house: House, say: Say) -> None:
+    house.apply(catalog(project("web", "true\n")))
+    house.create("web")
+    house.deliver_all()
+    assert say("deployment", "log", "dep-1").err == "dep-1: nothing was printed\n"

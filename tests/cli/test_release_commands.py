@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployengine.persistence.counters import FENCE
 from tests.acceptance.catalogs import catalog, machine, project
 from tests.cli.conftest import Say
 from tests.support.fakes import House
@@ -47,6 +48,38 @@ def test_space_around_a_name_or_version_is_never_meant(house: House, say: Say) -
     say("release", "deploy", " web", "1.0 ", " QA", "--machine", "qa-1 ")
     assert say("release", "show", "web", "1.0 ", "--json").document["version"] == "1.0"
     assert say("deployment", "list", "--project", "web ", "--json").document
+
+
+# ---- block ----
+
+
+def test_who_blocks_a_release_that_is_blocked_is_told_that_nothing_was_changed(
+    house: House, say: Say
+) -> None:
+    house.create("web", "1.0")
+    words = ("release", "block", "web", "1.0", "--reason")
+    assert say(*words, "it leaks").out == "web 1.0: blocked by carol: it leaks\n"
+    again = "web 1.0: is already blocked by carol: it leaks; nothing was changed\n"
+    assert say(*words, "something else").out == again
+    assert say(*words, "something else", "--json").document["changed"] is False
+    assert say("release", "unblock", "web", "1.0").out == "web 1.0: may go on\n"
+    assert say("release", "unblock", "web", "1.0").out == "web 1.0: was not blocked\n"
+
+
+# ---- cancel ----
+
+
+def test_what_is_being_cancelled_is_told_with_what_still_ends(house: House, say: Say) -> None:
+    house.create("web", "1.0")
+    house.deliver_chains()
+    now = house.clock.now()
+    with house.database.write() as tx:
+        assert tx.claims.claim(1, "elsewhere", tx.counters.draw(FENCE), now, now)
+    said = "being cancelled, 1 script is still ending\n"
+    assert say("release", "cancel", "web", "1.0").out == f"dep-1  → QA: {said}"
+    assert say("deployment", "cancel", "dep-1").out == f"dep-1: {said}"
+    house.create("api", "1.0")
+    assert say("release", "cancel", "api", "1.0").out == "dep-2  → QA: cancelled\n"
 
 
 # ---- list ----
