@@ -24,7 +24,12 @@ class Selection:
     @property
     def whole(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.skip or self.machines or self.exclude or self.done)
+        return not (self.chosen or self.done)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether somebody chose some of the steps or machines."""
+        return bool(self.skip or self.machines or self.exclude)
 
     def takes(self, machine: str) -> bool:
         """Whether a machine is part of it."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.history import way_back
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.variables import key
 from deployengine.engine.archive import Archive
 from deployengine.engine.carried_out import carried_out, left_of
-from deployengine.engine.deployments import Deployments, find_deployment, find_release
+from deployengine.engine.deployments import (
+    Deployments,
+    find_deployment,
+    find_release,
+    versions_of,
+)
+from deployengine.engine.history import begun, visit
 from deployengine.engine.intake import Intake, Terms
 from deployengine.engine.ports import Clock
 from deployengine.engine.values import stored_values
@@ -25,7 +33,7 @@ class NothingToRetry(RequestError):
 
 
 class NoPredecessor(RequestError):
-    """No other release has succeeded in the environment before."""
+    """There is no release in the environment to roll back to."""
 
 
 class NothingNew(RequestError):
@@ -104,27 +112,31 @@ class Again:
     def roll_back(
         self, project: str, environment: str, version: str | None, terms: Terms
     ) -> DeploymentRecord:
-        """Deploys what had succeeded in the environment before what is there now.
+        """Deploys the release that was there before what is there now.
 
-        What began there last is there now, however it ended. Or a ``version`` that has succeeded
-        there at some time. Raises ``UnknownName``, :class:`NoPredecessor`, and as ``deploy``.
+        See :func:`~deployengine.domain.history.way_back`. Or a ``version`` that has succeeded there
+        at some time. Raises ``UnknownName``, :class:`NoPredecessor`, and as ``deploy``.
         """
         with self._database.read() as tx:
             _check_environment(tx, environment)
-            there = _begun(tx, project, environment)
+            versions_of(tx, project)
             if version is not None:
                 find_release(tx, project, version)
-        well = [d for d in there if d.state is DeploymentState.SUCCEEDED]
-        before = [d for d in well if d.release_id != there[0].release_id]
-        if version is not None:
-            before = [d for d in well if d.version == version]
-        if not before:
-            what = f"{project} {version}" if version else f"no other release of {project}"
-            has = "has not succeeded" if version else "has succeeded"
-            raise NoPredecessor(f"{what} {has} in {environment}")
-        was = {"release": f"{project} {there[0].version}"}
+            there = begun(tx.deployments.some(project, environment))
+        to = _succeeded(there, version) if version else _before(there)
+        if to is None:
+            raise NoPredecessor(
+                f"{project} {version} has not succeeded in {environment}"
+                if version
+                else f"no release of {project} is left in {environment} to roll back to",
+                None,
+                "what was rolled back from, or deployed in part, is never gone to by itself: "
+                "deployengine release rollback --to VERSION, or release deploy",
+            )
+        was = {"release": f"{project} {there[-1].version}"}
+        terms = replace(terms, rolls_back=True)
         return self._deployments.deploy(
-            project, before[0].version, environment, terms, Action.RELEASE_ROLLBACK, was
+            project, to, environment, terms, Action.RELEASE_ROLLBACK, was
         )
 
     def catch_up(
@@ -161,8 +173,13 @@ def _ended(tx: Transaction, release: ReleaseRecord, environment: str) -> list[De
     return [d for d in every if d.environment == environment and d.state.final]
 
 
-def _begun(tx: Transaction, project: str, environment: str) -> list[DeploymentRecord]:
-    """What has begun there, the latest first."""
-    found = [(d.started_at, d) for d in tx.deployments.some(project, environment)]
-    begun = [(began, d) for began, d in found if began is not None]
-    return [d for _, d in sorted(begun, key=lambda each: (each[0], each[1].id), reverse=True)]
+def _before(there: Sequence[DeploymentRecord]) -> str | None:
+    """The version that a rollback goes to by itself."""
+    release = way_back(visit(deployment) for deployment in there)
+    return next((d.version for d in there if d.release_id == release), None)
+
+
+def _succeeded(there: Sequence[DeploymentRecord], version: str) -> str | None:
+    """The version, if it has succeeded there at some time."""
+    well = (d.version for d in there if d.state is DeploymentState.SUCCEEDED)
+    return version if version in well else None

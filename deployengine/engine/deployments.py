@@ -311,10 +311,15 @@ def find_release(tx: Transaction, project: str, version: str) -> ReleaseRecord:
     release = tx.releases.find(project, version)
     if release is not None:
         return release
+    raise UnknownName(f"release of {project} with version", version, versions_of(tx, project))
+
+
+def versions_of(tx: Transaction, project: str) -> list[str]:
+    """The project's versions, the oldest first; raises :class:`UnknownName` for the project."""
     versions = tx.releases.versions(project)
     if not versions and project not in (known := tx.catalog.names("project")):
         raise UnknownName("project", project, known)
-    raise UnknownName(f"release of {project} with version", version, versions)
+    return versions
 
 
 def find_deployment(tx: Transaction, number: int, *, lock: bool = False) -> DeploymentRecord:

@@ -56,6 +56,8 @@ class Terms:
     values: Mapping[str, str | Sealed] = field(default_factory=dict)
     #: The deployments of which it is the retry, the oldest first.
     carries_on: tuple[int, ...] = ()
+    #: Whether it goes back to what was there before, from what came then.
+    rolls_back: bool = False
 
     def options(self) -> dict[str, Any] | None:
         """What is kept with the deployment beside its columns."""
@@ -71,6 +73,8 @@ class Terms:
             }
         if self.carries_on:
             kept["carries_on"] = list(self.carries_on)
+        if self.rolls_back:
+            kept["rolls_back"] = True
         return kept or None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +18,12 @@ from itertools import groupby
 from typing import TypeVar
 
 from deployengine.domain.audit import Action
+from deployengine.domain.history import Visit, way_back
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.retention import Rule, let_go, rule_of
 from deployengine.engine.audit import ENGINE, record
+from deployengine.engine.history import begun, visit
 from deployengine.engine.ports import Clock
 from deployengine.engine.schedules import versions_of
 from deployengine.persistence import Conflict, Database, Transaction
@@ -101,7 +104,7 @@ class Retention:
             held = _held(tx)
             for project, of_channels in rules.items():
                 stays = tx.retention.stays(project)
-                gone = let_go(stays, of_channels, held)
+                gone = let_go(stays, of_channels, held | _ways_back(tx, project))
                 releases += _going(tx, gone.releases)
                 stay_there = {(stay.release, stay.environment) for stay in gone.stays}
                 some = tx.retention.deployments({release for release, _ in stay_there})
@@ -218,6 +221,14 @@ def _held(tx: Transaction) -> set[int]:
     return held
 
 
+def _ways_back(tx: Transaction, project: str) -> set[int]:
+    """The releases to which rollbacks would go."""
+    there: dict[str, list[Visit]] = defaultdict(list)
+    for deployment in begun(tx.deployments.some(project)):
+        there[deployment.environment].append(visit(deployment))
+    return {release for each in there.values() if (release := way_back(each)) is not None}
+
+
 def _going(tx: Transaction, releases: Collection[int]) -> Iterator[Going]:
     traces = sorted(tx.retention.deployments(releases), key=lambda trace: trace.release_id)
     for release, group in groupby(traces, key=lambda trace: trace.release_id):
@@ -228,7 +239,8 @@ def _going(tx: Transaction, releases: Collection[int]) -> Iterator[Going]:
 
 def _still(tx: Transaction, going: Sequence[Going]) -> list[Going]:
     """Those with which nobody has done anything since it was decided that they go."""
-    held, now = _held(tx), _going(tx, [each.release for each in going])
+    held = _held(tx).union(*(_ways_back(tx, name) for name in {each.project for each in going}))
+    now = _going(tx, [each.release for each in going])
     unchanged = {each for each in now if each.release not in held}
     return [each for each in going if each in unchanged]
 

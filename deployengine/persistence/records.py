@@ -82,6 +82,11 @@ class DeploymentRecord:
         return numbers
 
     @property
+    def rolls_back(self) -> bool:
+        """Whether it goes back to what was there before, from what came then."""
+        return bool(self.options and "rolls_back" in self.options)
+
+    @property
     def overrides_freezes(self) -> bool:
         """Whether it begins although there is a freeze."""
         return bool(self.options and "override_freeze" in self.options)

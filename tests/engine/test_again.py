@@ -227,8 +227,45 @@ def test_a_rollback_deploys_what_was_there_before_what_is_there_now(house: House
     back = house.again.roll_back("app", "Staging", None, PLAIN)
     house.deliver_all()
     assert (back.version, state(house, back.id)) == ("1.0", "succeeded")
-    forth = house.again.roll_back("app", "Staging", None, PLAIN)
-    assert forth.version == "2.0"
+
+
+def test_a_second_rollback_goes_further_back_and_never_to_what_was_rolled_back_from(
+    house: House,
+) -> None:
+    released(house, "1.0", "2.0", "3.0")
+    for version in ("2.0", "1.0"):
+        back = house.again.roll_back("app", "Staging", None, PLAIN)
+        house.deliver_all()
+        assert (back.version, state(house, back.id)) == (version, "succeeded")
+    with pytest.raises(NoPredecessor, match="no release of app is left in Staging"):
+        house.again.roll_back("app", "Staging", None, PLAIN)
+    assert house.again.roll_back("app", "Staging", "3.0", PLAIN).version == "3.0"
+
+
+@pytest.mark.parametrize(
+    "part", [Selection(machines=("m-1",)), Selection(exclude=("m-1",)), Selection(skip=("A",))]
+)
+def test_a_rollback_goes_to_no_release_of_which_only_a_part_was_there(
+    house: House, part: Selection
+) -> None:
+    process = [step(SAID, "A"), step(SAID, "B")]
+    house.apply(catalog(project("app", process=process), machines=TWO, lifecycles=MANUAL))
+    for version, selection in (("1.0", Selection()), ("2.0", part), ("3.0", Selection())):
+        house.releases.create(Wanted("app", version))
+        house.deployments.deploy("app", version, "QA", Terms(selection=selection))
+        house.deliver_all()
+    assert house.again.roll_back("app", "QA", None, PLAIN).version == "1.0"
+
+
+def test_a_release_that_a_retry_brought_to_its_end_is_one_to_roll_back_to(house: House) -> None:
+    first = deployed(house, step(FAILS, "Install"))
+    for name in ("m-1", "m-2"):
+        mend(house, name)
+    house.again.retry(first, PLAIN)
+    house.deliver_all()
+    house.create("app", "2.0")
+    house.deliver_all()
+    assert house.again.roll_back("app", "QA", None, PLAIN).version == "1.0"
 
 
 def test_after_a_failure_a_rollback_goes_to_the_last_success_and_not_to_the_one_before(
@@ -278,12 +315,14 @@ def test_a_rollback_may_name_any_release_that_has_succeeded_there(house: House) 
 
 def test_without_a_predecessor_there_is_nothing_to_roll_back_to(house: House) -> None:
     released(house, "1.0")
-    with pytest.raises(NoPredecessor, match="no other release of app has succeeded in QA"):
+    with pytest.raises(NoPredecessor, match="no release of app is left in QA"):
         house.again.roll_back("app", "QA", None, PLAIN)
     with pytest.raises(UnknownName):
         house.again.roll_back("app", "QA", "9.0", PLAIN)
     with pytest.raises(UnknownName):
         house.again.roll_back("app", "Qa", None, PLAIN)
+    with pytest.raises(UnknownName, match="project 'apq'; did you mean 'app'"):
+        house.again.roll_back("apq", "QA", None, PLAIN)
 
 
 # ---- parts ----
@@ -383,7 +422,7 @@ def test_what_a_success_did_not_run_and_machines_without_a_role_are_not_missing(
     deployed(
         house,
         step(SAID, "Install", roles=["web"]),
-        step(SAID, "Never", roles=["web"], condition="#{No}"),
+        step(SAID, "Never", roles=["web"], condition="#{if No}True#{/if}"),
         step(SAID, "Undo", roles=["web"], condition="failure"),
         machines=[machine("m-1", "QA"), machine("db-1", "QA", roles=["db"])],
     )

@@ -531,6 +531,18 @@ def test_the_way_back_stays_open(shop: House) -> None:
         shop.again.roll_back("app", "Production", "4.0", PLAIN)
 
 
+def test_the_way_back_stays_open_after_a_rollback_as_well(shop: House) -> None:
+    released(shop, "1.0", "2.0", "3.0", "4.0")
+    in_production(shop, "1.0", "2.0", "3.0")
+    found_before = shop.retention.due()
+    shop.again.roll_back("app", "Production", None, PLAIN)
+    shop.deliver_all()
+    assert [going.version for going in found_before.releases] == ["1.0"]
+    assert shop.retention.due().releases == ()
+    shop.retention.apply(found_before)
+    assert shop.again.roll_back("app", "Production", None, PLAIN).version == "1.0"
+
+
 def test_a_release_whose_logs_went_goes_on_as_before(shop: House) -> None:
     released(shop, "1.0")
     in_production(shop, "1.0")
