@@ -101,7 +101,11 @@ def list_batches(session: Session, limit: int) -> None:
 @html_option()
 @command
 def show(session: Session, name: str, html: Path | None) -> None:
-    """Show how far the batch NAME has come, what waited for what, and what failed."""
+    """Show how far the batch NAME has come, what waited for what, and what failed.
+
+    The figures leave out what people asked for once the batch had come to rest, unless it makes
+    good what had failed.
+    """
     answer = batch_answer(session.services, name)
     if html is not None:
         write_html(answer, html)

@@ -13,13 +13,18 @@ from rich.console import Console
 from deployengine.cli.documents import batch_document
 from deployengine.cli.report_html import html_report
 from deployengine.cli.report_text import text_report
+from deployengine.domain.deployment import ReleaseState
 from deployengine.domain.errors import RequestError
 from deployengine.domain.report import Report, to_document
-from deployengine.engine.batch_facts import batch_report
+from deployengine.engine.batch_facts import batch_report, of_itself
 from deployengine.engine.batches import BatchProgress
 from deployengine.services import Services
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+#: Releases that are told by name.
+_NAMED = 10
 
 
 class _Page(click.Path):
@@ -57,12 +62,16 @@ class BatchAnswer:
 
 
 def batch_answer(services: Services, name: str) -> BatchAnswer:
-    """The batch as it stands and its report; raises ``UnknownName``."""
+    """The batch as it stands and its report; raises ``UnknownName``.
+
+    What people asked for later is among its releases' deployments, and not in the report.
+    """
     progress = services.batches.progress(name, with_runs=True)
-    ends = [run.finished_at for run in progress.runs if run.finished_at is not None]
+    own = of_itself(progress)
+    ends = [run.finished_at for run in own.runs if run.finished_at is not None]
     end = max(ends, default=services.clock.now())
     task_cap = services.roll.task_cap_during(progress.batch.created_at, end)
-    return BatchAnswer(progress, batch_report(progress, services.queries, task_cap))
+    return BatchAnswer(progress, batch_report(own, services.queries, task_cap))
 
 
 def show_batch(out: Console, answer: BatchAnswer) -> None:
@@ -72,6 +81,11 @@ def show_batch(out: Console, answer: BatchAnswer) -> None:
     if progress.removed:
         all_ = progress.removed + len(progress.releases)
         out.print(f"{progress.removed} of its {all_} releases are gone by retention")
+    created = [r.release for r in progress.releases if r.state is ReleaseState.CREATED]
+    if created:
+        named = ", ".join(f"{r.project} {r.version}" for r in created[:_NAMED])
+        more = f" and {len(created) - _NAMED} more" if len(created) > _NAMED else ""
+        out.print(f"created, and to be deployed by somebody: {named}{more}", markup=False)
     out.print(text_report(answer.report))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from deployengine.engine.batches import Row
 from deployengine.engine.releases import Wanted
-from tests.acceptance.catalogs import catalog, project, step, three_stages
+from tests.acceptance.catalogs import catalog, machine, project, step, three_stages
 from tests.cli.conftest import Say
 from tests.support.fakes import House
 
@@ -77,6 +77,71 @@ def test_a_batch_that_is_being_cancelled_says_how_much_still_ends(nightly: House
     nightly.carry_on(2)
     nightly.deliver_all()
     assert say("batch", "cancel", "nightly").out == "batch nightly: cancelled\n"
+
+
+# ---- show ----
+
+
+@pytest.fixture
+def half(house: House) -> House:
+    """A batch of two releases: one has gone as far as it goes by itself, and so has the other."""
+    by_hand = [{"name": "QA", "automatic": ["QA"]}, {"name": "Lab", "manual": ["Lab"]}]
+    wholly = [{"name": "Lab", "manual": ["Lab"]}]
+    house.apply(
+        catalog(
+            project("web", "true\n"),
+            project("api", "true\n", lifecycle="wholly"),
+            environments=["QA", "Lab"],
+            machines=[machine("qa-1", "QA"), machine("lab-1", "Lab")],
+            lifecycles=[{"name": "auto", "phases": by_hand}, {"name": "wholly", "phases": wholly}],
+        )
+    )
+    house.batches.run([Row(Wanted("web", "1.0")), Row(Wanted("api", "1.0"))], "nightly")
+    house.deliver_all()
+    return house
+
+
+def test_a_release_that_nothing_deploys_by_itself_is_told(half: House, say: Say) -> None:
+    told = say("batch", "show", "nightly").out
+    assert "created, and to be deployed by somebody: api 1.0\n" in told
+    counts = say("batch", "show", "nightly", "--json").document["counts"]
+    assert counts == {"succeeded": 1, "created": 1}
+
+
+def test_what_people_ask_for_later_is_no_part_of_what_the_batch_took(half: House, say: Say) -> None:
+    before = say("batch", "show", "nightly", "--json").document
+    half.clock.advance(86_400)
+    for name in ("web", "api"):
+        half.deployments.deploy(name, "1.0", "Lab")
+        half.deliver_all()
+    after = say("batch", "show", "nightly", "--json").document
+    assert after["makespan_seconds"] == before["makespan_seconds"] < 3600
+    assert [e["environment"] for e in after["environments"]] == ["QA"]
+    assert [d["environment"] for d in after["releases"][0]["deployments"]] == ["QA", "Lab"]
+
+
+def test_what_people_ask_for_while_it_is_under_way_is_part_of_it(half: House, say: Say) -> None:
+    half.batches.run([Row(Wanted("web", "2.0"))], "second")
+    half.deployments.deploy("web", "2.0", "QA")
+    half.deliver_all()
+    shown = say("batch", "show", "second", "--json").document
+    assert [e["runs"] for e in shown["environments"]] == [2]
+
+
+def test_a_retry_that_makes_good_what_failed_is_part_of_it_and_no_further_one(
+    house: House, say: Say
+) -> None:
+    house.apply(catalog(project("web", "test -e mended\n")))
+    house.batches.run([Row(Wanted("web", "1.0"))], "nightly")
+    house.deliver_all()
+    (house.workdir("qa-1") / "mended").touch()
+    for _ in range(3):
+        house.clock.advance(60)
+        house.deployments.deploy("web", "1.0", "QA")
+        house.deliver_all()
+    shown = say("batch", "show", "nightly", "--json").document
+    assert shown["state"] == "succeeded"
+    assert [e["runs"] for e in shown["environments"]] == [2]
 
 
 # ---- list ----
