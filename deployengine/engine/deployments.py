@@ -178,7 +178,7 @@ class Deployments:
             raise NotReached(
                 f"{release.project} {release.version} may not enter {environment} yet",
                 None,
-                f"phase {obstacle.name} comes first: {' and '.join(obstacle.environments)}",
+                f"phase {obstacle.name} comes first: {obstacle.wanted}",
             )
 
     def cancel(self, number: int, who: str = ENGINE, reason: str | None = None) -> DeploymentRecord:

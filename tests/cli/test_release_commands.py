@@ -50,6 +50,19 @@ def test_space_around_a_name_or_version_is_never_meant(house: House, say: Say) -
     assert say("deployment", "list", "--project", "web ", "--json").document
 
 
+def test_what_a_phase_still_wants_is_told_with_its_minimum(house: House, say: Say) -> None:
+    house.create("web", "1.0")
+    house.deliver_all()
+    told = say("release", "deploy", "web", "1.0", "Production", code=2).err
+    assert "phase Stage comes first: one of Staging, Perf\n" in told
+
+
+def test_what_differs_from_the_release_that_is_there_is_told(house: House, say: Say) -> None:
+    say("release", "create", "api", "1.0")
+    told = say("release", "create", "api", "1.0", "--channel", "hotfix", code=2).err
+    assert told.startswith("api 1.0 exists with other content: channel, lifecycle; ")
+
+
 # ---- block ----
 
 
