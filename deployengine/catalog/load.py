@@ -14,6 +14,7 @@ from deployengine.catalog.items import KINDS, Catalog, CatalogItem, documents
 from deployengine.catalog.references import references
 from deployengine.catalog.soundness import unsound
 from deployengine.catalog.unanswered import unanswered_phases, unanswered_schedules
+from deployengine.catalog.unresolved import unresolved, unresolved_instructions
 from deployengine.domain.errors import Fault, InvalidInput
 
 _SUFFIXES = (".yaml", ".yml")
@@ -38,7 +39,7 @@ def load(paths: Iterable[Path | str]) -> Catalog:
         faults += _checked(read, declared)
     if faults:
         raise InvalidInput(sorted(dict.fromkeys(faults), key=_place))
-    warnings = sorted(unanswered_phases(read, declared), key=_place)
+    warnings = sorted(_doubtful(read, declared), key=_place)
     return Catalog(tuple(_items(read, declared.default_lifecycle)), tuple(warnings))
 
 
@@ -99,7 +100,13 @@ def _checked(read: Entries, declared: Declared) -> Iterator[Fault]:
     yield from references(read, declared)
     yield from unsound(read, declared)
     yield from misled(read)
+    yield from unresolved(read)
     yield from unanswered_schedules(read, declared)
+
+
+def _doubtful(read: Entries, declared: Declared) -> Iterator[Fault]:
+    yield from unanswered_phases(read, declared)
+    yield from unresolved_instructions(read)
 
 
 def _place(fault: Fault) -> tuple[str, int]:

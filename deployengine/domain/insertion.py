@@ -14,10 +14,11 @@ texts ``raw`` changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from deployengine.domain import template
 from deployengine.domain.errors import RequestError
 from deployengine.domain.expansion import Around, Expansion, Placed, bounded
 from deployengine.domain.reference_errors import (
@@ -52,6 +53,8 @@ __all__ = [
     "find_unquotable",
     "insert",
     "insert_script",
+    "needed",
+    "needed_in_script",
     "plain_values",
     "references",
 ]
@@ -80,6 +83,34 @@ def references(text: str) -> tuple[str, ...]:
     Raises :class:`BadReference` for a text that cannot be read.
     """
     return tuple({key(name): name for name in names(parse(text))}.values())
+
+
+def needed(text: str) -> dict[str, int]:
+    """The names of variables that a text must have a value of, each with its first line.
+
+    Raises :class:`BadReference` for a text that cannot be read.
+    """
+    return _first_lines(template.needed(parse(text)))
+
+
+def needed_in_script(script: str) -> dict[str, int]:
+    """As :func:`needed` for a script, in whose comments nothing is put in unless asked raw."""
+    readable = _readable(script)
+    comments = [
+        range(part.at, part.at + len(part.source))
+        for way in ways(readable)
+        for part, place in _with_places(_raw_as_words(way))
+        if isinstance(part, Reference) and place.kind is Kind.COMMENT
+    ]
+    found = template.needed(readable)
+    return _first_lines(r for r in found if not any(r.at in comment for comment in comments))
+
+
+def _first_lines(found: Iterable[Reference]) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for reference in found:
+        lines.setdefault(reference.plain_name or "", reference.line)
+    return lines
 
 
 @bounded()
@@ -149,8 +180,7 @@ def find_unquotable(script: str) -> tuple[Unquotable, ...]:
     refused: dict[int, Unquotable] = {}
     accepted: set[int] = set()
     for way in ways(_readable(script)):
-        parts = ["raw" if isinstance(part, Reference) and part.raw else part for part in way]
-        for part, place in _with_places(parts):
+        for part, place in _with_places(_raw_as_words(way)):
             if isinstance(part, str):
                 continue
             if place.kind is Kind.REFUSED:
@@ -158,6 +188,11 @@ def find_unquotable(script: str) -> tuple[Unquotable, ...]:
             else:
                 accepted.add(part.at)
     return tuple(refused[at] for at in sorted(refused) if at not in accepted)
+
+
+def _raw_as_words(way: Sequence[str | Reference]) -> list[str | Reference]:
+    """What is put in as code, and is not known yet, taken for a plain word."""
+    return ["raw" if isinstance(part, Reference) and part.raw else part for part in way]
 
 
 def _readable(script: str) -> Template:

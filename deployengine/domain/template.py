@@ -105,8 +105,11 @@ def _names_of(part: Part, given: frozenset[str]) -> Iterator[str]:
         yield from names(part.otherwise, given)
     elif isinstance(part, Loop):
         yield from _names_in(part.collection, given)
-        inside = {key(name) for name in (part.item, EACH_INDEX, EACH_FIRST, EACH_LAST)}
-        yield from names(part.body, given | inside)
+        yield from names(part.body, given | _given_by(part))
+
+
+def _given_by(loop: Loop) -> set[str]:
+    return {key(name) for name in (loop.item, EACH_INDEX, EACH_FIRST, EACH_LAST)}
 
 
 def _names_in(reference: Reference, given: frozenset[str]) -> Iterator[str]:
@@ -117,6 +120,37 @@ def _names_in(reference: Reference, given: frozenset[str]) -> Iterator[str]:
         yield name
     for call in reference.calls:
         yield from names(call.options, given)
+
+
+def needed(template: Template, given: frozenset[str] = frozenset()) -> Iterator[Reference]:
+    """The references that must lead to a value when the template comes to them, in order.
+
+    Not those of conditions and to what a loop goes through, which may have none; nor, within the
+    texts of a condition, those to what it asks for. A name that holds references is left out.
+    """
+    for part in template:
+        if isinstance(part, Reference):
+            yield from _needed_by(part, given)
+        elif isinstance(part, Choice):
+            conditions = [condition for condition, _ in part.branches]
+            asked = [operand for each in conditions for operand in (each.left, each.right)]
+            known = given.union(map(key, names(tuple(asked))))
+            for text in (*(text for _, text in part.branches), part.otherwise):
+                yield from needed(text, known)
+        elif isinstance(part, Loop):
+            yield from needed(part.body, given | _given_by(part))
+
+
+def _needed_by(reference: Reference, given: frozenset[str]) -> Iterator[Reference]:
+    name = reference.plain_name
+    if name is None:
+        yield from needed(
+            tuple(part for part in reference.name if not isinstance(part, str)), given
+        )
+    elif key(name) not in given and head(name) not in given:
+        yield reference
+    for call in reference.calls:
+        yield from needed(call.options, given)
 
 
 def ways(template: Template) -> list[list[str | Reference]]:

@@ -24,6 +24,9 @@ _SYSTEM = {
 #: The variables that the engine sets and nobody else may.
 SYSTEM_NAMES = tuple(name for names in _SYSTEM.values() for name in names)
 
+#: Says how the deployment failed, once it did; for run conditions.
+ERROR = "Octopus.Deployment.Error"
+
 _SYSTEM_KEYS = frozenset(map(key, SYSTEM_NAMES))
 
 

@@ -13,8 +13,8 @@ from deployengine.domain.planning import Unseal
 from deployengine.domain.project import ALWAYS, FAILURE, SUCCESS, Step
 from deployengine.domain.release import Snapshot
 from deployengine.domain.turns import Judged
-from deployengine.domain.variables import key
-from deployengine.engine.values import ERROR, values_of
+from deployengine.domain.variable_names import ERROR, key
+from deployengine.engine.values import values_of
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 from deployengine.sealing import WrongMasterKey
 

@@ -22,9 +22,6 @@ from deployengine.domain.variables import (
 )
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
-#: Says how the deployment failed, once it did; for run conditions.
-ERROR = "Octopus.Deployment.Error"
-
 
 def values_of(
     deployment: DeploymentRecord,

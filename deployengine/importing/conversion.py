@@ -22,6 +22,7 @@ from deployengine.importing.report import Entry, Items, Place, Report
 from deployengine.importing.roles import Roles
 from deployengine.importing.scopes import Scopes
 from deployengine.importing.source import SourceFile
+from deployengine.importing.unresolved import ask_for_unresolved
 
 #: Kinds of documents, by the word that their ids begin with, of which only the count is told.
 _HISTORY = frozenset(
@@ -70,6 +71,7 @@ def convert(export: Export, files: Iterable[SourceFile]) -> Converted:
         catalog["freezes"] = freezes
     if roles.server_used:
         catalog["variable_sets"].append(_server_set(names))
+    ask_for_unresolved(catalog, report)
     _rest(export, report, catalog)
     export.check()
     return Converted(catalog, report)

@@ -151,7 +151,8 @@ class Scene:
             {"name": "Octopus.Action.MaxParallelism", "value": "#{Many}"},
         ]
         letters = re.sub(r"\W|_", "", self.spare[4], flags=re.ASCII)
-        broken = [_sensitive("Broken", f"{self.spare[4]} #{{{letters}}}")]
+        unknown = f"#{{{letters}[#{{Octopus.Step.Name}}]}}"
+        broken = [_sensitive("Broken", f"{self.spare[4]} {unknown}")]
         asked = [{"name": "Answer", "value": "", "sensitive": True, "prompt": {"label": "Answer"}}]
         return [
             _one_step("asked", "echo '#{Answer}'\n", asked),

@@ -77,7 +77,7 @@ FULL: dict[str, Any] = {
               "responsible": ["alice"], "exclude_environments": ["QA"]},
              {"name": "Roll", "kind": "rolling", "max_parallel": 2, "on_failure": "exclude",
               "steps": [
-                  {"name": "Swap", "kind": "script", "script": "ls", "condition": "#{Go}",
+                  {"name": "Swap", "kind": "script", "script": "ls", "condition": "#{B}",
                    "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
                    "on_unknown": "ask", "on_stale": "terminate",
                    "touches": [{"resource": "iis"}]}]},

@@ -103,11 +103,12 @@ SCOPE = "projects[0].variables[0].scope"
         (with_variables('{name: A, value: "#{B"}'), 23, "projects[0].variables[0].value",
          "#{B is not closed by a brace on its line, or holds another one; "
          "write ##{ where the text shall hold #{ itself"),
-        (small("echo hello", "|\n          echo\n          echo '$((#{A}))' $((#{A}))"), 26,
+        (small("echo hello", "|\n          echo\n"
+                             "          echo '#{Octopus.Step.Name}' $((#{Octopus.Step.Name}))"), 26,
          "projects[0].process[0].script",
-         "line 2 of the script: the value of A cannot be quoted here: a shell evaluates what "
-         "stands in (( )); use \"$(get_variable 'A')\" or the environment where the script can, "
-         "or #{A | raw} to insert it as code"),
+         "line 2 of the script: the value of Octopus.Step.Name cannot be quoted here: a shell "
+         "evaluates what stands in (( )); use \"$(get_variable 'Octopus.Step.Name')\" or the "
+         "environment where the script can, or #{Octopus.Step.Name | raw} to insert it as code"),
         (small("echo hello", 'echo "#{if A}"'), 26, "projects[0].process[0].script",
          "line 1: #{if A} has no end; write #{/if} where it ends"),
         (with_variables("{name: octopus.machine.name, value: x}"), 23,
@@ -162,7 +163,11 @@ def test_all_faults_of_a_catalog_are_told_at_once_in_the_order_of_its_lines(
 
 
 def test_a_flag_that_refers_to_another_variable_can_only_be_judged_later(read: Read) -> None:
-    read(with_variables('{name: OctopusBypassDeploymentMutex, value: "#{Fast}"}'))
+    read(
+        with_variables(
+            '{name: OctopusBypassDeploymentMutex, value: "#{Fast}"}', "{name: Fast, value: 1}"
+        )
+    )
 
 
 def test_what_happens_after_an_unknown_end_is_stored_with_the_step(read: Read) -> None:

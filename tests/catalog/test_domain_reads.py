@@ -56,7 +56,7 @@ RUNS = {
     "idempotent": said(True, "idempotent"),
     "on_unknown": said("ask", "on_unknown", OnUnknown.ASK),
     "on_stale": said("terminate", "on_stale", OnStale.TERMINATE),
-    "condition": said("#{Go}", "condition"),
+    "condition": said("#{if Go}yes#{/if}", "condition"),
 }
 RETRIES = {"retries": said(2, "retries"), "backoff": said("1m30s", "backoff_seconds", 90.0)}
 WHERE = {

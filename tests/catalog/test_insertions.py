@@ -79,10 +79,10 @@ def test_a_sensitive_value_is_not_quoted_by_its_fault(faults: Faults, text: str)
         ("#{if B}\n#{/unless}",
          "line 2: #{/unless} stands where #{/if} is due; "
          "write ##{ where the text shall hold #{ itself"),
-        ("#{if A}\necho\n#{else}\necho $((#{B | Trim}))\n#{/if}",
-         "line 4 of the script: the value of B | Trim cannot be quoted here: a shell evaluates "
-         "what stands in (( )); use a variable of the shell that is set where it can be, or "
-         "#{B | Trim | raw} to insert it as code"),
+        ("#{if A}\necho\n#{else}\necho $((#{Octopus.Step.Name | Trim}))\n#{/if}",
+         "line 4 of the script: the value of Octopus.Step.Name | Trim cannot be quoted here: a "
+         "shell evaluates what stands in (( )); use a variable of the shell that is set where it "
+         "can be, or #{Octopus.Step.Name | Trim | raw} to insert it as code"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_script_is_told_with_its_line(
@@ -111,5 +111,105 @@ def test_a_circle_within_a_set_is_told_there_and_not_again_for_who_includes_it(
 
 def test_a_right_one_is_no_fault(read: Read) -> None:
     text = '#{if X == "x"}#{B | Replace "a" #{C}}#{else}#{each d in D}#{d.E}#{/each}#{/if}'
-    assert read(with_variables([value(text)], []))
-    assert read(script(f"echo {text} '{text}'"))
+    own = [value("x", "X"), value("b", "B"), value("c", "C"), value("d", "D")]
+    assert read(with_variables([value(text), *own], []))
+    assert read(
+        script(f"echo {text} '{text}'").replace("    variables: []\n    p", listed(own) + "    p")
+    )
+
+
+# ---- variables that there are not ----
+
+LITERAL = "write ##{ where the text shall hold #{ itself"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("echo #{Ocotpus.Release.Numbr}",
+         "there is no variable 'Ocotpus.Release.Numbr'; "
+         f"did you mean 'Octopus.Release.Number'? Or {LITERAL}"),
+        ("echo\necho \"#{ Prot | ToUpper }\"",
+         f"line 2: there is no variable 'Prot'; did you mean 'Port'? Or {LITERAL}"),
+        ("echo #{Xyz | raw}", f"there is no variable 'Xyz'; {LITERAL}"),
+        ("echo #{Octopus.Action[Instal].Output.X}",
+         f"there is no step 'Instal'; did you mean 'Install'? Or {LITERAL}"),
+        ("echo #{Octopus.Action[Zed].Output[qa-1].X}", f"there is no step 'Zed'; {LITERAL}"),
+        ("echo #{Octopus.Template.Each.Index}",
+         "there is no variable 'Octopus.Template.Each.Index'; "
+         f"did you mean 'Octopus.Machine.Name'? Or {LITERAL}"),
+        ("#{if Port}echo #{Xyz}#{/if}", f"there is no variable 'Xyz'; {LITERAL}"),
+        ("#{each x in Port}echo #{Xyz}#{/each}", f"there is no variable 'Xyz'; {LITERAL}"),
+        ("echo #{Port | Append #{Xyz}}", f"there is no variable 'Xyz'; {LITERAL}"),
+        ("echo #{Port[#{Xyz}]}", f"there is no variable 'Xyz'; {LITERAL}"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_there_is_not_is_told_with_the_nearest(
+    faults: Faults, text: str, said: str
+) -> None:
+    (found,) = faults(with_script(text))
+    assert (found.path, found.message) == ("projects[0].process[0].script", said)
+
+
+def with_script(text: str) -> str:
+    """The small catalog with this script and the variables Port and, in its set, Shade."""
+    variables = with_variables(
+        [value("80", "Port", scope={"roles": ["db"]})], [value("x", "Shade")]
+    )
+    return variables.replace("echo hello", json.dumps(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo #{port} #{ Shade } #{Octopus.Machine.Roles}",
+        "echo #{Octopus.Action[install].Output.X} #{Octopus.Action[Install].Output[qa-1].X}",
+        "#{if Nope}echo #{nope} #{Nope.Inner}#{else}echo#{/if}",
+        "#{unless Nope}echo#{else}echo #{Nope}#{/unless}",
+        "#{each x in Nope}echo #{x} #{x.Inner} #{Octopus.Template.Each.Index}#{/each}",
+        "#{each a in Octopus.Action}echo #{a.Output.X}#{/each}",
+        "echo ##{Nope}",
+        "echo  # as #{Nope} or #{Nope | Append #{Other}}",
+        "echo #{Port[#{Shade}]}",
+    ],
+)
+def test_what_may_have_a_value_is_no_fault(read: Read, text: str) -> None:
+    assert not read(with_script(text)).warnings
+
+
+def test_a_condition_and_a_value_are_told_and_no_secret_is_quoted(faults: Faults) -> None:
+    variables = [value("#{Xyz}"), value("s#{cret}", "B", sensitive=True)]
+    text = with_variables(variables, []).replace(
+        "        script", "        condition: '#{Qrs}'\n        script"
+    )
+    assert [(f.path, f.message) for f in faults(text)] == [
+        ("projects[0].variables[0].value", f"there is no variable 'Xyz'; {LITERAL}"),
+        ("projects[0].variables[1].value",
+         f"the value refers to a variable that there is not; {LITERAL}"),
+        ("projects[0].process[0].condition", f"there is no variable 'Qrs'; {LITERAL}"),
+    ]  # fmt: skip
+
+
+def test_a_value_of_a_set_is_told_if_no_project_that_includes_it_has_the_variable(
+    faults: Faults, read: Read
+) -> None:
+    (found,) = faults(with_variables([], [value("#{Xyz}")]))
+    assert found.path == "variable_sets[0].variables[0].value"
+    assert read(with_variables([value("1", "Xyz")], [value("#{Xyz}")]))
+    assert read(with_variables([], [value("#{Xyz}")]).replace("    include: [Shared]\n", ""))
+
+
+def test_what_is_wrong_elsewhere_makes_no_variable_missing(faults: Faults) -> None:
+    wrong = [value("1", "Port", scope={"role": ["web"]})]
+    (found,) = faults(with_variables(wrong, []).replace("echo hello", "'echo #{Port}'"))
+    assert found.path == "projects[0].variables[0].scope.role"
+    text = with_script("echo #{Shade}").replace("[Shared]", "[Shraed]")
+    assert [f.path for f in faults(text)] == ["projects[0].include[0]"]
+
+
+def test_instructions_that_would_be_shown_as_they_are_written_are_warned_of(read: Read) -> None:
+    text = small("        roles: [web]\n        script: echo hello",
+                 "        kind: manual\n        instructions: 'Look at #{Xyz}'")  # fmt: skip
+    (warning,) = read(text).warnings
+    assert (warning.line, warning.path) == (26, "projects[0].process[0].instructions")
+    assert warning.message == f"there is no variable 'Xyz'; {LITERAL}"

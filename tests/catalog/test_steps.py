@@ -46,8 +46,8 @@ def rolling(more: str, child: str = "name: Swap, script: ls") -> str:
           "exclude_environments": ["Production"], "channels": ["hotfix"], "condition": "always",
           "required": True, "max_parallel": 3, "retries": 2, "backoff_seconds": 10.0,
           "timeout_seconds": 900.0, "touches": [{"resource": "iis"}]}),
-        (script("condition: ' #{Migrate} '"),
-         {"name": "Install", "script": "ls", "condition": "#{Migrate}"}),
+        (script("condition: ' #{if Migrate}True#{/if} '"),
+         {"name": "Install", "script": "ls", "condition": "#{if Migrate}True#{/if}"}),
         (manual("responsible: [alice, 7], keep_tag: true, condition: failure, "
                 "environments: [Production], channels: [hotfix], required: true"),
          {"name": "Approve", "kind": "manual", "instructions": "Look",
@@ -150,10 +150,11 @@ STEP = "projects[0].process[0]"
         (manual("").replace("Look", "'#{Look'"), f"{STEP}.instructions",
          "line 1: #{Look is not closed by a brace on its line, or holds another one; "
          "write ##{ where the text shall hold #{ itself"),
-        (rolling("", "name: Swap, script: 'echo $((#{A}))'"), f"{STEP}.steps[0].script",
-         "line 1 of the script: the value of A cannot be quoted here: a shell evaluates what "
-         "stands in (( )); use \"$(get_variable 'A')\" or the environment where the script can, "
-         "or #{A | raw} to insert it as code"),
+        (rolling("", "name: Swap, script: 'echo $((#{Octopus.Step.Name}))'"),
+         f"{STEP}.steps[0].script",
+         "line 1 of the script: the value of Octopus.Step.Name cannot be quoted here: a shell "
+         "evaluates what stands in (( )); use \"$(get_variable 'Octopus.Step.Name')\" or the "
+         "environment where the script can, or #{Octopus.Step.Name | raw} to insert it as code"),
         (script("required: perhaps"), f"{STEP}.required", "must be true or false"),
         (script("environments: []"), f"{STEP}.environments", "must not be empty"),
         (script("channels: []"), f"{STEP}.channels", "must not be empty"),
@@ -252,7 +253,8 @@ def _scoped(step: str) -> str:
 def test_what_is_wrong_in_a_faulty_group_is_told_at_once(faults: Faults) -> None:
     text = process(
         "{name: Roll, kind: rolling, steps: [{name: A, script: ls, retries: many}, "
-        "{name: B, scirpt: 'echo $((#{A}))'}, {name: C, script: ls, touches: [a, A]}]}"
+        "{name: B, scirpt: 'echo $((#{Octopus.Step.Name}))'}, "
+        "{name: C, script: ls, touches: [a, A]}]}"
     )
     assert [f.path for f in faults(text)] == [
         f"{STEP}.steps[0].retries",

@@ -22,6 +22,7 @@ OWN = [
     {"name": "Port", "value": "80"},
     {"name": "Login", "value": "me:#{Password | ToUpper}"},
     {"name": "Broken", "value": "#{Hoast}"},
+    {"name": "Hoast", "value": "1", "scope": {"steps": ["Install"]}},
     {"name": "Later", "value": "1", "scope": {"steps": ["Install"]}},
 ]
 

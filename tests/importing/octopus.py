@@ -56,7 +56,7 @@ def shop(**changes: Mapping[str, Any]) -> list[Document]:
         "process": {
             "Id": "deploymentprocess-Projects-1",
             "OwnerId": "Projects-1",
-            "Steps": [step("Install", action("Install", bash("echo #{Port}")))],
+            "Steps": [step("Install", action("Install", bash("echo #{Colour}")))],
         },
         "library": {
             "Id": "LibraryVariableSets-1",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.importing.conftest import Make
-from tests.importing.octopus import action, bash, shop, step, variables
+from tests.importing.octopus import action, bash, process, shop, step, variables
 
 
 def variable(**more: Any) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def test_a_value_that_is_an_account_is_left_out(make: Make, type_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("True", "True"), ("#{Fast}", "#{Fast}"), ("sure", "False"), ("", "")]
+    ("value", "expected"),
+    [("True", "True"), ("#{Colour}", "#{Colour}"), ("sure", "False"), ("", "")],
 )
 def test_the_bypass_says_what_it_said_in_octopus(make: Make, value: str, expected: str) -> None:
     made = make(shop(**variables(variable(Name="OctopusBypassDeploymentMutex", Value=value))))
@@ -151,3 +152,63 @@ def test_a_text_keeps_its_lines_and_a_number_its_look(make: Make) -> None:
     made = make(shop(**variables(variable(Value="1.10"), variable(Name="B", Value="a\r\n\tb\n"))))
 
     assert [each["value"] for each in made.variables] == ["1.10", "a\r\n\tb\n"]
+
+
+ASKED = {"label": "Gone", "required": True}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        process(step("A", action("A", bash("echo #{Gone} #{gone | ToUpper}")))),
+        process(step("A", action("A", bash("echo")), action("B", bash("echo #{Gone}")))),
+        process(
+            step(
+                "A",
+                action("A", bash("echo")),
+                Condition="Variable",
+                Properties={"Octopus.Step.ConditionVariableExpression": "#{Gone}"},
+            )
+        ),
+        variables(variable(Name="Url", Value="x#{Gone}")),
+    ],
+)
+def test_a_variable_that_is_referred_to_and_not_there_is_asked_for(
+    make: Make, changes: dict[str, Any]
+) -> None:
+    made = make(shop(**changes))
+
+    assert {"name": "Gone", "prompt": ASKED} in made.variables
+    (told,) = made.told("variable Gone")
+    assert told.startswith("it is referred to, and there is no such variable here; it is asked for")
+    assert "# it is referred to, and there is no such variable here" in made.text
+
+
+def test_a_variable_that_a_set_refers_to_is_asked_for_if_no_project_has_it(make: Make) -> None:
+    library = {"library_variables": {"Variables": [variable(Name="Url", Value="x#{Gone}")]}}
+
+    (shared,) = make(shop(**library)).catalog["variable_sets"]
+    assert shared["variables"][1:] == [{"name": "Gone", "prompt": ASKED}]
+
+
+def test_a_variable_that_a_set_refers_to_is_that_of_the_project(make: Make) -> None:
+    library = {"library_variables": {"Variables": [variable(Name="Url", Value="x#{Gone}")]}}
+    made = make(shop(**library, **variables(variable(Name="Gone"))))
+
+    assert len(made.catalog["variable_sets"][0]["variables"]) == 1
+    assert made.told("variable Gone") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "echo  # as #{Gone}",
+        "echo ##{Gone}",
+        "#{if Gone}echo #{Gone}#{/if}",
+        "echo #{Octopus.Action[Install].Output.Port} #{Octopus.Deployment.Id}",
+    ],
+)
+def test_what_may_have_a_value_is_not_asked_for(make: Make, body: str) -> None:
+    made = make(shop(**process(step("Install", action("Install", bash(body)))), **variables()))
+
+    assert "variables" not in made.project
