@@ -47,7 +47,8 @@ def run(
     The same batch twice does nothing new.
     """
     batches = session.services.batches
-    stored = batches.run(read_batch(file), name, session.user)
+    rows, faults = read_batch(file)
+    stored = batches.run(rows, name, session.user, faults)
     if not wait:
         progress = batches.progress(stored.name)
         session.answer(

@@ -16,8 +16,10 @@ from deployengine.engine.releases import Wanted
 COLUMNS = ("project", "version", "channel")
 
 
-def read_batch(path: Path) -> list[Row]:
-    """The rows of a batch file; raises :class:`InvalidInput` with every fault at once.
+def read_batch(path: Path) -> tuple[list[Row], list[Fault]]:
+    """The rows of a batch file, and what is wrong with the others.
+
+    Raises :class:`InvalidInput` for a file that holds no rows at all.
 
     A file that ends in ``.csv`` is CSV, with or without a heading; any other is YAML: a list of
     mappings, or of lists in the order of the columns, at the top or under ``releases``.
@@ -27,17 +29,15 @@ def read_batch(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInput([Fault(f"cannot read the batch: {reason}", str(path))]) from error
-    cells = _csv(text) if path.suffix.lower() == ".csv" else _yaml(text, str(path))
+    cells = _csv(text, str(path)) if path.suffix.lower() == ".csv" else _yaml(text, str(path))
     faults: list[Fault] = []
     try:
         rows = [_row(values, str(path), line, faults) for line, values in cells]
     except csv.Error as error:
         raise InvalidInput([Fault(f"this is not CSV: {error}", str(path))]) from error
     if not rows:
-        faults.append(Fault("the batch has no rows", str(path)))
-    if faults:
-        raise InvalidInput(faults)
-    return [row for row in rows if row is not None]
+        raise InvalidInput([Fault("the batch has no rows", str(path))])
+    return [row for row in rows if row is not None], faults
 
 
 def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | None:
@@ -62,11 +62,13 @@ def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | Non
     return Row(Wanted(project, version, channel or None), file, line)
 
 
-def _csv(text: str) -> Iterator[tuple[int, object]]:
+def _csv(text: str, file: str) -> Iterator[tuple[int, object]]:
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
     rows = ((reader.line_num, cells) for cells in reader if not _says_nothing(cells))
     heading: list[str] | None = None
     for number, (line, cells) in enumerate(rows):
+        if number == 0 and len(cells) == 1 and any(sign in cells[0] for sign in ";\t"):
+            raise InvalidInput([Fault("columns are separated by commas", file, line)])
         if number == 0 and cells[0].strip().lower() == COLUMNS[0]:
             heading = [cell.strip().lower() for cell in cells]
         elif heading is None:

@@ -111,33 +111,42 @@ class Batches:
         self._clock = clock
         self._unseal = unseal
 
-    def run(self, rows: Sequence[Row], name: str | None, who: str = ENGINE) -> BatchRecord:
+    def run(
+        self,
+        rows: Sequence[Row],
+        name: str | None,
+        who: str = ENGINE,
+        faults: Sequence[Fault] = (),
+    ) -> BatchRecord:
         """Creates the releases of the rows and deploys them; the same batch twice does nothing new.
 
-        Without a name it is called after the digest of its rows. Raises ``InvalidInput`` with
-        every faulty row at once, and :class:`AlreadyExists` when the name has other rows.
+        Without a name it is called after the digest of its rows. ``faults`` are those of rows that
+        could not be read: with any, nothing is done. Raises ``InvalidInput`` with these and every
+        other faulty row at once, and :class:`AlreadyExists` when the name has other rows.
         """
         digest = _digest([row.wanted for row in rows])
         name = name or f"batch-{digest[:12]}"
         try:
-            stored = self._store(rows, name, digest, who)
+            stored = self._store(rows, name, digest, who, faults)
         except Conflict:
-            stored = self._store(rows, name, digest, who)  # somebody else has just run it
+            stored = self._store(rows, name, digest, who, faults)  # somebody else has just run it
         begun = [d for d in stored.begun if deployment_id(d.id) not in stored.superseded]
         self._handoff.exchange(leaving=stored.superseded, entering=for_deployments(begun))
         return stored.batch
 
-    def _store(self, rows: Sequence[Row], name: str, digest: str, who: str) -> _Stored:
+    def _store(
+        self, rows: Sequence[Row], name: str, digest: str, who: str, faults: Sequence[Fault]
+    ) -> _Stored:
         with self._database.write("batch") as tx:
             existing = tx.batches.find(name)
-            if existing is not None:
+            if existing is not None and not faults:
                 if existing.digest != digest:
                     raise AlreadyExists(
                         f"batch {name} exists with other rows", None, "choose another --name"
                     )
                 return _Stored(existing)
             creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
-            created = self._create(creation, rows)
+            created = self._create(creation, rows, faults)
             now = self._clock.now()
             tx.batches.add(name, digest, [c.release.id for c in created], now)
             stored = tx.batches.find(name)
@@ -151,9 +160,13 @@ class Batches:
         begun = [deployment for c in created for deployment in c.deployments]
         return _Stored(stored, begun, creation.intake.superseding.ended)
 
-    def _create(self, creation: Creation, rows: Sequence[Row]) -> list[Created]:
+    def _create(
+        self, creation: Creation, rows: Sequence[Row], unread: Sequence[Fault]
+    ) -> list[Created]:
         """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""
-        created, faults = [], _repeats(rows)
+        created, faults = [], [*unread, *_repeats(rows)]
+        if not rows and not unread:
+            faults.append(Fault("a batch needs at least one row"))
         for row in rows:
             try:
                 created.append(creation.create(row.wanted))
@@ -227,7 +240,7 @@ def _digest(wanted: Sequence[Wanted]) -> str:
 
 
 def _repeats(rows: Sequence[Row]) -> list[Fault]:
-    faults = [] if rows else [Fault("a batch needs at least one row")]
+    faults = []
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         key = (row.wanted.project, row.wanted.version.strip())

@@ -159,3 +159,12 @@ def test_batches_are_listed_the_newest_first(nightly: House, say: Say) -> None:
     ]
     told = say("batch", "list").out.splitlines()[2]
     assert told.split()[:6] == ["nightly", "running", "1", "succeeded,", "1", "running"]
+
+
+def test_rows_that_lack_something_and_rows_that_name_nothing_are_told_at_once(
+    house: House, say: Say
+) -> None:
+    house.apply(catalog(project("web", "true\n")))
+    told = say("batch", "run", rows("web,\nwbe,1\n"), code=2).err
+    assert "batch.csv:2: version is missing" in told
+    assert "batch.csv:3: there is no project 'wbe'; did you mean 'web'?" in told

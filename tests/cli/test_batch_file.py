@@ -19,13 +19,18 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
 
 
 def wanted(path: Path) -> list[Wanted]:
-    return [row.wanted for row in read_batch(path)]
+    rows, faults = read_batch(path)
+    assert not faults
+    return [row.wanted for row in rows]
 
 
 def faults(path: Path) -> list[str]:
-    with pytest.raises(InvalidInput) as refused:
-        read_batch(path)
-    return [str(fault).removeprefix(str(path)).lstrip(":") for fault in refused.value.faults]
+    try:
+        _, found = read_batch(path)
+    except InvalidInput as refused:
+        found = list(refused.faults)
+    assert found
+    return [str(fault).removeprefix(str(path)).lstrip(":") for fault in found]
 
 
 TWO = [Wanted("app-1", "1.0"), Wanted("app-2", "2.0", "hotfix")]
@@ -71,7 +76,7 @@ def test_the_same_rows_are_read_from_every_form(tmp_path: Path, name: str) -> No
 )
 def test_each_row_knows_its_line(tmp_path: Path, name: str, text: str, lines: list[int]) -> None:
     path = write(tmp_path, name, text)
-    assert [(row.file, row.line) for row in read_batch(path)] == [(str(path), n) for n in lines]
+    assert [(row.file, row.line) for row in read_batch(path)[0]] == [(str(path), n) for n in lines]
 
 
 def test_a_number_is_a_version_as_it_is_written(tmp_path: Path) -> None:
@@ -133,6 +138,8 @@ def test_a_row_with_more_cells_than_its_heading_is_a_fault(tmp_path: Path) -> No
         ("a.csv", "", "the batch has no rows"),
         ("b.csv", "project,version\n", "the batch has no rows"),
         ("c.yaml", "", "the batch has no rows"),
+        ("n.csv", "project;version\napp-1;1\n", "1: columns are separated by commas"),
+        ("o.csv", "# a remark\napp-1\t1\n", "2: columns are separated by commas"),
         ("d.yaml", "[]", "the batch has no rows"),
         ("e.yaml", "releases: []", "the batch has no rows"),
         ("f.yaml", "app-1 1.0", "a batch is a list of rows"),

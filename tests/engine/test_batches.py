@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployengine.domain.errors import AlreadyExists, InvalidInput, UnknownName
+from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, UnknownName
 from deployengine.engine.batches import Row
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import bypassing, catalog, project, three_stages
@@ -90,6 +90,21 @@ def test_every_faulty_row_is_told_at_once_and_nothing_is_stored(house: House) ->
     assert "app-1 1.0 stands in the batch twice (line 2)" in told[2]
     assert nothing_stored(house)
     assert house.dispatcher.quiet
+
+
+def test_rows_that_could_not_be_read_are_told_with_the_others(house: House) -> None:
+    unread = [Fault("version is missing", "batch.csv", 2)]
+    wrong = [Row(Wanted("ap-2", "1.0"), "batch.csv", 1)]
+    with pytest.raises(InvalidInput) as refused:
+        house.batches.run(wrong, "nightly", faults=unread)
+    told = faults(refused.value)
+    assert [line.partition(": ")[0] for line in told] == ["batch.csv:1", "batch.csv:2"]
+    with pytest.raises(InvalidInput, match=r"^batch.csv:2: version is missing$"):
+        house.batches.run(rows("app-1"), None, faults=unread)
+    assert nothing_stored(house)
+    house.batches.run(rows("app-1"), None)
+    with pytest.raises(InvalidInput):
+        house.batches.run(rows("app-1"), None, faults=unread)
 
 
 def test_a_release_that_exists_with_other_content_is_a_fault_of_its_row(house: House) -> None:
