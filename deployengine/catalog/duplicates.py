@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from deployengine.catalog import schema
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import KINDS, names, variable_document, workdir
 from deployengine.catalog.lines import Path
+from deployengine.catalog.names import DISTINCT
 from deployengine.catalog.process import ScriptStep, Step, each_step
 from deployengine.catalog.ranges import expand
 from deployengine.domain.errors import Fault
@@ -22,6 +25,9 @@ def duplicates(entries: Entries) -> Iterator[Fault]:
     """Every second thing of the same name, with the place of the first."""
     for section, kind in KINDS.items():
         yield from _items(entries.sections[section], kind)
+        for entry in entries.sections[section]:
+            if entry.model is not None:
+                yield from _in_lists(entry, entry.model)
     yield from _workdirs(entries)
     for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
         yield from _twice(lifecycle_entry, _named(lifecycle.phases, "phase", "phases"))
@@ -52,6 +58,21 @@ def _items(entries: Iterable[Entry[Any]], kind: str) -> Iterator[Fault]:
                 yield entry.fault(
                     f"{called} {name!r} stands already in {other.line('name')}", "name"
                 )
+
+
+def _in_lists(entry: Entry[Any], part: BaseModel, place: Path = ()) -> Iterator[Fault]:
+    for name, info in type(part).model_fields.items():
+        value, at = getattr(part, name), (*place, info.alias or name)
+        if DISTINCT in info.metadata:
+            for index, each in enumerate(value):
+                if each in value[:index]:
+                    yield entry.fault(f"{each!r} is named twice", *at, index)
+        elif isinstance(value, BaseModel):
+            yield from _in_lists(entry, value, at)
+        elif isinstance(value, list):
+            for index, each in enumerate(value):
+                if isinstance(each, BaseModel):
+                    yield from _in_lists(entry, each, (*at, index))
 
 
 def _twice(entry: Entry[Any], named: Iterable[Named]) -> Iterator[Fault]:

@@ -53,13 +53,6 @@ def variable_name(name: str) -> str:
     return name
 
 
-def _distinct(names: list[str]) -> list[str]:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{name!r} is named twice")
-    return names
-
-
 def expanded(names: Iterable[str]) -> tuple[str, ...]:
     """All the names that these stand for, each once."""
     return tuple(dict.fromkeys(one for name in names for one in expand(name)))
@@ -73,12 +66,12 @@ VariableName = Annotated[
     str, BeforeValidator(as_written), AfterValidator(variable_name), Field(min_length=1)
 ]
 
-#: For lists in which each name stands once.
-distinct = AfterValidator(_distinct)
+#: Marks lists in which each name stands once; the cross checks tell of a second one.
+DISTINCT = "distinct"
 
-Names = Annotated[list[Name], distinct]
-RangedNames = Annotated[list[RangedName], distinct]
+Names = Annotated[list[Name], DISTINCT]
+RangedNames = Annotated[list[RangedName], DISTINCT]
 
 #: For lists that mean all when they are left out: an empty one would do so by accident.
-SomeNames = Annotated[list[Name], Field(min_length=1), distinct]
-SomeRangedNames = Annotated[list[RangedName], Field(min_length=1), distinct]
+SomeNames = Annotated[list[Name], Field(min_length=1), DISTINCT]
+SomeRangedNames = Annotated[list[RangedName], Field(min_length=1), DISTINCT]

@@ -16,7 +16,7 @@ from deployengine.catalog.wording import unknown
 from deployengine.domain import flags
 from deployengine.domain.errors import Fault
 from deployengine.domain.lifecycle import Lifecycle
-from deployengine.domain.release import BadVersion, check_version
+from deployengine.domain.release import LATEST, BadVersion, check_version
 from deployengine.domain.variables import is_system, key
 
 _PLACEHOLDER = re.compile(r"#\{([^}]*)\}?")
@@ -85,6 +85,8 @@ def _lifecycle(
 
 
 def _release(entry: Entry[Schedule], schedule: Schedule) -> Iterator[Fault]:
+    if schedule.release == LATEST:
+        return
     try:
         check_version(schedule.release)
     except BadVersion as error:

@@ -23,6 +23,7 @@ from deployengine.catalog.wording import unknown
 PATTERN = r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?$"
 
 _LOCAL = re.compile(PATTERN)
+_ABBREVIATION = re.compile("[A-Za-z]{2,5}")
 _FIELDS = "five fields: minute, hour, day of month, month, day of week, as in 0 18 * * FRI"
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -58,9 +59,12 @@ def _zones() -> frozenset[str]:
 
 def _time_zone(name: str) -> str:
     name = name.strip()
-    if name not in _zones():
-        raise ValueError(unknown("time zone", name, _zones()))
-    return name
+    if name in _zones():
+        return name
+    if _ABBREVIATION.fullmatch(name) and name.upper() not in _zones():
+        # The nearest zone would be another abbreviation, many hours away.
+        raise ValueError(f"{name!r} is no time zone; write Area/City, as Europe/Vienna")
+    raise ValueError(unknown("time zone", name, _zones()))
 
 
 def _cron(expression: str) -> str:
@@ -70,11 +74,24 @@ def _cron(expression: str) -> str:
     try:
         next(CronSim(expression, _ANY_DAY))
     except CronSimError as error:
+        if _is_right_in_another_month(expression):
+            raise ValueError("names a day that never comes: its months are too short") from None
         field = str(error).removeprefix("Bad ").replace("-", " ")
         raise ValueError(f"has a wrong {field}; write {_FIELDS}") from None
     except StopIteration:
         raise ValueError("names a time that never comes") from None
     return expression
+
+
+def _is_right_in_another_month(expression: str) -> bool:
+    """Whether only the days and the months do not go together."""
+    minute, hour, day, month, weekday = expression.split()
+    try:
+        CronSim(f"{minute} {hour} {day} * {weekday}", _ANY_DAY)
+        CronSim(f"{minute} {hour} 1 {month} {weekday}", _ANY_DAY)
+    except CronSimError:
+        return False
+    return True
 
 
 #: Stored as it is written.

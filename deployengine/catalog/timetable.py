@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from deployengine.catalog.names import Name, SomeNames, SomeRangedNames
 from deployengine.catalog.node import Node, Span, Text
 from deployengine.catalog.times import Cron, LocalTime, TimeZone
+from deployengine.domain.release import LATEST
 
 _CRON = "Minute, hour, day of month, month and day of week, in the time zone."
 
@@ -63,10 +64,10 @@ class Schedule(Node):
     project: Annotated[Name, AfterValidator(_one)]
     environment: Name
     release: Text = Field(
-        default="latest",
+        default=LATEST,
         min_length=1,
         description="The release number; latest: the newest release of the project.",
-        examples=["latest", "1.4.0"],
+        examples=[LATEST, "1.4.0"],
     )
     cron: Cron = Field(description=_CRON, examples=["0 2 * * *"])
     time_zone: TimeZone = Field(default="UTC", examples=["Europe/Vienna"])

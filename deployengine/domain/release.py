@@ -18,6 +18,10 @@ from deployengine.domain.variables import Source, Variable, key
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
 
 
+#: What a schedule calls the newest release, so that none can bear the name.
+LATEST = "latest"
+
+
 class BadVersion(RequestError):
     """A release number is letters, digits and ``. + _ -``, and begins with a letter or digit."""
 
@@ -28,6 +32,10 @@ def check_version(version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise BadVersion(
             f"{version!r} is no release number: use letters, digits and . + _ - (for example 1.4.0)"
+        )
+    if version.casefold() == LATEST:
+        raise BadVersion(
+            f"no release can be called {version!r}: a schedule calls the newest one so"
         )
     return version
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from deployengine.domain.release import LATEST
 from deployengine.engine.freezes import Coming, Freezes
-from deployengine.engine.schedules import LATEST, next_of, terms_of
+from deployengine.engine.schedules import next_of, terms_of
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord
 

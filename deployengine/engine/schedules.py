@@ -10,6 +10,7 @@ from typing import Any
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id
+from deployengine.domain.release import LATEST
 from deployengine.engine.deployments import Asked, Deployments, NotReached
 from deployengine.engine.freezes import occurrences
 from deployengine.engine.intake import Terms
@@ -17,9 +18,6 @@ from deployengine.engine.ports import Clock
 from deployengine.persistence import Conflict, Database, Transaction
 
 log = logging.getLogger("deployengine.schedules")
-
-#: What a schedule means by the newest release.
-LATEST = "latest"
 
 Schedule = Mapping[str, Any]
 

@@ -38,6 +38,9 @@ SCOPE = "projects[0].variables[0].scope"
          "there is no lifecycle 'autos'; did you mean 'auto'?"),
         (small("[Shared]", "[shared]"), 21, "projects[0].include[0]",
          "there is no variable set 'shared'; did you mean 'Shared'?"),
+        (small("[Shared]", "[Shared, Shared]"), 21, "projects[0].include[1]",
+         "'Shared' is named twice"),
+        (scoped("roles: [web, db, web]"), 23, f"{SCOPE}.roles[2]", "'web' is named twice"),
         (small("[web]\n        s", "[wep]\n        s"), 25, "projects[0].process[0].roles[0]",
          "there is no machine with the role 'wep'; did you mean 'web'?"),
         (scoped("environments: [QA, Staging]"), 23, f"{SCOPE}.environments[1]",
@@ -221,3 +224,11 @@ def test_brackets_are_a_range_in_the_names_of_machines_and_projects_only(read: R
     )
     assert catalog.of("variable_set")[0].name == "Set[1"
     assert len(catalog.of("project")) == 2
+
+
+def test_a_name_that_stands_twice_hides_no_fault_of_the_others(faults: Faults) -> None:
+    told = [(f.path, f.message) for f in faults(small("[Shared]", "[Shraed, Shared, Shared]"))]
+    assert told == [
+        ("projects[0].include[2]", "'Shared' is named twice"),
+        ("projects[0].include[0]", "there is no variable set 'Shraed'; did you mean 'Shared'?"),
+    ]

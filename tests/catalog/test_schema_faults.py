@@ -63,7 +63,7 @@ MACHINE = "    roles: [web]\n  - name: prod"
         (small(STEP, f"{STEP}        touches: [{{resource: a, mode: greedy}}]\n"), 27,
          "projects[0].process[0].touches[0].mode", "'exclusive' or 'shared'"),
         (small("echo hello", '""'), 26, "projects[0].process[0].script", "not be empty"),
-        (small("[web]\n  - name: prod", "[web, web]\n  - name: prod"), 5, "machines[0].roles",
+        (small("[web]\n  - name: prod", "[web, web]\n  - name: prod"), 5, "machines[0].roles[1]",
          "'web' is named twice"),
         (small("    variables: []\n    process", "    variables: [Token]\n    process"), 22,
          "projects[0].variables[0]", "must be a mapping"),

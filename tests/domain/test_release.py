@@ -101,7 +101,22 @@ def test_a_release_number_is_letters_digits_and_a_few_signs(version: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "version", ["", " ", ".1", "-1", "1 0", "1/0", "1;rm", "ä1", "1\n2", "1" * 129, "#{x}"]
+    "version",
+    [
+        "",
+        " ",
+        ".1",
+        "-1",
+        "1 0",
+        "1/0",
+        "1;rm",
+        "ä1",
+        "1\n2",
+        "1" * 129,
+        "#{x}",
+        "latest",
+        "Latest",
+    ],
 )
 def test_anything_else_is_refused_and_quoted(version: str) -> None:
     with pytest.raises(BadVersion) as refused:
