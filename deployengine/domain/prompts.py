@@ -41,17 +41,17 @@ def prompts(sources: Sequence[Source], context: Context) -> tuple[Prompt, ...]:
     found: dict[str, Prompt] = {}
     for variable in _prompted(sources, context):
         said = variable.prompt or {}
-        found.setdefault(
-            key(variable.name),
-            Prompt(
-                name=variable.name.strip(),
-                label=str(said.get("label") or variable.name.strip()),
-                description=str(said.get("description", "")),
-                required=bool(said.get("required", False)),
-                sensitive=variable.secret,
-                has_default=bool(variable.value),
-            ),
+        prompt = Prompt(
+            name=variable.name.strip(),
+            label=str(said.get("label") or variable.name.strip()),
+            description=str(said.get("description", "")),
+            required=bool(said.get("required", False)),
+            sensitive=variable.secret,
+            has_default=bool(variable.value),
         )
+        before = found.setdefault(key(variable.name), prompt)
+        if prompt.must_be_given and not before.must_be_given:  # of several values of one name
+            found[key(variable.name)] = prompt
     return tuple(found.values())
 
 

@@ -69,6 +69,13 @@ def test_what_must_be_given_and_was_not_is_told_all_at_once(house: House) -> Non
     assert house.queries.deployments() == []
 
 
+def test_of_several_values_of_one_name_one_without_a_default_must_be_given(house: House) -> None:
+    there = {"name": "Who", "value": "all", "scope": {"roles": ["web"]}, "prompt": {}}
+    ready(house, {**there, "prompt": {"required": True}}, WHO, WORD)
+    with pytest.raises(MissingValues, match="app asks for Who"):
+        deploy(house)
+
+
 def test_a_value_that_nobody_asks_for_is_refused_with_the_nearest_name(house: House) -> None:
     ready(house, WORD, script="true\n")
     with pytest.raises(UnknownName, match="'Wrod'; did you mean 'Word'"):
