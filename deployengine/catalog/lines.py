@@ -16,7 +16,8 @@ Path = tuple[str | int, ...]
 #: The most values that a file may hold once its aliases are written out.
 MOST_NODES = 1_000_000
 
-_LOST = (
+#: What is told where a comment swallows what was meant as text.
+SWALLOWED = (
     "here #{ begins a comment, as # does in YAML behind a space, and the rest of the line is lost; "
     "write the text in quotes, or as a block after |"
 )
@@ -52,7 +53,7 @@ def read(content: bytes, file: str) -> tuple[list[Document], list[Fault], bool]:
         return [], [Fault("the file is not UTF-8", file, line)], False
     lost: dict[int, str] = {}
     documents, faults, whole = _documents(text, file, lost)
-    return documents, [*faults, *(Fault(_LOST, file, line) for line in lost)], whole
+    return documents, [*faults, *(Fault(SWALLOWED, file, line) for line in lost)], whole
 
 
 def _documents(

@@ -9,6 +9,7 @@ from typing import TextIO
 import click
 import yaml
 
+from deployengine.catalog.lines import SWALLOWED
 from deployengine.catalog.names import as_written
 from deployengine.catalog.scalars import Loader, scalar
 from deployengine.domain.errors import Fault, InvalidInput, RequestError
@@ -43,8 +44,9 @@ def _from_file(file: TextIO | None) -> list[tuple[str, str]]:
     """The values in a file; numbers as they are written."""
     if file is None:
         return []
+    swallowed: dict[int, str] = {}
     try:
-        node = yaml.compose(file, Loader)
+        node = Loader(file.read(), swallowed).get_single_node()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
@@ -53,7 +55,7 @@ def _from_file(file: TextIO | None) -> list[tuple[str, str]]:
         raise InvalidInput([Fault("is not UTF-8", file.name)]) from None
     if not isinstance(node, yaml.MappingNode):
         raise InvalidInput([Fault("must be a mapping of names to values", file.name)])
-    faults: list[Fault] = []
+    faults = [Fault(SWALLOWED, file.name, line) for line in swallowed]
     found = []
     for name, value in node.value:
         line = name.start_mark.line + 1

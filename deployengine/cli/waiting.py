@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ def needs_wait(context: click.Context, option: click.Parameter, value: Any) -> A
     """The callback of an option that says something only where the command waits."""
     if value is not None and not context.params.get("wait"):
         raise click.UsageError(f"{option.opts[0]} needs --wait", context)
+    if isinstance(value, float) and math.isnan(value):
+        raise click.BadParameter("nan is no time", context, option)
     return value
 
 

@@ -147,6 +147,11 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
         2,
         "--timeout needs --wait",
     ),
+    "a time-out that is no time": (
+        ("release", "deploy", "shop", "1", "QA", "--wait", "--timeout", "nan"),
+        2,
+        "nan is no time",
+    ),
     "a retry that is not waited for": (
         ("deployment", "retry", "dep-1", "--timeout", "5"),
         2,

@@ -47,6 +47,7 @@ def test_a_variable_that_is_given_twice_is_refused_without_its_values(
         ("- 5ecret\n", "values.yaml: must be a mapping"),
         ("5ecret\n", "values.yaml: must be a mapping"),
         ("", "values.yaml: must be a mapping"),
+        ("Fine: a\nToken: 5ecret #{Name}\n", "values.yaml:2: here #{ begins a comment"),
         ("Fine: a\nToken: *5ecret\n", "values.yaml:2: is no YAML"),
         ("Fine: a\nToken: !5ecret x\n", "values.yaml:2: the value of Token is no text"),
         ("Token: [5ecret]\n", "values.yaml:1: the value of Token is no text"),
