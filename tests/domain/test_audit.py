@@ -142,6 +142,24 @@ def test_a_changed_content_is_told_by_its_number() -> None:
     assert verify(some).entries == 2, "those before it are right"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("at", NOW + timedelta(microseconds=1)),
+        ("who", "mallory"),
+        ("action", "release.block"),
+        ("subject", "release app 2"),
+        ("reason", "none of your business"),
+        ("before", {}),
+        ("after", {"digest": "x"}),
+    ],
+)
+def test_the_hash_of_an_entry_is_over_each_field(field: str, value: Any) -> None:
+    some = trail()
+    some[2] = changed(some[2], **{field: value})
+    assert found(some) == (3, Flaw.CHANGED)
+
+
 def test_a_changed_hash_is_told_as_such() -> None:
     some = trail()
     some[2] = replace(some[2], hash="f" * 64)

@@ -18,6 +18,7 @@ from deployengine.domain.planning import (
     CONCURRENCY_TAG,
     MAX_PARALLELISM,
     BadTag,
+    BadWindow,
     Destination,
     plan,
 )
@@ -314,3 +315,15 @@ def test_a_plan_comes_back_from_its_document_as_it_was() -> None:
 def test_a_plans_document_is_plain_json() -> None:
     document = planned(release(value(BYPASS, "True"))).to_document()
     assert json.loads(json.dumps(document)) == document
+
+
+@pytest.mark.parametrize("window", ["0", "-1", "00", "1.5", "all", "", "²"])
+def test_a_window_that_is_no_number_of_machines_is_refused(window: str) -> None:
+    with pytest.raises(BadWindow, match="which is no number of machines") as refused:
+        planned(release(value(MAX_PARALLELISM, window)))
+    assert repr(window) in str(refused.value)
+
+
+def test_a_window_of_one_is_the_smallest() -> None:
+    (made,) = planned(release(value(MAX_PARALLELISM, " 1 "))).steps
+    assert made.window == 1

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.selection import Selection
 from deployengine.engine.again import NoPredecessor, NothingNew, NothingToRetry
 from deployengine.engine.deployments import NotReached
+from deployengine.engine.endings import Outcome
 from deployengine.engine.intake import PLAIN, NoMachines, Terms
 from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
@@ -483,6 +485,43 @@ def test_one_run_that_waits_can_be_cancelled_and_counts_like_a_failure(house: Ho
         "a step was cancelled on m-1",
     )
     assert house.held() == {}
+
+
+def test_one_run_that_runs_is_told_to_end_and_keeps_its_machine_until_its_script_is_gone(
+    house: House,
+) -> None:
+    house.apply(catalog(project("a", SAID), project("b", SAID)))
+    first = house.create("a").id
+    house.deliver_chains()
+    (granted,) = house.dispatcher.take_runs()
+    running = house.step_runs.claims.claim(granted.run_id, granted.granted_at, "somebody")
+    assert running is not None
+    house.create("b")
+    house.deliver_chains()
+    for _ in range(2):  # again changes nothing
+        told = house.deployments.cancel_run(running.run.id, "ann")
+        assert (told.state, told.cancel_requested_at is not None) == ("running", True)
+    assert house.dispatcher.told_cancelled == [running.run.id] * 2
+    assert house.held()["machine:qa-1"] == (["run-1"], ["run-2"])
+    assert state(house, first) == "running"
+    house.step_runs._endings.conclude(running, Outcome(RunState.CANCELLED, None, "cancelled"))
+    assert house.held()["machine:qa-1"] == (["run-2"], [])
+    house.deliver_all()
+    assert state(house, first) == "failed"
+    assert house.held() == {}
+
+
+def test_one_run_that_is_cancelled_leaves_the_line_at_once_and_lets_the_next_one_in(
+    house: House,
+) -> None:
+    house.apply(catalog(*(project(name, SAID) for name in "abc")))
+    for name in "abc":
+        house.create(name)
+    house.deliver_chains()
+    house.deployments.cancel_run(2)  # it waits
+    assert house.held()["machine:qa-1"] == (["run-1"], ["run-3"])
+    house.deployments.cancel_run(1)  # it is granted, and no worker has claimed it
+    assert house.held()["machine:qa-1"] == (["run-3"], [])
 
 
 def test_cancelling_a_release_cancels_all_of_it_that_is_open(house: House) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import UnknownName
@@ -21,7 +23,9 @@ from deployengine.persistence.counters import FENCE
 from deployengine.persistence.records import RunRecord
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.steps.gates import Gate
+from tests.support.engine import until
 from tests.support.fakes import House
+from tests.support.postgres import PostgresServer
 
 #: Seconds after which whatever was sent must have come or be lost.
 LONG = 600.0
@@ -376,6 +380,28 @@ def test_of_several_who_answer_at_once_one_is_heard(house: House, paused: int) -
         thread.join(30)
     assert len(refused) == 3
     assert house.states(paused) == ["unknown", "granted", "pending"]
+
+
+def test_who_answers_while_another_answer_is_being_taken_waits_and_is_refused(
+    tmp_path: Path, fake_redis: Redis, postgres_server: PostgresServer
+) -> None:
+    """On PostgreSQL, where the second one has seen an open question before it waits."""
+    url = postgres_server.create_database()
+    with House(tmp_path / "home", fake_redis, database_url=url) as house:
+        house.handoff.rebuild()
+        approve = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
+        house.apply(catalog(project("app", process=[approve])))
+        number = house.create("app").id
+        house.deliver_all()
+        with ThreadPoolExecutor(1) as pool:
+            with house.database.write() as tx:
+                tx.deployments.locked(number)
+                late = pool.submit(house.answers.answer, 1, Answer.ABORT, "bob")
+                until(lambda: late.done() or postgres_server.somebody_waits(url), "a wait")
+                tx.questions.answer(1, RunState.SUCCEEDED, house.clock.now(), "ann", "proceed")
+            with pytest.raises(NothingAsked, match="was answered before and is succeeded"):
+                late.result(60)
+        assert house.queries.run(1).answer == "proceed"
 
 
 # ---- cancel ----

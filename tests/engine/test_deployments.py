@@ -57,6 +57,16 @@ def test_an_environment_is_closed_until_the_phase_before_it_is_complete(house: H
     assert house.deployments.deploy("app", "1.0", "Staging").environment == "Staging"
 
 
+def test_a_failure_in_a_phase_does_not_complete_it(house: House) -> None:
+    number = house.deployments.deploy("app", "1.0", "QA").id
+    house.deliver_chains()
+    house.deployments.cancel_run(house.detail(number).runs[0].id)
+    house.deliver_all()
+    assert house.detail(number).deployment.state == "failed"
+    with pytest.raises(NotReached, match="may not enter Staging yet"):
+        house.deployments.deploy("app", "1.0", "Staging")
+
+
 def test_an_environment_of_no_phase_is_never_reached_and_the_others_are_named(
     house: House,
 ) -> None:

@@ -193,6 +193,22 @@ def test_what_was_put_at_the_top_is_not_sent_back_by_a_higher_priority(house: Ho
     end(house, running)
 
 
+@pytest.mark.parametrize("priority", [-5, -1, 0, 5])
+def test_what_was_put_at_the_top_stays_there_whatever_its_priority_is_then(
+    house: House, priority: int
+) -> None:
+    ready(house, "a", "b", "c")
+    numbers = [deploy(house, name) for name in "abc"]
+    house.deliver_chains()
+    running = claimed(house)
+    house.order.move_to_top(numbers[2])
+    before = line(house)
+    assert before[1][0] == run_of(house, numbers[2])
+    house.order.prioritise(numbers[2], priority)
+    assert line(house) == before
+    end(house, running)
+
+
 def test_a_retry_has_the_priority_of_now(house: House) -> None:
     house.apply(catalog(project("a", process=[step("false\n", retries=1)])))
     number = house.create("a").id

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from deployengine.domain.audit import Action
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import RequestError
+from deployengine.domain.selection import Selection
 from deployengine.engine.claims import Claimed
 from deployengine.engine.endings import Outcome
 from deployengine.engine.intake import Terms
 from deployengine.engine.order import HasEnded, NotInLine
+from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from deployengine.engine.tickets import HIGHEST, LOWEST, STRETCH, before, draw, level, moved
 from deployengine.persistence.counters import TICKET
@@ -439,3 +441,86 @@ def test_what_has_no_place_in_line_cannot_be_put_at_the_top(house: House) -> Non
     with pytest.raises(NotInLine, match=f"nothing of dep-{number} waits in line"):
         house.order.move_to_top(number)
     assert house.audit_trail.latest(10, action=Action.DEPLOYMENT_TOP) == []
+
+
+def superseding(house: House, *versions: str, **parts: Any) -> None:
+    """Releases of a project that supersedes, which go where somebody says."""
+    house.apply(catalog(project("a", "true\n", supersede=True), **{"lifecycles": MANUAL, **parts}))
+    for version in versions:
+        house.releases.create(Wanted("a", version))
+
+
+def ends(house: House, *numbers: int) -> list[str]:
+    house.deliver_all()
+    return [house.detail(number).deployment.state.value for number in numbers]
+
+
+def test_one_that_has_begun_and_lines_up_again_after_an_approval_is_not_superseded(
+    house: House,
+) -> None:
+    approve = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
+    process = [approve, step("true\n", "After")]
+    house.apply(catalog(project("a", process=process, supersede=True)))
+    first = house.create("a", "1.0").id
+    house.deliver_all()
+    house.releases.create(Wanted("a", "2.0"))
+    (asked,) = house.queries.inbox()[:1]
+    house.answers.answer(asked.run.id, Answer.PROCEED, "ann")
+    assert house.detail(first).deployment.state == "queued"
+    house.releases.create(Wanted("a", "3.0"))
+    assert ends(house, first) == ["succeeded"]
+
+
+def test_a_newer_release_that_is_deployed_in_part_takes_nobodys_place(house: House) -> None:
+    two = [machine("qa-1", "QA"), machine("qa-2", "QA")]
+    superseding(house, "1.0", "2.0", machines=two)
+    older = house.deployments.deploy("a", "1.0", "QA").id
+    part = Terms(selection=Selection(machines=("qa-1",)))
+    newer = house.deployments.deploy("a", "2.0", "QA", part).id
+    assert ends(house, older, newer) == ["succeeded", "succeeded"]
+
+
+def test_an_older_release_that_is_asked_for_takes_no_newer_ones_place(house: House) -> None:
+    superseding(house, "1.0", "2.0")
+    newer = house.deployments.deploy("a", "2.0", "QA").id
+    older = house.deployments.deploy("a", "1.0", "QA").id
+    assert ends(house, newer, older) == ["succeeded", "succeeded"]
+
+
+def test_a_newer_release_takes_nobodys_place_in_another_environment(house: House) -> None:
+    phases = [{"name": "Test", "manual": ["QA", "Lab"]}]
+    superseding(
+        house,
+        "1.0",
+        "2.0",
+        environments=["QA", "Lab"],
+        machines=[machine("qa-1", "QA"), machine("lab-1", "Lab")],
+        lifecycles=[{"name": "auto", "phases": phases}],
+    )
+    older = house.deployments.deploy("a", "1.0", "QA").id
+    newer = house.deployments.deploy("a", "2.0", "Lab").id
+    assert ends(house, older, newer) == ["succeeded", "succeeded"]
+
+
+def test_a_newer_release_that_could_not_even_be_planned_takes_nobodys_place(house: House) -> None:
+    def apply(*machines: dict[str, Any]) -> None:
+        stages = [{"name": stage, "automatic": [stage]} for stage in ("QA", "Lab")]
+        ways = [{"name": "auto", "phases": stages}]
+        a = project("a", "true\n", supersede=True)
+        environments = ["QA", "Lab"]
+        house.apply(catalog(a, environments=environments, machines=list(machines), lifecycles=ways))
+
+    apply(machine("qa-1", "QA"), machine("lab-1", "Lab"))
+    house.create("a", "1.0")
+    house.deliver_chains()
+    house.deliver_runs()
+    for links in house.dispatcher.take_chains():
+        house.carry(links)  # it has succeeded in QA
+    (older,) = (d.id for d in house.queries.deployments(environment="Lab"))
+    house.dispatcher.lose()
+    apply(machine("qa-1", "QA"))
+    house.create("a", "2.0")
+    house.deliver_all()
+    assert [d.state for d in house.queries.deployments(environment="Lab")] == ["failed", "queued"]
+    house.carry_on(older)
+    assert ends(house, older) == ["succeeded"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deployengine.engine.answers import NothingAsked, NotResponsible, Overtaken
+from deployengine.engine.intake import Terms
 from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step
@@ -267,6 +268,36 @@ def test_a_machine_may_be_left_out_and_the_others_go_on(house: House) -> None:
 
 def test_a_project_may_say_otherwise_than_its_environment(house: House) -> None:
     assert state(house, guided(house, guided_failure=False)) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("project_says", "deployment_says", "ended"),
+    [(False, True, "paused"), (True, False, "failed")],
+)
+def test_a_deployment_may_say_otherwise_than_its_project(
+    house: House, project_says: bool, deployment_says: bool, ended: str
+) -> None:
+    manual = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+    app = project("app", UNMENDED, guided_failure=project_says)
+    house.apply(catalog(app, lifecycles=manual))
+    house.releases.create(Wanted("app", "1.0"))
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(guided=deployment_says)).id
+    house.deliver_all()
+    assert state(house, number) == ended
+
+
+def test_a_rolling_group_goes_on_after_a_failure_that_is_ignored(house: House) -> None:
+    children = [{"name": "Install", "script": UNMENDED}, {"name": "Check", "script": SAID}]
+    group = {"name": "Roll", "kind": "rolling", "steps": children}
+    machines = [machine("m-1", "QA"), machine("m-2", "QA")]
+    house.apply(catalog(project("app", process=[group], guided_failure=True), machines=machines))
+    number = house.create("app").id
+    (house.workdir("m-2")).mkdir(parents=True)
+    (house.workdir("m-2") / "mended").touch()
+    house.deliver_all()
+    answer(house, 1, Answer.IGNORE)
+    assert state(house, number) == "succeeded"
+    assert [ran(house, name) for name in ("m-1", "m-2")] == [["Install", "Check"]] * 2
 
 
 def test_retries_come_before_a_person_is_asked(house: House) -> None:

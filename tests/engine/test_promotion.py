@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ import pytest
 import redis
 
 from deployengine.catalog import load
+from deployengine.domain.deployment import DeploymentState
 from deployengine.engine.batches import Row
 from deployengine.engine.deployments import NotReached
+from deployengine.engine.promotion import Promotion, promote
 from deployengine.engine.releases import Wanted
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.services import Services
 from deployengine.settings import Settings
 from tests.acceptance.catalogs import catalog, machine, project
+from tests.support.engine import until
 from tests.support.fakes import House
+from tests.support.postgres import PostgresServer
 from tests.support.servers import RedisServer
 
 STAGES = ("QA", "Staging", "Production")
@@ -153,11 +158,79 @@ def test_a_second_success_in_the_same_environment_promotes_nothing(engine: ByHan
     assert engine.where("1.0") == ["QA", "Staging", "QA"]
 
 
+def test_a_release_is_promoted_to_an_environment_once_whatever_is_believed_of_its_progress(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    succeeded = engine.carry("1.0", "QA")
+    services = engine.services
+    with services.database.write() as tx:
+        nowhere: set[str] = set()
+        again = promote(tx, succeeded, nowhere, services.archive, services.clock, services.secrets)
+    assert again == Promotion([], [], [])
+    assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_a_late_last_link_of_what_could_not_even_be_planned_promotes_nothing(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    number = engine.run("1.0", "QA")
+    file = engine.services.settings.home / "catalog.yaml"
+    fewer = json.loads(file.read_text("utf-8"))
+    fewer["machines"] = [m for m in fewer["machines"] if m["name"] != "staging-1"]
+    file.write_text(json.dumps(fewer), encoding="utf-8")
+    engine.services.catalogs.apply(load([file]))
+    engine.services.phases.finish(number)
+    failed = engine.all("1.0")[-1]
+    assert failed.state == "failed"
+    engine.services.phases.finish(failed.id)
+    assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_of_two_environments_that_end_at_once_the_last_one_opens_the_next_phase(
+    postgres_server: PostgresServer, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    """On PostgreSQL, where neither transaction sees what the other has not committed yet."""
+    home = Path(tempfile.mkdtemp(prefix="de-"))
+    database_url = postgres_server.create_database()
+    settings = Settings(home, redis_url=redis_server.url, database_url=database_url)
+    with Services.open(settings) as services, ThreadPoolExecutor(1) as pool:
+        engine = ByHand(services)
+        both = {"name": "QA", "automatic": ["QA-a", "QA-b"]}
+        engine.apply(both, *_automatic("Production"), environments=("QA-a", "QA-b", "Production"))
+        engine.create("1.0")
+        first, second = engine.run("1.0", "QA-a"), engine.run("1.0", "QA-b")
+        release = engine.all("1.0")[0].release_id
+        with services.database.write() as tx:
+            tx.releases.lock(release)  # as who ends the first of them does
+            tx.deployments.end(first, DeploymentState.SUCCEEDED, None, services.clock.now())
+            other = pool.submit(services.phases.finish, second)
+            until(lambda: other.done() or postgres_server.somebody_waits(database_url), "a wait")
+        other.result(60)
+        assert engine.where("1.0") == ["QA-a", "QA-b", "Production"]
+    shutil.rmtree(home)
+
+
 def test_only_success_promotes(engine: ByHand) -> None:
     engine.apply(*_automatic(*STAGES), script="exit 1\n")
     engine.create("1.0")
     assert engine.carry("1.0", "QA").state == "failed"
     assert engine.where("1.0") == ["QA"]
+
+
+def test_what_was_cancelled_before_its_end_promotes_nothing_although_all_of_it_ran_well(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic(*STAGES))
+    engine.create("1.0")
+    number = engine.run("1.0", "QA")
+    engine.services.deployments.cancel(number)
+    engine.services.phases.finish(number)
+    (cancelled,) = engine.all("1.0")
+    assert (cancelled.environment, cancelled.state) == ("QA", "cancelled")
 
 
 def test_an_older_release_is_never_put_over_a_newer_one_by_itself(engine: ByHand) -> None:
@@ -292,6 +365,19 @@ def test_a_lifecycle_that_is_edited_does_not_bend_the_way_of_a_release_under_way
     engine.apply(*_automatic("QA", "Production"))
     engine.carry("1.0", "QA")
     assert engine.where("1.0") == ["QA", "Staging"]
+
+
+def test_a_lifecycle_that_is_edited_lets_people_deploy_a_release_where_its_own_one_says(
+    engine: ByHand,
+) -> None:
+    engine.apply(*_automatic("QA"), {"name": "Staging", "manual": ["Staging"]})
+    engine.create("1.0")
+    engine.carry("1.0", "QA")
+    engine.apply(*_automatic("QA"), {"name": "Production", "manual": ["Production"]})
+    with pytest.raises(NotReached, match="has no phase with Production"):
+        engine.services.deployments.deploy("app", "1.0", "Production")
+    engine.services.deployments.deploy("app", "1.0", "Staging")
+    assert engine.carry("1.0", "Staging").state == "succeeded"
 
 
 def test_a_release_of_a_cancelled_batch_is_not_promoted(engine: ByHand) -> None:

@@ -33,7 +33,7 @@ from deployengine.persistence.schema import (
     step_run,
 )
 from tests.acceptance.catalogs import catalog, machine, project
-from tests.support.fakes import House
+from tests.support.fakes import FragileDatabase, House
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 RUNS = 2
@@ -415,6 +415,27 @@ def test_what_somebody_uses_after_it_was_decided_stays(database: Database) -> No
     assert versions(database) == ["2", "3", "4", "5"]
     with database.read() as tx:
         assert len(tx.runs.of_deployment(2)) == RUNS, "it is whole"
+
+
+def test_what_somebody_needs_once_its_logs_have_gone_stays(tmp_path: Path) -> None:
+    database = FragileDatabase(sqlite_url(tmp_path / "deployengine.db"))
+    prepare(database)
+    keep(database, QA=1)
+    for version in range(1, 5):
+        deploy(database, version)
+    found = due(database)
+    assert told(found) == (["1", "2"], [])
+    nightly = {
+        "name": "n",
+        "project": "a",
+        "environment": "QA",
+        "release": "1",
+        "cron": "0 2 * * *",
+    }
+    database.meanwhile["retain"] = lambda: keep(database, [nightly], QA=1)
+    assert retention(database).apply(found).releases == 1
+    assert versions(database) == ["1", "3", "4"]
+    database.close()
 
 
 def test_no_transaction_removes_more_than_some_rows(database: Database) -> None:

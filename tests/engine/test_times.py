@@ -11,8 +11,9 @@ from deployengine.domain.audit import Action
 from deployengine.engine.deployments import InThePast, NoReason
 from deployengine.engine.freezes import Freezes, Frozen
 from deployengine.engine.intake import Terms
+from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
-from tests.acceptance.catalogs import catalog, machine, project, three_stages
+from tests.acceptance.catalogs import catalog, machine, project, step, three_stages
 from tests.support.fakes import FakeClock, House
 
 HOUR = 3600
@@ -94,6 +95,23 @@ def test_what_has_not_begun_in_time_is_cancelled_and_gives_up_its_place(house: H
     assert (state(house, first), state(house, second)) == ("running", "cancelled")
     assert house.held()["tag:app/QA"] == ([f"dep-{first}"], [])
     assert "not begun by" in (house.detail(second).deployment.message or "")
+
+
+def test_what_has_begun_in_time_does_not_expire_while_it_lines_up_again(house: House) -> None:
+    approve = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
+    process = [approve, step("true\n", "After")]
+    manual = [{"name": "auto", "phases": [{"name": "QA", "manual": ["QA"]}]}]
+    house.apply(catalog(project("app", process=process), lifecycles=manual))
+    house.releases.create(Wanted("app", "1.0"))
+    expires = house.clock.now() + timedelta(minutes=5)
+    number = house.deployments.deploy("app", "1.0", "QA", Terms(expires_at=expires)).id
+    house.deliver_all()
+    house.answers.answer(house.queries.inbox()[0].run.id, Answer.PROCEED, "ann")
+    assert state(house, number) == "queued"
+    house.clock.advance(HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
 
 
 def test_cancelling_what_is_scheduled_ends_it(house: House) -> None:
@@ -180,6 +198,54 @@ def test_an_override_is_on_record_where_there_was_a_freeze(house: House, in_forc
     house.deployments.deploy("app", "1.0", "QA", Terms(override_freeze="fire"))
     found = house.audit_trail.latest(10, action=Action.FREEZE_OVERRIDE)
     assert [each.event.reason for each in found] == (["fire"] if in_force else [])
+
+
+def test_who_overrides_a_freeze_is_on_record_with_the_reason(house: House) -> None:
+    ready(house, freezes=[frozen(house)])
+    terms = Terms(override_freeze="fire", requested_by="ann")
+    number = house.deployments.deploy("app", "1.0", "QA", terms).id
+    (entry,) = house.audit_trail.latest(5, action=Action.FREEZE_OVERRIDE)
+    assert entry.event is not None
+    event = entry.event
+    assert (event.who, event.subject, event.reason) == ("ann", f"dep-{number}", "fire")
+
+
+def test_what_is_scheduled_into_a_freeze_that_it_overrides_begins_at_its_time(
+    house: House,
+) -> None:
+    ready(house, freezes=[frozen(house)])
+    at = house.clock.now() + timedelta(hours=1)
+    terms = Terms(not_before=at, override_freeze="fire")
+    number = house.deployments.deploy("app", "1.0", "QA", terms).id
+    house.clock.advance(HOUR)
+    house.calendar.look()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
+
+
+def test_what_would_begin_by_itself_in_a_freeze_gets_no_ticket_and_no_place_in_line(
+    house: House,
+) -> None:
+    house.apply(catalog(project("app", "true\n"), freezes=[frozen(house)]))
+    held = house.create("app")
+    assert (held.ticket, held.frozen_by) == (None, "break")
+    assert house.held() == {}
+    assert house.dispatcher.quiet
+
+
+def test_a_deployment_that_lines_up_again_after_an_approval_goes_on_in_a_freeze(
+    house: House,
+) -> None:
+    approve = {"name": "Approve", "kind": "manual", "instructions": "look at it"}
+    parts = [project("app", process=[approve, step("true\n", "After")])]
+    house.apply(catalog(*parts))
+    number = house.create("app").id
+    house.deliver_all()
+    assert state(house, number) == "paused"
+    house.apply(catalog(*parts, freezes=[frozen(house)]))
+    house.answers.answer(house.queries.inbox()[0].run.id, Answer.PROCEED, "ann")
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
 
 
 def test_a_freeze_that_begins_while_a_deployment_is_in_line_holds_it(house: House) -> None:
@@ -295,6 +361,18 @@ def test_a_freeze_covers_what_it_names_and_of_several_the_longest_counts() -> No
     ] == ["long", "short", "short"]
 
 
+def test_a_freeze_that_comes_once_is_on_the_clocks_of_its_time_zone() -> None:
+    once = {"name": "once", "from": "2026-01-01T00:00", "to": "2026-01-02T00:00"}
+    freezes = Freezes([{**once, "time_zone": "America/New_York"}])
+    begin = datetime(2026, 1, 1, 5, tzinfo=UTC)
+    assert freezes.hold("app", "QA", begin - timedelta(seconds=1)) is None
+    for moment in (begin, begin + timedelta(hours=24, seconds=-1)):
+        hold = freezes.hold("app", "QA", moment)
+        assert hold is not None
+        assert hold.until == begin + timedelta(hours=24)
+    assert freezes.hold("app", "QA", begin + timedelta(hours=24)) is None
+
+
 def test_a_freeze_that_never_ends_is_told_to_hold_for_a_year(house: House) -> None:
     always = {"name": "x", "cron": "0 * * * *", "lasts_seconds": 2 * HOUR}
     hold = Freezes([always]).hold("app", "QA", house.clock.now())
@@ -342,6 +420,31 @@ def test_two_who_look_at_once_deploy_once(house: House) -> None:
         house.clock.advance(24 * HOUR)
         house.schedules.look()
         other.schedules.look()
+    assert len(house.queries.deployments()) == 1
+
+
+def test_of_two_who_see_at_once_that_a_schedule_is_due_one_deploys(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    with house.neighbour() as other:
+        house.clock.advance(24 * HOUR)
+
+        def first() -> None:
+            other.schedules.look()
+            other.deliver_all()
+
+        house.database.beforehand["recur"] = first
+        house.schedules.look()
+        assert not house.database.beforehand, "the other one came between"
+    assert len(house.queries.deployments()) == 1
+
+
+def test_times_that_passed_are_one_however_often_somebody_looks_afterwards(house: House) -> None:
+    ready(house, schedules=[nightly()])
+    house.schedules.look()
+    look(house, 5 * 24 * HOUR)
+    for _ in range(3):
+        look(house, 1)
     assert len(house.queries.deployments()) == 1
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from deployengine.domain.deployment import RunState
@@ -166,3 +169,26 @@ def test_what_is_not_there_is_unknown(three: House, name: str) -> None:
 def test_what_is_no_id_is_told_so(three: House, name: str) -> None:
     with pytest.raises(BadId):
         three.waits.why(name)
+
+
+_TRIED = {"name": "Install", "script": "false\n", "retries": 1, "backoff": "10m"}
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        [{**_TRIED, "kind": "script"}],
+        [{"name": "Roll", "kind": "rolling", "steps": [{"name": "A", "script": "true\n"}, _TRIED]}],
+    ],
+    ids=["step", "child of a group"],
+)
+def test_a_further_attempt_waits_for_the_end_of_the_pause_before_it(
+    house: House, process: list[dict[str, Any]]
+) -> None:
+    house.apply(catalog(project("a", process=process)))
+    number = house.create("a").id
+    house.deliver_all()
+    (wait,) = house.waits.why(f"dep-{number}")
+    assert (wait.reason, wait.waits_for) == (Reason.SCHEDULE, "the pause before attempt 2")
+    assert wait.expected_start == house.clock.now() + timedelta(minutes=10)
+    assert house.waits.why(wait.run) == [wait]

@@ -19,6 +19,13 @@ def whole(name: str = "whole", process: list[dict[str, Any]] | None = None) -> d
     return project(name, process=process or TWO, mutex="deployment")
 
 
+WEB_AND_DB = [machine("web-1", "QA", roles=["web"]), machine("db-1", "QA", roles=["db"])]
+
+
+def ran(house: House, name: str) -> list[str]:
+    return (house.workdir(name) / "ran").read_text().splitlines()
+
+
 def state(house: House, number: int) -> str:
     return house.detail(number).deployment.state.value
 
@@ -96,6 +103,74 @@ def test_what_redis_lets_in_wrongly_the_database_refuses(house: House) -> None:
         "whole Install",
         "app Install",
     ]
+
+
+def test_its_steps_for_failures_come_before_anybody_else_on_each_of_its_machines(
+    house: House,
+) -> None:
+    process = [
+        step(SAID + "exit 1\n", "Install", roles=["web"]),
+        step(SAID, "Undo", condition="failure"),
+    ]
+    house.apply(catalog(whole(process=process), project("app", SAID), machines=WEB_AND_DB))
+    house.create("whole")
+    house.create("app")
+    house.deliver_all()
+    assert ran(house, "web-1") == ["whole Install", "whole Undo", "app Install"]
+    assert ran(house, "db-1") == ["whole Undo", "app Install"]
+
+
+def test_what_redis_lets_in_wrongly_between_two_steps_the_database_refuses(house: House) -> None:
+    process = [step(SAID, "Fetch", roles=["web"]), step(SAID, "Install", roles=["db"])]
+    app = project("app", process=[step(SAID, roles=["db"])])
+    house.apply(catalog(whole(process=process), app, machines=WEB_AND_DB))
+    number = house.create("whole").id
+    house.create("app")
+    house.deliver_chains()
+    (own,) = house.dispatcher.take_runs()
+    house.locks.release(house.handoff._known_generation(), [f"dep-{number}"])
+    (wrong,) = [run for run in _granted(house) if run.run_id != own.run_id]
+    assert house.execute(wrong) is None
+    house.execute(own)
+    house.deliver_all()
+    assert ran(house, "db-1") == ["whole Install", "app Install"]
+
+
+def test_what_a_later_step_touches_nobody_else_touches_before_although_redis_lets_him(
+    house: House,
+) -> None:
+    billing = [{"resource": "billing", "everywhere": True}]
+    process = [
+        step(SAID, "Fetch", roles=["web"]),
+        step(SAID, "Install", roles=["web"], touches=billing),
+    ]
+    app = project("app", process=[step(SAID, roles=["db"], touches=billing)])
+    house.apply(catalog(whole(process=process), app, machines=WEB_AND_DB))
+    number = house.create("whole").id
+    house.create("app")
+    house.deliver_chains()
+    (own,) = house.dispatcher.take_runs()
+    house.locks.release(house.handoff._known_generation(), [f"dep-{number}"])
+    (wrong,) = [run for run in _granted(house) if run.run_id != own.run_id]
+    assert house.execute(wrong) is None
+    assert not (house.workdir("db-1") / "ran").exists()
+    house.execute(own)
+    house.deliver_all()
+    assert ran(house, "db-1") == ["app Install"]
+
+
+def test_it_does_not_begin_while_a_script_of_another_runs_on_its_machine_whoever_says_so(
+    house: House,
+) -> None:
+    house.apply(catalog(project("app", SAID), whole()))
+    house.create("app")
+    house.deliver_chains()
+    (granted,) = house.dispatcher.take_runs()
+    running = house.step_runs.claims.claim(granted.run_id, granted.granted_at, "somebody")
+    assert running is not None
+    late = house.create("whole").id
+    assert not house.phases.begin(late)
+    assert state(house, late) == "queued"
 
 
 def test_two_of_them_that_redis_lets_in_together_begin_one_after_the_other(house: House) -> None:

@@ -153,6 +153,17 @@ def test_the_database_itself_refuses_to_change_or_remove_what_is_on_record(
     assert subjects(database) == ["b", "a"]
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)  # SQLite has no TRUNCATE
+def test_what_is_on_record_cannot_be_emptied_at_one_stroke(database: Database) -> None:
+    add(database, event("a"), event("b"))
+    with (
+        pytest.raises(DBAPIError, match="what is on record is never"),
+        database.engine.begin() as connection,
+    ):
+        connection.execute(text("TRUNCATE audit_event CASCADE"))
+    assert subjects(database) == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     ("change", "where", "flaw"),
     [

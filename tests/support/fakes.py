@@ -127,6 +127,8 @@ class FragileDatabase(Database):
         self.unanswered: list[str] = []
         #: What happens in the world, once, when the write of this name has been committed.
         self.meanwhile: dict[str, Callable[[], None]] = {}
+        #: What happens in the world, once, just before the write of this name begins.
+        self.beforehand: dict[str, Callable[[], None]] = {}
 
     @contextmanager
     def connected(self, begin: str = "BEGIN") -> Iterator[Connection]:
@@ -139,6 +141,8 @@ class FragileDatabase(Database):
     @contextmanager
     def write(self, name: str | None = None) -> Iterator[Transaction]:
         """A transaction; its answer may get lost once it is committed."""
+        if name in self.beforehand:
+            self.beforehand.pop(name)()
         with super().write(name) as tx:
             yield tx
         if name in self.meanwhile:

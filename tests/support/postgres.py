@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from sqlalchemy import make_url
 
 # Nothing here has to survive a crash.
 CONFIGURATION = """
@@ -50,6 +51,15 @@ class PostgresServer:
         return psycopg.connect(
             host=str(self.folder), user="postgres", dbname=database, autocommit=True
         )
+
+    def somebody_waits(self, url: str) -> bool:
+        """Whether a transaction in the database of this URL waits for another one to end."""
+        name = make_url(url).database
+        assert name is not None
+        with self.connect(name) as connection:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            (count,) = connection.execute(waiting).fetchone() or (0,)
+        return bool(count)
 
 
 @contextmanager
