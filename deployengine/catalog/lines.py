@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from deployengine.catalog.scalars import TAG, Loader, scalar
+from deployengine.catalog.scalars import TAG, Loader, Swallowed, scalar
 from deployengine.domain.errors import Fault
 
 Path = tuple[str | int, ...]
@@ -51,13 +51,17 @@ def read(content: bytes, file: str) -> tuple[list[Document], list[Fault], bool]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return [], [Fault("the file is not UTF-8", file, line)], False
-    lost: dict[int, str] = {}
+    lost: dict[int, Swallowed] = {}
     documents, faults, whole = _documents(text, file, lost)
-    return documents, [*faults, *(Fault(SWALLOWED, file, line) for line in lost)], whole
+    return (
+        documents,
+        [*faults, *(Fault(SWALLOWED, file, line) for line, each in lost.items() if not each.alone)],
+        whole,
+    )
 
 
 def _documents(
-    text: str, file: str, lost: dict[int, str]
+    text: str, file: str, lost: dict[int, Swallowed]
 ) -> tuple[list[Document], list[Fault], bool]:
     documents: list[Document] = []
     faults: list[Fault] = []
@@ -79,7 +83,7 @@ class _Unreadable(Exception):
         self.line = line
 
 
-def _compose(text: str, lost: dict[int, str]) -> Iterator[yaml.Node]:
+def _compose(text: str, lost: dict[int, Swallowed]) -> Iterator[yaml.Node]:
     try:
         loader = Loader(text, lost)
         while loader.check_node():
@@ -98,7 +102,7 @@ def _compose(text: str, lost: dict[int, str]) -> Iterator[yaml.Node]:
 class _Reading:
     """Turns the nodes of one document into plain data, noting lines and faults on the way."""
 
-    def __init__(self, file: str, faults: list[Fault], lost: Mapping[int, str]) -> None:
+    def __init__(self, file: str, faults: list[Fault], lost: Mapping[int, Swallowed]) -> None:
         self.lines: dict[Path, int] = {}
         self._file = file
         self._faults = faults
@@ -126,7 +130,9 @@ class _Reading:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         if not node.value and (meant := self._lost.get(node.start_mark.line + 1)):
-            return meant  # so that what is told already is not told again as a missing value
+            if meant.alone:
+                self._faults.append(Fault(SWALLOWED, self._file, node.start_mark.line + 1))
+            return meant.text  # so that it is not told again as a missing value
         try:
             return scalar(node)
         except KeyError:

@@ -14,7 +14,7 @@ from deployengine.catalog.items import KINDS, Catalog, CatalogItem, documents
 from deployengine.catalog.references import references
 from deployengine.catalog.soundness import unsound
 from deployengine.catalog.unanswered import unanswered_phases, unanswered_schedules
-from deployengine.catalog.unresolved import unresolved, unresolved_instructions
+from deployengine.catalog.unresolved import doubtful, unresolved
 from deployengine.domain.errors import Fault, InvalidInput
 
 _SUFFIXES = (".yaml", ".yml")
@@ -106,7 +106,7 @@ def _checked(read: Entries, declared: Declared) -> Iterator[Fault]:
 
 def _doubtful(read: Entries, declared: Declared) -> Iterator[Fault]:
     yield from unanswered_phases(read, declared)
-    yield from unresolved_instructions(read)
+    yield from doubtful(read)
 
 
 def _place(fault: Fault) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -15,6 +16,10 @@ import yaml
 TAG = "tag:yaml.org,2002:"
 
 _SWALLOWED = re.compile(r" *(?P<text>#\{.*)")
+#: What comes before a value on its line.
+_KEY = re.compile(r"""\s*(?:-\s+|\?\s+)*(?:(?:"[^"]*"|'[^']*'|[^\s"'{\[#][^#]*?):(?:\s+|$)|-$)?""")
+#: Values that are whole before a comment, by how they begin and end, or that begin behind it.
+_WHOLE = re.compile(r"""(?s)".*"|'.*'|\{.*\}|\[.*\]|[|>][-+0-9]*|[&*!]\S*|---""")
 
 
 class WrittenInt(int):
@@ -29,6 +34,16 @@ class WrittenFloat(float):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Swallowed:
+    """What a comment took; ``alone``: nothing comes before it, so there may be no value at all,
+    or one in the lines below.
+    """
+
+    text: str
+    alone: bool
+
+
 class Loader(yaml.SafeLoader):
     """PyYAML's safe loader, used up to its node tree only, with the words of YAML 1.2.
 
@@ -38,16 +53,23 @@ class Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own protocol
 
-    def __init__(self, text: str, lost: dict[int, str] | None = None) -> None:
+    def __init__(self, text: str, lost: dict[int, Swallowed] | None = None) -> None:
         super().__init__(text)
         self._lost = {} if lost is None else lost
 
     def scan_to_next_token(self) -> None:
         """Passes over space and comments, as PyYAML does behind each token."""
         swallowed = _SWALLOWED.match(self.buffer, self.pointer)
-        if swallowed and self.buffer[self.pointer - self.column : self.pointer].strip():
-            self._lost[self.line + 1] = swallowed["text"].rstrip()
+        before = self.buffer[self.pointer - self.column : self.pointer].rstrip()
+        if swallowed and before and not _WHOLE.fullmatch(before[_end_of_key(before) :]):
+            alone = not before[_end_of_key(before) :]
+            self._lost[self.line + 1] = Swallowed(swallowed["text"].rstrip(), alone)
         super().scan_to_next_token()
+
+
+def _end_of_key(text: str) -> int:
+    found = _KEY.match(text)
+    return found.end() if found else 0
 
 
 def _resolve(kind: str, pattern: str, first: Sequence[str]) -> None:

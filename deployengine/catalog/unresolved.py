@@ -21,7 +21,19 @@ Among = Sequence[Bearers | None]
 
 
 def unresolved(entries: Entries) -> Iterator[Fault]:
-    """What no deployment could work out: references of scripts, conditions and values.
+    """What no deployment could work out: references of scripts and conditions."""
+    for entry, project, bearers in _projects(entries):
+        for step, place in each_step(project.process):
+            for text, where, look in (
+                (step.condition, "condition", needed),
+                (step.script, "script", needed_in_script),
+            ):
+                for message in _messages(text, look, [bearers]):
+                    yield entry.fault(message, *place, where)
+
+
+def doubtful(entries: Entries) -> Iterator[Fault]:
+    """References that may do no harm: of values, which nothing may use, and of instructions.
 
     Those of a set are told if none of the projects that include it has the variable.
     """
@@ -31,23 +43,11 @@ def unresolved(entries: Entries) -> Iterator[Fault]:
             users.setdefault(name, []).append(bearers)
         yield from _values(entry, project.variables, [bearers])
         for step, place in each_step(project.process):
-            for text, where, look in (
-                (step.condition, "condition", needed),
-                (step.script, "script", needed_in_script),
-            ):
-                for message in _messages(text, look, [bearers]):
-                    yield entry.fault(message, *place, where)
-    for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
-        yield from _values(set_entry, variable_set.variables, users.get(variable_set.name, ()))
-
-
-def unresolved_instructions(entries: Entries) -> Iterator[Fault]:
-    """References that a manual step would show as they are written."""
-    for entry, project, bearers in _projects(entries):
-        for step, place in each_step(project.process):
             if isinstance(step, Step):
                 for message in _messages(step.instructions, needed, [bearers]):
                     yield entry.fault(message, *place, "instructions")
+    for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
+        yield from _values(set_entry, variable_set.variables, users.get(variable_set.name, ()))
 
 
 def _projects(

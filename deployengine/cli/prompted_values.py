@@ -11,7 +11,7 @@ import yaml
 
 from deployengine.catalog.lines import SWALLOWED
 from deployengine.catalog.names import as_written
-from deployengine.catalog.scalars import Loader, scalar
+from deployengine.catalog.scalars import Loader, Swallowed, scalar
 from deployengine.domain.errors import Fault, InvalidInput, RequestError
 from deployengine.domain.variables import key
 
@@ -44,7 +44,7 @@ def _from_file(file: TextIO | None) -> list[tuple[str, str]]:
     """The values in a file; numbers as they are written."""
     if file is None:
         return []
-    swallowed: dict[int, str] = {}
+    swallowed: dict[int, Swallowed] = {}
     try:
         node = Loader(file.read(), swallowed).get_single_node()
     except yaml.YAMLError as error:

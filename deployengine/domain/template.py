@@ -125,18 +125,12 @@ def _names_in(reference: Reference, given: frozenset[str]) -> Iterator[str]:
 def needed(template: Template, given: frozenset[str] = frozenset()) -> Iterator[Reference]:
     """The references that must lead to a value when the template comes to them, in order.
 
-    Not those of conditions and to what a loop goes through, which may have none; nor, within the
-    texts of a condition, those to what it asks for. A name that holds references is left out.
+    Not those of conditions and to what a loop goes through, which may have none; nor those within
+    the texts of a condition, which may never be taken. A name that holds references is left out.
     """
     for part in template:
         if isinstance(part, Reference):
             yield from _needed_by(part, given)
-        elif isinstance(part, Choice):
-            conditions = [condition for condition, _ in part.branches]
-            asked = [operand for each in conditions for operand in (each.left, each.right)]
-            known = given.union(map(key, names(tuple(asked))))
-            for text in (*(text for _, text in part.branches), part.otherwise):
-                yield from needed(text, known)
         elif isinstance(part, Loop):
             yield from needed(part.body, given | _given_by(part))
 

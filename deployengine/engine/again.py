@@ -107,6 +107,7 @@ class Again:
             terms,
             selection=replace(whole, done=tuple(done)),
             carries_on=(*deployment.carries_on, deployment.id),
+            rolls_back=deployment.rolls_back,
         )
 
     def roll_back(

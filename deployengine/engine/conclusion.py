@@ -7,11 +7,17 @@ from dataclasses import dataclass
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.plan import Plan
-from deployengine.domain.project import FAILURE, Step
+from deployengine.domain.project import ALWAYS, SUCCESS, Step
 from deployengine.domain.selection import Selection
 from deployengine.engine.archive import Archive
 from deployengine.persistence import Transaction
-from deployengine.persistence.records import IGNORED, LEFT_OUT, DeploymentRecord, RunRecord
+from deployengine.persistence.records import (
+    IGNORED,
+    LEFT_OUT,
+    WHY_LEFT_OUT,
+    DeploymentRecord,
+    RunRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
     left_out = list(dict.fromkeys(run.machine for run in runs if run.answer == LEFT_OUT))
     plan = archive.plan(tx, deployment.id)
     process = archive.snapshot(tx, deployment.snapshot_id).process
-    nowhere = list(_nowhere(plan, process, deployment.selection, left_out))
+    nowhere = list(_nowhere(plan, process, deployment.selection, runs))
     if nowhere or tx.runs.any_unsuccessful(deployment.id):
         return Conclusion(False, list(_went_wrong(runs, nowhere)))
     told = [f"without {_some(left_out)}"] if left_out else []
@@ -41,17 +47,26 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
 
 
 def _nowhere(
-    plan: Plan, process: Sequence[Step], selection: Selection, left_out: Sequence[str]
+    plan: Plan, process: Sequence[Step], selection: Selection, runs: Sequence[RunRecord]
 ) -> Iterator[str]:
-    """The steps and groups of which every machine was left out, but for those for failures."""
+    """The steps and groups that every machine of theirs was left out of.
+
+    Only of those that were certain to run: not for failures, nor by an expression.
+    """
+    lost = {(run.step, run.machine) for run in runs if _left_out(run)}
     for track in (track for stage in plan.stages for track in stage.tracks):
         unit = process[track.positions[0]].unit
         steps = [plan.steps[position] for position in track.positions]
         machines = {run.machine.name for step in steps if not step.left_out for run in step.runs}
         names = {step.name for step in steps}
         machines |= {machine for name, machine in selection.done if name in names}
-        if left_out and unit.condition != FAILURE and machines and machines <= set(left_out):
+        without = {machine for step, machine in lost if step in track.positions}
+        if unit.condition in (SUCCESS, ALWAYS) and machines and machines <= without:
             yield unit.name
+
+
+def _left_out(run: RunRecord) -> bool:
+    return run.answer == LEFT_OUT or (run.state is RunState.SKIPPED and run.message == WHY_LEFT_OUT)
 
 
 def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from deployengine.engine.conditions import Conditions, Verdict
 from deployengine.engine.questions import leave_out
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
-from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
+from deployengine.persistence.records import LEFT_OUT, WHY_LEFT_OUT, DeploymentRecord, RunRecord
 
 
 @dataclass(slots=True)
@@ -123,9 +123,7 @@ class Turns:
 
         What asks there asks no more: see :func:`~deployengine.engine.questions.go_on`.
         """
-        skipped = self._tx.lanes.leave_out(
-            self._deployment.id, machine, "its machine was left out", self._now
-        )
+        skipped = self._tx.lanes.leave_out(self._deployment.id, machine, WHY_LEFT_OUT, self._now)
         self._tx.claims.untouch([run.id for run in skipped])
         self._leaving += [run_id(run.id) for run in skipped if run.ticket is not None]
         asking = leave_out(self._tx, self._deployment.id, machine, self._now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 from deployengine.domain.bearers import Bearers
 from deployengine.domain.insertion import needed, needed_in_script
@@ -17,40 +17,41 @@ _ASKED = (
 
 
 def ask_for_unresolved(catalog: Entry, report: Report) -> None:
-    """Adds a prompt for each variable that would be missed, to who misses it.
+    """Adds a prompt to each project for the variables that its steps come to and that it misses.
 
     Octopus leaves such a reference in the text, where it is not one of its own variables that there
-    are only there. To run a script with either would be a guess.
+    are only there. To run a script with either would be a guess. What no step comes to is left.
     """
     sets = {entry["name"]: entry for entry in catalog["variable_sets"]}
-    users: dict[str, list[Bearers]] = {name: [] for name in sets}
     for project in catalog["projects"]:
-        included = [sets[name] for name in project["include"]]
+        sources = (project, *(sets[name] for name in project["include"]))
+        variables = [variable for each in sources for variable in each["variables"]]
         steps = list(_steps(project["process"]))
         bearers = Bearers(
-            [variable["name"] for each in (project, *included) for variable in each["variables"]],
-            [step["name"] for step in steps],
+            [variable["name"] for variable in variables], [step["name"] for step in steps]
         )
-        for name in project["include"]:
-            users[name].append(bearers)
-        names = {**_of_steps([*project["process"], *steps]), **_of_values(project)}
-        _ask(project, f"project {project['name']}", names, [bearers], report)
-    for name, entry in sets.items():
-        _ask(entry, f"variable set {name}", _of_values(entry), users[name], report)
+        asked_for: set[str] = set()
+        for name in _come_to(_of_steps([*project["process"], *steps]), variables):
+            if bearers.lacking(name) and key(name) not in asked_for and name.isprintable():
+                asked_for.add(key(name))
+                asked = Entry(name=name.strip(), prompt={"label": name.strip(), "required": True})
+                place = Place("", f"project {project['name']}, variable {name}")
+                report.tell(place, _NOT_HERE, _ASKED, asked)
+                project["variables"].append(asked)
 
 
-def _ask(
-    entry: Entry, called: str, names: Mapping[str, int], among: list[Bearers], report: Report
-) -> None:
-    variables: Items = entry["variables"]
-    asked_for: set[str] = set()
-    for name in names:
-        missed = among and all(bearers.lacking(name) for bearers in among)
-        if missed and key(name) not in asked_for:
-            asked_for.add(key(name))
-            asked = Entry(name=name.strip(), prompt={"label": name.strip(), "required": True})
-            report.tell(Place("", f"{called}, variable {name}"), _NOT_HERE, _ASKED, asked)
-            variables.append(asked)
+def _come_to(names: Iterable[str], variables: Sequence[Entry]) -> list[str]:
+    """These names, and those that their values refer to, and so on."""
+    found = dict.fromkeys(names)
+    open_names = list(found)
+    while open_names:
+        wanted = key(open_names.pop(0))
+        for variable in variables:
+            if key(variable["name"]) == wanted:
+                new = [name for name in needed(variable.get("value", "")) if name not in found]
+                found |= dict.fromkeys(new)
+                open_names += new
+    return list(found)
 
 
 def _steps(process: Items) -> Iterator[Entry]:
@@ -64,11 +65,4 @@ def _of_steps(steps: list[Entry]) -> dict[str, int]:
     for step in steps:
         names |= needed_in_script(step.get("script", ""))
         names |= needed(step.get("condition", ""))
-    return names
-
-
-def _of_values(entry: Entry) -> dict[str, int]:
-    names: dict[str, int] = {}
-    for variable in entry["variables"]:
-        names |= needed(variable.get("value", ""))
     return names

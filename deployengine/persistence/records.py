@@ -116,6 +116,8 @@ class StepRecord:
 
 #: The answer after which nothing more runs on a run's machine.
 LEFT_OUT = "exclude"
+#: Why what was still to come there is skipped.
+WHY_LEFT_OUT = "its machine was left out"
 #: The answer after which a failure counts as none.
 IGNORED = "ignore"
 #: Answers after which a run that ended badly does not count.

@@ -138,7 +138,6 @@ LITERAL = "write ##{ where the text shall hold #{ itself"
         ("echo #{Octopus.Template.Each.Index}",
          "there is no variable 'Octopus.Template.Each.Index'; "
          f"did you mean 'Octopus.Machine.Name'? Or {LITERAL}"),
-        ("#{if Port}echo #{Xyz}#{/if}", f"there is no variable 'Xyz'; {LITERAL}"),
         ("#{each x in Port}echo #{Xyz}#{/each}", f"there is no variable 'Xyz'; {LITERAL}"),
         ("echo #{Port | Append #{Xyz}}", f"there is no variable 'Xyz'; {LITERAL}"),
         ("echo #{Port[#{Xyz}]}", f"there is no variable 'Xyz'; {LITERAL}"),
@@ -166,6 +165,7 @@ def with_script(text: str) -> str:
         "echo #{Octopus.Action[install].Output.X} #{Octopus.Action[Install].Output[qa-1].X}",
         "#{if Nope}echo #{nope} #{Nope.Inner}#{else}echo#{/if}",
         "#{unless Nope}echo#{else}echo #{Nope}#{/unless}",
+        "#{if Port}echo #{Nope}#{else}echo #{Other}#{/if}",
         "#{each x in Nope}echo #{x} #{x.Inner} #{Octopus.Template.Each.Index}#{/each}",
         "#{each a in Octopus.Action}echo #{a.Output.X}#{/each}",
         "echo ##{Nope}",
@@ -177,26 +177,34 @@ def test_what_may_have_a_value_is_no_fault(read: Read, text: str) -> None:
     assert not read(with_script(text)).warnings
 
 
-def test_a_condition_and_a_value_are_told_and_no_secret_is_quoted(faults: Faults) -> None:
-    variables = [value("#{Xyz}"), value("s#{cret}", "B", sensitive=True)]
-    text = with_variables(variables, []).replace(
+def test_a_condition_is_told(faults: Faults) -> None:
+    text = with_variables([], []).replace(
         "        script", "        condition: '#{Qrs}'\n        script"
     )
-    assert [(f.path, f.message) for f in faults(text)] == [
+    (found,) = faults(text)
+    assert (found.path, found.message) == (
+        "projects[0].process[0].condition",
+        f"there is no variable 'Qrs'; {LITERAL}",
+    )
+
+
+def test_a_value_which_nothing_may_use_is_warned_of_and_no_secret_is_quoted(read: Read) -> None:
+    variables = [value("#{Xyz}"), value("s#{cret}", "B", sensitive=True)]
+    assert [(f.path, f.message) for f in read(with_variables(variables, [])).warnings] == [
         ("projects[0].variables[0].value", f"there is no variable 'Xyz'; {LITERAL}"),
         ("projects[0].variables[1].value",
          f"the value refers to a variable that there is not; {LITERAL}"),
-        ("projects[0].process[0].condition", f"there is no variable 'Qrs'; {LITERAL}"),
     ]  # fmt: skip
 
 
-def test_a_value_of_a_set_is_told_if_no_project_that_includes_it_has_the_variable(
-    faults: Faults, read: Read
+def test_a_value_of_a_set_is_warned_of_if_no_project_that_includes_it_has_the_variable(
+    read: Read,
 ) -> None:
-    (found,) = faults(with_variables([], [value("#{Xyz}")]))
+    (found,) = read(with_variables([], [value("#{Xyz}")])).warnings
     assert found.path == "variable_sets[0].variables[0].value"
-    assert read(with_variables([value("1", "Xyz")], [value("#{Xyz}")]))
-    assert read(with_variables([], [value("#{Xyz}")]).replace("    include: [Shared]\n", ""))
+    assert not read(with_variables([value("1", "Xyz")], [value("#{Xyz}")])).warnings
+    alone = with_variables([], [value("#{Xyz}")]).replace("    include: [Shared]\n", "")
+    assert not read(alone).warnings
 
 
 def test_what_is_wrong_elsewhere_makes_no_variable_missing(faults: Faults) -> None:

@@ -96,7 +96,6 @@ COMMENT = "begins a comment"
         ("        script: echo hello", "        script: rm -rf /opt/cache #{Number}"),
         ("        script: echo hello", "        script: #{Octopus.Step.Name}"),
         ("        script: echo hello", "        script: echo\n          hello #{Who}"),
-        ("        script: echo hello", '        script: "echo" #{Who}'),
         ("        roles: [web]", "        condition: #{Octopus.Step.Name}\n        roles: [web]"),
         ("        roles: [web]", "        touches:\n          - #{It}"),
         ("    variables: []\n    process",
@@ -115,6 +114,28 @@ def test_a_text_that_a_comment_swallows_is_told_once(
     assert "#{" in text.split("\n")[(fault.line or 0) - 1]
     assert COMMENT in fault.message
     assert "write the text in quotes" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("right", "noted"),
+    [
+        ("        script: echo hello", '        script: "echo hello" #{ as always }'),
+        ("        roles: [web]", "        roles: [web]  #{was: db}"),
+        ("        script: echo hello", "        script: |  #{ a shell }\n          echo hello"),
+        ("    variables: []\n    process",
+         "    variables: #{ no secret }\n      - name: Url\n        value: a\n    process"),
+        ("    variables: []\n    process",
+         "    variables:\n      - {name: Url, value: a} #{name: Old, value: b}\n    process"),
+    ],
+)  # fmt: skip
+def test_a_comment_behind_what_is_whole_is_a_comment(
+    tmp_path: Path, right: str, noted: str
+) -> None:
+    text = small("", "")
+    assert right in text
+    file = tmp_path / "catalog.yaml"
+    file.write_text(text.replace(right, noted), encoding="utf-8")
+    assert load([file])
 
 
 def test_a_text_in_braces_that_a_comment_swallows_is_told_beside_what_comes_of_it(

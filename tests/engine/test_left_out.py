@@ -155,6 +155,26 @@ def test_a_step_whose_machines_were_all_left_out_before_it_fails_its_deployment(
     assert ended(house, everywhere, step("true\n", "B", roles=["web"])) == ("failed", told)
 
 
+def test_what_went_well_on_a_machine_before_it_was_left_out_went_well(house: House) -> None:
+    first = {**machine("web-1", "QA"), "roles": ["web", "db"]}
+    process = [
+        step("true\n", "Migrate", roles=["db"]),
+        rolling(step(BAD_ON_1, "One"), on_failure="exclude", max_parallel=2, roles=["web"]),
+        step("true\n", "Maybe", roles=["db"], condition="#{Want}"),
+    ]
+    wants_not = [{"name": "Want", "value": "False"}]
+    house.apply(
+        catalog(
+            project("app", process=process, variables=wants_not),
+            machines=[first, machine("web-2", "QA")],
+        )
+    )
+    house.create("app")
+    house.deliver_all()
+    deployment = house.detail(1).deployment
+    assert (deployment.state, deployment.message) == ("succeeded", "without web-1")
+
+
 def test_what_is_for_failures_or_left_out_here_needs_no_machine(house: House) -> None:
     group = rolling(step(BAD_ON_1, "A"), roles=["web"], on_failure="exclude", max_parallel=2)
     found = ended(

@@ -170,7 +170,10 @@ ASKED = {"label": "Gone", "required": True}
                 Properties={"Octopus.Step.ConditionVariableExpression": "#{Gone}"},
             )
         ),
-        variables(variable(Name="Url", Value="x#{Gone}")),
+        {
+            **process(step("A", action("A", bash("echo #{Url}")))),
+            **variables(variable(Name="Url", Value="x#{Gone}")),
+        },
     ],
 )
 def test_a_variable_that_is_referred_to_and_not_there_is_asked_for(
@@ -184,19 +187,14 @@ def test_a_variable_that_is_referred_to_and_not_there_is_asked_for(
     assert "# it is referred to, and there is no such variable here" in made.text
 
 
-def test_a_variable_that_a_set_refers_to_is_asked_for_if_no_project_has_it(make: Make) -> None:
+def test_what_a_set_refers_to_is_asked_for_where_a_step_comes_to_it(make: Make) -> None:
     library = {"library_variables": {"Variables": [variable(Name="Url", Value="x#{Gone}")]}}
+    uses = process(step("A", action("A", bash("echo #{Url}"))))
 
-    (shared,) = make(shop(**library)).catalog["variable_sets"]
-    assert shared["variables"][1:] == [{"name": "Gone", "prompt": ASKED}]
-
-
-def test_a_variable_that_a_set_refers_to_is_that_of_the_project(make: Make) -> None:
-    library = {"library_variables": {"Variables": [variable(Name="Url", Value="x#{Gone}")]}}
-    made = make(shop(**library, **variables(variable(Name="Gone"))))
-
-    assert len(made.catalog["variable_sets"][0]["variables"]) == 1
-    assert made.told("variable Gone") == []
+    assert {"name": "Gone", "prompt": ASKED} in make(shop(**library, **uses)).variables
+    assert make(shop(**library)).told("variable Gone") == []
+    own = make(shop(**library, **uses, **variables(variable(Name="Gone"))))
+    assert own.told("variable Gone") == []
 
 
 @pytest.mark.parametrize(
