@@ -118,7 +118,7 @@ class House:
             if not _mount(self.home / folder):
                 break
         self.catalog = self.root / "catalog.yaml"
-        self.catalog.write_text(scenario.catalog(self.home), "utf-8")
+        self.catalog.write_text(scenario.catalog(self.home, scenario.SCHEDULES[0]), "utf-8")
         self.finish(self.command("apply", str(self.catalog)))
 
     def command(self, *words: str, accepted: Sequence[str] = ()) -> Command:

@@ -192,6 +192,7 @@ class Round:
             if process.armed and process.alive and self._plan.renew:
                 process.kill_quietly()
         self._wake(float("inf"))
+        self._work.end_schedules()
         quiet = time.monotonic()
         violations: list[Violation] = []
         while not self._work.all_done():

@@ -107,8 +107,8 @@ def project_names() -> tuple[str, ...]:
     return tuple(project["name"] for project in _projects())
 
 
-def catalog(home: Path, schedule: str = SCHEDULES[0]) -> str:
-    """The catalog in YAML, with a schedule of that name."""
+def catalog(home: Path, *schedules: str) -> str:
+    """The catalog in YAML, with schedules of these names."""
     document = {
         "environments": [_environment(name) for name in STAGES],
         "machines": [_machine(home, name, stage) for stage, ms in STAGES.items() for name in ms],
@@ -120,7 +120,10 @@ def catalog(home: Path, schedule: str = SCHEDULES[0]) -> str:
         ],
         "projects": _projects(),
         "freezes": [{"name": "breather", "projects": [FROZEN], **EACH_MINUTE, "lasts": LASTS}],
-        "schedules": [{"name": schedule, "project": OFTEN, "environment": "QA", **EACH_MINUTE}],
+        "schedules": [
+            {"name": name, "project": OFTEN, "environment": "QA", **EACH_MINUTE}
+            for name in schedules
+        ],
     }
     return yaml.safe_dump(document, sort_keys=False)
 

@@ -231,11 +231,18 @@ class Work:
     def apply_another(self) -> str:
         """Applies the catalog with its schedule under another name."""
         self._schedules.reverse()
-        name, house = self._schedules[0], self._house
-        house.catalog = house.root / f"catalog-{name}.yaml"
-        house.catalog.write_text(scenario.catalog(house.home, name), "utf-8")
+        self._apply(f"catalog-{self._schedules[0]}.yaml", self._schedules[0])
+        return self._schedules[0]
+
+    def end_schedules(self) -> None:
+        """Applies the catalog without its schedule, which would go on beyond any rest."""
+        self._apply("catalog-at-the-end.yaml")
+
+    def _apply(self, file: str, *schedules: str) -> None:
+        house = self._house
+        house.catalog = house.root / file
+        house.catalog.write_text(scenario.catalog(house.home, *schedules), "utf-8")
         self.apply_again()
-        return name
 
     def _overtaken(self) -> set[tuple[str, str]]:
         """The releases of hasty projects that are not the newest."""
