@@ -19,6 +19,7 @@ from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.pauses import Pauses
 from deployengine.engine.ports import Clock
+from deployengine.engine.projects import Projects
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
@@ -51,7 +52,7 @@ class Calendar:
             now = self._clock.now()
             expired = tx.deployments.expired(now)
             waiting = [d for d in tx.deployments.without_place() if not _is_later(d, now)]
-            superseding = Superseding(tx, self._clock)
+            superseding = Superseding(tx, self._clock, Projects(tx))
             superseding.reserve(
                 (d.project for d in waiting),
                 {*(d.id for d in (*expired, *waiting)), *(run.deployment_id for run in attempts)},

@@ -21,6 +21,7 @@ from deployengine.domain.variables import Context, Sealed
 from deployengine.engine.audit import record_bypass
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
+from deployengine.engine.projects import Projects
 from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
@@ -94,9 +95,9 @@ class Intake:
         self._machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
         self._environments = {d["name"]: d for d in tx.catalog.documents("environment")}
         self._freezes = Freezes.from_catalog(tx)
-        self._projects: dict[str, Mapping[str, Any]] = {}
+        self._projects = Projects(tx)
         #: Let it :meth:`~Superseding.reserve` what it needs before the first :meth:`queue`.
-        self.superseding = Superseding(tx, clock)
+        self.superseding = Superseding(tx, clock, self._projects)
 
     def plan(self, snapshot: Snapshot, environment: str, terms: Terms) -> Plan:
         """The plan for one environment; raises :class:`NoMachines` when nothing would run."""
@@ -165,7 +166,7 @@ class Intake:
     ) -> DeploymentRecord:
         """Stores a deployment with its steps and runs, and gives it its place in line."""
         phase = snapshot.lifecycle.phase_of(environment)
-        project = self._project(snapshot.project)
+        project = self._projects.document(snapshot.project)
         priority = terms.priority
         if priority is None:
             priority = project.get("priority", 0) + (phase.priority if phase else 0)
@@ -250,13 +251,7 @@ class Intake:
         """The environment's, or else the project's."""
         shares = (
             (f"environment/{environment}", self._environments.get(environment, {}).get("share")),
-            (f"project/{project}", self._project(project).get("share")),
+            (f"project/{project}", self._projects.document(project).get("share")),
         )
         found = (Claim(f"{SHARE}{name}", Mode.SHARED, limit) for name, limit in shares if limit)
         return next(found, None)
-
-    def _project(self, name: str) -> Mapping[str, Any]:
-        """Today's document; a project that is not there any more says nothing."""
-        if name not in self._projects:
-            self._projects[name] = self._tx.catalog.find("project", [name]).get(name, {})
-        return self._projects[name]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
@@ -21,7 +20,6 @@ from deployengine.engine.questions import CHOICES, Answer, Asks
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import bypassing, catalog, machine, project, step
 from tests.support.fakes import House
-from tests.support.servers import RedisServer
 
 WHO = "alice@example.org"
 #: Fails until somebody has mended the machine.
@@ -54,25 +52,11 @@ def shop(*extra: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def house(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    redis_client: redis.Redis,
-    redis_server: RedisServer,
-) -> Iterator[House]:
-    """An engine that a test carries on by hand, and that commands find as theirs."""
-    key = Fernet.generate_key().decode()
-    monkeypatch.chdir(tmp_path)
-    for name in ("DATABASE_URL", "DEBUG", "MASTER_KEY_FILE", "SETTINGS"):
-        monkeypatch.delenv(f"DEPLOYENGINE_{name}", raising=False)
-    monkeypatch.setenv("DEPLOYENGINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DEPLOYENGINE_REDIS_URL", redis_server.url)
-    monkeypatch.setenv("DEPLOYENGINE_MASTER_KEY", key)
+def house(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """The engine of all commands' tests with a catalog; commands are given by another one."""
     monkeypatch.setenv("DEPLOYENGINE_USER", WHO)
-    with House(tmp_path / "home", redis_client, master_key=key) as house:
-        house.handoff.rebuild()
-        house.apply(shop())
-        yield house
+    house.apply(shop())
+    return house
 
 
 def run(*arguments: str) -> int:
