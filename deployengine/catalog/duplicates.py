@@ -124,7 +124,9 @@ def _workdirs(entries: Entries) -> Iterator[Fault]:
     for entry, machine in entries.of("machines", schema.Machine):
         for name in expand(machine.name):
             folder = workdir(name, machine).rstrip("/")
-            other, place = first.setdefault(folder, (name, entry))
+            reached = machine.connection
+            host = f"{reached.host or name}:{reached.port}" if reached.kind == "ssh" else ""
+            other, place = first.setdefault(f"{host}:{folder}", (name, entry))
             if "#{" not in folder and other.casefold() != name.casefold():
                 message = (
                     f"machine {name!r} has the workdir of {other!r} ({place.line('name')}); "

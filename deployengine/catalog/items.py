@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from deployengine.catalog import schema
+from deployengine.catalog.connection import LOCAL_WORKDIR, SSH_WORKDIR
 from deployengine.catalog.names import expanded
 from deployengine.catalog.node import Node
 from deployengine.catalog.ranges import expand
@@ -116,12 +117,24 @@ def names(model: schema.Item) -> tuple[str, ...]:
 
 def workdir(name: str, machine: schema.Machine) -> str:
     """The folder of one machine of this entry."""
-    return _MACHINE.sub(lambda _: name, machine.connection.workdir)
+    connection = machine.connection
+    default = SSH_WORKDIR if connection.kind == "ssh" else LOCAL_WORKDIR
+    return _named(name, connection.workdir or default)
 
 
 def _machine(name: str, machine: schema.Machine) -> Document:
-    connection = {"kind": machine.connection.kind, "workdir": workdir(name, machine)}
+    connection = plain(machine.connection)
+    for key in ("host", "tickets", "identity_file"):
+        if key in connection:
+            connection[key] = _named(name, connection[key])
+    kind = machine.connection.kind
+    connection = {**connection, "kind": kind, "workdir": workdir(name, machine)}
     return {**plain(machine), "name": name, "connection": connection}
+
+
+def _named(name: str, text: str) -> str:
+    """The text with the machine's name in the place of ``#{machine}``."""
+    return _MACHINE.sub(lambda _: name, text)
 
 
 def _project(project: schema.Project, default_lifecycle: str | None) -> Document:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
+from deployengine.catalog.connection import Connection, SecretReference
 from deployengine.catalog.declared import Declared, inside, steps
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
@@ -14,6 +15,7 @@ from deployengine.catalog.ranges import expand
 from deployengine.catalog.timetable import Freeze, Schedule
 from deployengine.catalog.wording import unknown
 from deployengine.domain.errors import Fault
+from deployengine.domain.variables import key as variable_key
 
 #: What may be named by each kind of scope.
 Known = dict[str, Collection[str]]
@@ -24,6 +26,7 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
     for machine_entry, machine in entries.of("machines", schema.Machine):
         found = _each(machine.environments, "environments")
         yield from _unknown(machine_entry, "environment", found, declared.environments)
+        yield from _secrets(machine_entry, machine.connection, entries)
     for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
         for index, phase in enumerate(lifecycle.phases):
             for key, environments in (("automatic", phase.automatic), ("manual", phase.manual)):
@@ -43,6 +46,28 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
         yield from _unknown(schedule_entry, "project", found, declared.projects)
         found = _one(schedule.environment, "environment")
         yield from _unknown(schedule_entry, "environment", found, declared.environments)
+
+
+def _secrets(
+    entry: Entry[schema.Machine], connection: Connection, entries: Entries
+) -> Iterator[Fault]:
+    """What a machine is reached with must be there, and must not stand in clear anywhere."""
+    sets = {each.name: each for _, each in entries.of("variable_sets", schema.VariableSet)}
+    for kind in ("identity", "passphrase", "password"):
+        said: SecretReference | None = getattr(connection, kind)
+        if said is None:
+            continue
+        path = ("connection", kind)
+        yield from _unknown(entry, "variable set", _one(said.set, *path, "set"), sets)
+        if said.set not in sets:
+            continue
+        found = {variable_key(each.name): each for each in sets[said.set].variables}
+        names = [each.name for each in found.values()]
+        if variable_key(said.variable) not in found:
+            yield entry.fault(unknown("variable", said.variable, names), *path, "variable")
+        elif not found[variable_key(said.variable)].sensitive:
+            message = f"variable {said.variable!r} is not sensitive; a secret must be"
+            yield entry.fault(message, *path, "variable")
 
 
 def _project(

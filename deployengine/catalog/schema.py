@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from deployengine.catalog.connection import Connection
 from deployengine.catalog.names import (
     Name,
     Names,
@@ -31,21 +32,6 @@ class Environment(Short):
     share: Count | None = Field(
         default=None,
         description="At most so many scripts run at once for it. Left out: no limit.",
-    )
-
-
-class Connection(Node):
-    """How a machine is reached."""
-
-    kind: Literal["local"] = Field(
-        default="local", description="local: the scripts run on this host, in the workdir."
-    )
-    workdir: Text = Field(
-        default="machines/#{machine}",
-        min_length=1,
-        description="The folder of the scripts; a relative one starts at the engine's home. "
-        "#{machine} is the machine's name.",
-        examples=["machines/#{machine}", "/srv/deploy/#{machine}"],
     )
 
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
+from deployengine.catalog.connection import unsound_connection
 from deployengine.catalog.declared import Declared
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.freezes import unsound_freezes
 from deployengine.catalog.kinds_of_steps import misfits
 from deployengine.catalog.timetable import Schedule
-from deployengine.catalog.wording import unknown
 from deployengine.domain import flags
 from deployengine.domain.errors import Fault
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.release import LATEST, BadVersion, check_version
 from deployengine.domain.variables import is_system, key
 
-_PLACEHOLDER = re.compile(r"#\{([^}]*)\}?")
-
 
 def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
     """Every item that could not work as it is written."""
     for machine_entry, machine in entries.of("machines", schema.Machine):
-        yield from _workdir(machine_entry, machine)
+        yield from unsound_connection(machine_entry, machine.connection)
     for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
         yield from _phases(lifecycle_entry, lifecycle, declared.environments)
     yield from _defaults(entries)
@@ -38,18 +35,6 @@ def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
     for schedule_entry, schedule in entries.of("schedules", Schedule):
         yield from _release(schedule_entry, schedule)
     yield from unsound_freezes(entries)
-
-
-def _workdir(entry: Entry[schema.Machine], machine: schema.Machine) -> Iterator[Fault]:
-    folder = machine.connection.workdir
-    path = ("connection", "workdir")
-    for name in _PLACEHOLDER.findall(folder):
-        if name.strip().casefold() != "machine":
-            yield entry.fault(unknown("placeholder", name, ["machine"]), *path)
-    if folder.startswith("~"):
-        yield entry.fault("~ has no meaning here: write the whole path", *path)
-    if not folder.isprintable():
-        yield entry.fault("the folder's name has a character that can't be seen", *path)
 
 
 def _phases(

@@ -35,3 +35,11 @@ class StaleFence(StepError):
 
 class StillRunning(StepError):
     """Processes of the ticket are alive where none may be."""
+
+
+class MachineUnreachable(StepError):
+    """The machine could not be reached or refused the login; nothing was begun there."""
+
+
+class InDoubt(StepError):
+    """The machine went out of reach while a script was about to begin there, or ran."""

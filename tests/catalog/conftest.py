@@ -47,6 +47,15 @@ FULL: dict[str, Any] = {
     "machines": [
         {"name": "qa-1", "environments": ["QA"], "roles": ["web"], "max_concurrent": 2,
          "connection": {"kind": "local", "workdir": "m/#{machine}"}},
+        {"name": "far-1", "environments": ["QA"], "connection": {
+            "kind": "ssh", "host": "#{machine}.example", "port": 2222, "user": "deploy",
+            "host_key": "SHA256:" + "a" * 43, "identity_file": "~/.ssh/#{machine}",
+            "passphrase": {"set": "Shared", "variable": "A"}, "known_hosts": "known",
+            "config": "ssh_config", "jump": "bastion", "become": "root", "patience": "1m",
+            "tickets": "t/#{machine}", "workdir": "w"}},
+        {"name": "far-2", "environments": ["QA"], "connection": {
+            "kind": "ssh", "identity": {"set": "Shared", "variable": "A"},
+            "password": {"set": "Shared", "variable": "A"}}},
     ],
     "lifecycles": [
         {"name": "auto", "default": True, "phases": [

@@ -77,12 +77,22 @@ def test_the_starter_shows_every_key_that_there_is(read: Read) -> None:
     above, marker, below = text.partition("#freezes:")
     assert marker
     whole = above + re.sub("(?m)^#", "", marker + below)
-    whole = whole.replace("# responsible:", "responsible:")
+    whole = re.sub("(?m)^  #(?=- name: far|  )", "  ", whole)
+    for other in ("responsible:", "identity:", "password:"):
+        whole = whole.replace(f"# {other}", other)
+    # A private key is given in one way.
+    whole = whole.replace("      identity_file: ~/.ssh/deploy\n", "")
+    secrets = ("DeployKey", "DeployKeyPassphrase", "DeployPassword")
+    listed = "".join(f"      - {{name: {each}, value: x, sensitive: true}}\n" for each in secrets)
+    whole = whole.replace(
+        "  - name: Shared\n    variables:\n", f"  - name: Shared\n    variables:\n{listed}"
+    )
     read(whole)
     # The steps of a group have what any script step has.
-    assert {
+    missing = {
         part: keys for part, keys in unsaid(yaml.safe_load(whole)).items() if part != "GroupStep"
-    } == {}
+    }
+    assert missing == {"Connection": {"identity_file"}}
 
 
 def test_the_scenario_is_one_then_four_then_thirty_machines_and_two_hundred_projects() -> None:
