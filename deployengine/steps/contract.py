@@ -19,6 +19,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
+from deployengine.steps.checkup import Checkup
 from deployengine.steps.errors import WorkRefused
 from deployengine.steps.wake import Wake
 
@@ -203,3 +204,10 @@ class Runner(Protocol):
 
     def tickets(self) -> list[str]:
         """The names of all tickets on the machine, those too that were cleaned half-way."""
+
+    def check(self) -> Checkup:
+        """Looks whether the machine can carry tickets; runs nothing of theirs, waits for no lock.
+
+        Raises :class:`MachineUnreachable`, :class:`MachineUnfit`, :class:`WorkdirUnusable` or
+        :class:`DiskFull`.
+        """

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from deployengine import failpoints
-from deployengine.steps import processes
+from deployengine.steps import local_check, processes
+from deployengine.steps.checkup import Checkup
 from deployengine.steps.contract import GRACE, Work, is_ticket_name
 from deployengine.steps.errors import MachineUnfit, WorkdirUnusable
 from deployengine.steps.faults import faults
@@ -71,6 +72,10 @@ class LocalRunner:
                 return []
         names = {entry.removesuffix(HALF_CLEANED) for entry in entries}
         return sorted(name for name in names if is_ticket_name(name))
+
+    def check(self) -> Checkup:
+        """Looks whether the folders, the shell and the disk are fit for tickets."""
+        return local_check.check(self._machine)
 
 
 def _umask() -> str:
