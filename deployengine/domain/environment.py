@@ -42,6 +42,11 @@ class Machine:
             "max_concurrent": self.max_concurrent,
         }
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of the host that the worker is on."""
+        return bool(self.connection.get("kind", "local") == "local")
+
     def bears_one_of(self, roles: Iterable[str]) -> bool:
         """Whether a step for these roles runs here; a step without roles runs everywhere."""
         wanted = set(roles)

@@ -219,7 +219,8 @@ class Intake:
         tx.steps.add(number, [step.name for step in planned.steps])
         for position, step in enumerate(planned.steps):
             runs = [(run.machine.name, run.lock_mode.value) for run in step.runs]
-            tx.runs.add(number, position, runs)
+            anywhere = [run.machine.name for run in step.runs if not run.machine.is_local]
+            tx.runs.add(number, position, runs, anywhere)
         stored = tx.deployments.get(number)
         assert stored is not None
         return stored

@@ -230,7 +230,8 @@ class Claims:
     def orphans(self, of: str, place: str | None = None) -> list[RunRecord]:
         """The running ones whose worker has stopped, was lost, is not known, or is this one.
 
-        Not those of a worker whose machines' folders lie in another place than this.
+        Not those of a worker whose machines' folders lie in another place than this, unless their
+        tickets are seen from anywhere.
         """
         elsewhere = select(worker.c.name).where(
             worker.c.name == step_run.c.worker, worker.c.place != (place or worker.c.place)
@@ -240,17 +241,24 @@ class Claims:
             ~_WORKER_AT_WORK.exists() | (step_run.c.worker == of),
             # What is to be cancelled is given up if nobody is there that could see it.
             ~elsewhere.correlate(step_run).exists()
+            | step_run.c.seen_anywhere
             | (step_run.c.cancel_requested_at.is_not(None) & ~_NEIGHBOUR_AT_WORK.exists()),
         )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 
     def stranded(self, place: str) -> list[RunRecord]:
-        """The running ones whose worker has stopped or was lost in another place than this."""
+        """The running ones whose worker has stopped or was lost in another place than this.
+
+        Not those whose tickets are seen from here as well.
+        """
         elsewhere = select(worker.c.name).where(
             worker.c.name == step_run.c.worker, worker.c.place != place
         )
         query = select(step_run).where(
-            RUNNING_RUN, ~_WORKER_AT_WORK.exists(), elsewhere.correlate(step_run).exists()
+            RUNNING_RUN,
+            ~step_run.c.seen_anywhere,
+            ~_WORKER_AT_WORK.exists(),
+            elsewhere.correlate(step_run).exists(),
         )
         return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 

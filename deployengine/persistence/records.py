@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.selection import Selection
 
@@ -150,6 +151,8 @@ class RunRecord:
     answer: str | None
     recalled: Sequence[str] | None
     not_before: datetime | None
+    machine_away_at: datetime | None
+    seen_anywhere: bool
     exit_code: int | None
     message: str | None
     outputs: Mapping[str, str | dict[str, str]] | None
@@ -181,6 +184,48 @@ class WorkerRecord:
     beat: int
     lost_at: datetime | None
     place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRecord:
+    """How a machine was found, and what people want of it.
+
+    ``since`` is when it was first found so, ``due_at`` when somebody is to look again.
+    """
+
+    machine: str
+    state: Health = Health.UNKNOWN
+    since: datetime | None = None
+    checked_at: datetime | None = None
+    message: str | None = None
+    facts: Mapping[str, Any] | None = None
+    due_at: datetime | None = None
+    mode: MachineMode = MachineMode.ENABLED
+    reason: str | None = None
+    changed_by: str | None = None
+    changed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A host key of a machine that somebody has looked at and trusts."""
+
+    machine: str
+    fingerprint: str
+    algorithm: str
+    public_key: str
+    trusted_at: datetime
+    trusted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceRecord:
+    """A deployment that goes without a machine which belongs to it, and why."""
+
+    machine: str
+    deployment_id: int
+    why: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

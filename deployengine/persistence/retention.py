@@ -12,6 +12,7 @@ from deployengine.persistence.pages import pages
 from deployengine.persistence.records import Trace
 from deployengine.persistence.schema import (
     OPEN_DEPLOYMENT,
+    absence,
     batch_release,
     deployment,
     deployment_hold,
@@ -143,7 +144,7 @@ class Retention:
         """Removes releases, and their deployments, that are :meth:`free` and in no batch."""
         own = deployment.c.release_id.in_(releases)
         numbers = select(deployment.c.id).where(own).scalar_subquery()
-        for table in (step, deployment_hold):
+        for table in (step, deployment_hold, absence):
             self._connection.execute(delete(table).where(table.c.deployment_id.in_(numbers)))
         self._connection.execute(delete(deployment).where(own))
         self._connection.execute(delete(release).where(release.c.id.in_(releases)))

@@ -135,6 +135,7 @@ batch_release = Table(
 OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running', 'paused')")
 OPEN_RUN = text("step_run.state in ('waiting', 'running')")
 RUNNING_RUN = text("step_run.state = 'running'")
+AWAY_RUN = text("step_run.machine_away_at is not null")
 
 deployment = Table(
     "deployment",
@@ -244,6 +245,10 @@ step_run = Table(
     Column("recalled", JSON(none_as_null=True)),
     # A further attempt gets its ticket then.
     Column("not_before", Instant),
+    # Pending since its machine could not be used then; it gets a ticket when the machine is back.
+    Column("machine_away_at", Instant),
+    # Whether any worker can see its ticket, wherever it works: that of a machine reached by SSH.
+    Column("seen_anywhere", Boolean, nullable=False, server_default=false()),
     Column("exit_code", Integer),
     Column("message", Text),
     Column("outputs", JSON(none_as_null=True)),
@@ -266,6 +271,12 @@ step_run = Table(
         "machine",
         sqlite_where=text("state = 'running'"),
         postgresql_where=text("state = 'running'"),
+    ),
+    Index(
+        "ix_step_run_away",
+        "machine",
+        sqlite_where=text("machine_away_at is not null"),
+        postgresql_where=text("machine_away_at is not null"),
     ),
 )
 
@@ -326,4 +337,45 @@ recurrence = Table(
     Column("name", String(255), primary_key=True),
     Column("rule", String(255), nullable=False),
     Column("next_at", Instant, nullable=False),
+)
+
+# How a machine was found, and what people want of it; one without a row was never looked at.
+machine_state = Table(
+    "machine_state",
+    metadata,
+    Column("machine", String(255), primary_key=True),
+    Column("state", String(16), nullable=False, server_default="unknown"),
+    Column("since", Instant),
+    Column("checked_at", Instant),
+    Column("message", Text),
+    Column("facts", JSON(none_as_null=True)),
+    # When somebody is to look again. NULL: nobody, unless he is asked to.
+    Column("due_at", Instant),
+    Column("mode", String(16), nullable=False, server_default="enabled"),
+    Column("reason", Text),
+    Column("changed_by", String(255)),
+    Column("changed_at", Instant),
+)
+
+# The host keys that somebody has looked at and trusts.
+trusted_key = Table(
+    "trusted_key",
+    metadata,
+    Column("machine", String(255), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("algorithm", String(64), nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("trusted_at", Instant, nullable=False),
+    Column("trusted_by", String(255), nullable=False),
+)
+
+# Deployments that go without a machine that belongs to them, as it could or should not be used.
+# It catches up later.
+absence = Table(
+    "absence",
+    metadata,
+    Column("machine", String(255), primary_key=True),
+    Column("deployment_id", ForeignKey(deployment.c.id), primary_key=True, index=True),
+    Column("why", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
 )

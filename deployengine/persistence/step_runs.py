@@ -6,7 +6,7 @@ Every move is a compare-and-set, so a message that comes late or twice changes n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -58,8 +58,17 @@ class StepRuns:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, deployment_id: int, step: int, runs: Sequence[tuple[str, str]]) -> None:
-        """Stores a step's first attempts as pending, from ``(machine, lock mode)`` in order."""
+    def add(
+        self,
+        deployment_id: int,
+        step: int,
+        runs: Sequence[tuple[str, str]],
+        seen_anywhere: Collection[str] = (),
+    ) -> None:
+        """Stores a step's first attempts as pending, from ``(machine, lock mode)`` in order.
+
+        ``seen_anywhere``: the machines whose tickets any worker can see, wherever it works.
+        """
         rows = [
             {
                 "deployment_id": deployment_id,
@@ -69,6 +78,7 @@ class StepRuns:
                 "attempt": 1,
                 "state": RunState.PENDING,
                 "lock_mode": mode,
+                "seen_anywhere": machine in seen_anywhere,
             }
             for place, (machine, mode) in enumerate(runs)
         ]
@@ -115,6 +125,7 @@ class StepRuns:
             attempt=failed.attempt + 1,
             state=RunState.PENDING if ticket is None else RunState.WAITING,
             lock_mode=failed.lock_mode,
+            seen_anywhere=failed.seen_anywhere,
             ticket=ticket,
             ready_at=None if ticket is None else now,
             not_before=not_before,

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from deployengine.persistence.absences import Absences
 from deployengine.persistence.audit import Audit
 from deployengine.persistence.batches import Batches
 from deployengine.persistence.catalog_items import CatalogItems
@@ -14,6 +15,7 @@ from deployengine.persistence.counters import Counters
 from deployengine.persistence.deployments import Deployments
 from deployengine.persistence.holds import Holds
 from deployengine.persistence.lanes import Lanes
+from deployengine.persistence.machines import Machines
 from deployengine.persistence.outputs import Outputs
 from deployengine.persistence.questions import Questions
 from deployengine.persistence.recurrences import Recurrences
@@ -23,6 +25,7 @@ from deployengine.persistence.sealed_values import SealedValues
 from deployengine.persistence.setting_values import SettingValues
 from deployengine.persistence.step_runs import StepRuns
 from deployengine.persistence.steps import Steps
+from deployengine.persistence.trusted_keys import TrustedKeys
 from deployengine.persistence.views import Views
 from deployengine.persistence.workers import Workers
 
@@ -32,6 +35,11 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @cached_property
+    def absences(self) -> Absences:
+        """Deployments that go without a machine."""
+        return Absences(self._connection)
 
     @cached_property
     def audit(self) -> Audit:
@@ -72,6 +80,11 @@ class Transaction:
     def lanes(self) -> Lanes:
         """The runs of several steps, machine by machine."""
         return Lanes(self._connection)
+
+    @cached_property
+    def machines(self) -> Machines:
+        """How machines were found, and what people want of them."""
+        return Machines(self._connection)
 
     @cached_property
     def outputs(self) -> Outputs:
@@ -117,6 +130,11 @@ class Transaction:
     def steps(self) -> Steps:
         """Steps of deployments."""
         return Steps(self._connection)
+
+    @cached_property
+    def trusted_keys(self) -> TrustedKeys:
+        """Host keys that somebody trusts."""
+        return TrustedKeys(self._connection)
 
     @cached_property
     def views(self) -> Views:

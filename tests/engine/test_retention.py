@@ -500,7 +500,9 @@ def test_every_table_that_refers_to_what_goes_is_thought_of() -> None:
         for key in table.foreign_keys
         if key.column.table.name in goes
     }
-    thought_of = {"batch_release", "deployment_hold", "step", "run_touch", "run_output"}
+    thought_of = {
+        *("absence", "batch_release", "deployment_hold", "step", "run_touch", "run_output"),
+    }
     assert refer - goes == thought_of, "see deployengine.persistence.retention"
 
 

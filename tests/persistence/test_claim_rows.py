@@ -265,6 +265,29 @@ def test_what_runs_in_another_place_is_left_to_those_who_are_there(database: Dat
         assert tx.claims.orphans("worker-2") == [run], "who is in no place may look everywhere"
 
 
+def test_what_can_be_seen_from_anywhere_is_taken_over_in_any_place(database: Database) -> None:
+    with database.write() as tx:
+        number = add_deployment(tx, add_release(tx))
+        tx.runs.add(number, 0, [("m-1", EXCLUSIVE), ("m-2", EXCLUSIVE)], seen_anywhere=["m-2"])
+        here, anywhere = tx.runs.make_ready(number, 0, drawn(tx, 2), NOW)
+        assert claim(tx, here)
+        assert claim(tx, anywhere)
+        tx.workers.enter("worker-1", 1, NOW, "here")
+        assert tx.claims.orphans("worker-2", "there") == []
+        tx.workers.leave("worker-1", NOW)
+        assert [run.id for run in tx.claims.orphans("worker-2", "there")] == [anywhere.id]
+        assert [run.id for run in tx.claims.stranded("there")] == [here.id]
+
+
+def test_a_further_attempt_is_seen_from_where_the_first_one_was(database: Database) -> None:
+    with database.write() as tx:
+        number = add_deployment(tx, add_release(tx))
+        tx.runs.add(number, 0, [("m-1", EXCLUSIVE), ("m-2", EXCLUSIVE)], seen_anywhere=["m-2"])
+        runs = tx.runs.make_ready(number, 0, drawn(tx, 2), NOW)
+        again = [tx.runs.add_attempt(run, None, NOW) for run in runs]
+        assert [run.seen_anywhere for run in again] == [False, True]
+
+
 def test_a_run_that_is_put_back_waits_with_its_ticket_and_may_be_claimed_again(
     database: Database,
 ) -> None:

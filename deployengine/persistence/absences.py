@@ -1,0 +1,41 @@
+"""Absences: deployments that go without a machine which belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from deployengine.persistence.records import AbsenceRecord
+from deployengine.persistence.schema import absence
+
+_INSERT = {
+    "sqlite": sqlite.insert(absence).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(absence).on_conflict_do_nothing(),
+}
+
+
+class Absences:
+    """By machine and deployment; each is there until the machine has caught up."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, machine: str, deployment_id: int, why: str, now: datetime) -> None:
+        """Notes that a deployment goes without a machine; once is enough."""
+        row = {"machine": machine, "deployment_id": deployment_id, "why": why, "at": now}
+        self._connection.execute(_INSERT[self._connection.dialect.name], row)
+
+    def all(self) -> list[AbsenceRecord]:
+        """Every one, by deployment and machine."""
+        query = select(absence).order_by(absence.c.deployment_id, absence.c.machine)
+        return [AbsenceRecord(**row._asdict()) for row in self._connection.execute(query)]
+
+    def drop(self, machine: str, deployment_ids: Sequence[int]) -> int:
+        """Forgets them; how many of them nobody else had forgotten before."""
+        statement = delete(absence).where(
+            absence.c.machine == machine, absence.c.deployment_id.in_(deployment_ids)
+        )
+        return self._connection.execute(statement).rowcount
