@@ -151,7 +151,7 @@ class RunRecord:
     answer: str | None
     recalled: Sequence[str] | None
     not_before: datetime | None
-    machine_away_at: datetime | None
+    awaits_machine: str | None
     seen_anywhere: bool
     exit_code: int | None
     message: str | None
@@ -161,6 +161,12 @@ class RunRecord:
     def asks(self) -> bool:
         """Whether it asks a person, and nobody has answered."""
         return self.asked_at is not None and self.answered_at is None
+
+    @property
+    def paused(self) -> bool:
+        """Whether its turn has come, and it waits for an instant or for a machine to be back."""
+        awaits = self.not_before is not None or self.awaits_machine is not None
+        return self.state is RunState.PENDING and awaits
 
     def void(self, granted_at: datetime) -> bool:
         """Whether the grant of this moment was taken back."""

@@ -135,7 +135,7 @@ batch_release = Table(
 OPEN_DEPLOYMENT = text("deployment.state in ('queued', 'running', 'paused')")
 OPEN_RUN = text("step_run.state in ('waiting', 'running')")
 RUNNING_RUN = text("step_run.state = 'running'")
-AWAY_RUN = text("step_run.machine_away_at is not null")
+AWAITING_RUN = text("step_run.awaits_machine is not null and step_run.state = 'pending'")
 
 deployment = Table(
     "deployment",
@@ -245,8 +245,8 @@ step_run = Table(
     Column("recalled", JSON(none_as_null=True)),
     # A further attempt gets its ticket then.
     Column("not_before", Instant),
-    # Pending since its machine could not be used then; it gets a ticket when the machine is back.
-    Column("machine_away_at", Instant),
+    # It could not begin, as this machine could not be used: it gets a ticket when that is back.
+    Column("awaits_machine", String(255)),
     # Whether any worker can see its ticket, wherever it works: that of a machine reached by SSH.
     Column("seen_anywhere", Boolean, nullable=False, server_default=false()),
     Column("exit_code", Integer),
@@ -273,10 +273,10 @@ step_run = Table(
         postgresql_where=text("state = 'running'"),
     ),
     Index(
-        "ix_step_run_away",
-        "machine",
-        sqlite_where=text("machine_away_at is not null"),
-        postgresql_where=text("machine_away_at is not null"),
+        "ix_step_run_awaits",
+        "awaits_machine",
+        sqlite_where=text("awaits_machine is not null and state = 'pending'"),
+        postgresql_where=text("awaits_machine is not null and state = 'pending'"),
     ),
 )
 

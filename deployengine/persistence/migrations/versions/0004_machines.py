@@ -11,8 +11,8 @@ depends_on = None
 _INSTANT = sa.DateTime(timezone=True)
 _DOCUMENT = sa.JSON(none_as_null=True)
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-#: Runs that wait for their machine to come back.
-_AWAY = sa.text("machine_away_at is not null")
+#: Runs that wait for a machine to come back.
+_AWAITS = sa.text("awaits_machine is not null and state = 'pending'")
 
 
 def upgrade() -> None:
@@ -58,9 +58,13 @@ def upgrade() -> None:
         "step_run",
         sa.Column("seen_anywhere", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
-    op.add_column("step_run", sa.Column("machine_away_at", _INSTANT, nullable=True))
+    op.add_column("step_run", sa.Column("awaits_machine", sa.String(length=255), nullable=True))
     op.create_index(
-        "ix_step_run_away", "step_run", ["machine"], sqlite_where=_AWAY, postgresql_where=_AWAY
+        "ix_step_run_awaits",
+        "step_run",
+        ["awaits_machine"],
+        sqlite_where=_AWAITS,
+        postgresql_where=_AWAITS,
     )
 
 
@@ -69,8 +73,8 @@ def downgrade() -> None:
 
     What waits for a machine that is out of reach waits for ever then: cancel it.
     """
-    op.drop_index("ix_step_run_away", table_name="step_run")
-    op.drop_column("step_run", "machine_away_at")
+    op.drop_index("ix_step_run_awaits", table_name="step_run")
+    op.drop_column("step_run", "awaits_machine")
     op.drop_column("step_run", "seen_anywhere")
     for table in ("absence", "trusted_key", "machine_state"):
         op.drop_table(table)
