@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from deployengine.domain.errors import RequestError
-from deployengine.embedded.file_lock import locked
+from deployengine.file_lock import locked
 from deployengine.settings import Settings
 
 ANEW = (
