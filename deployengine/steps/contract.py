@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from deployengine.steps.checkup import Checkup
@@ -210,4 +211,16 @@ class Runner(Protocol):
 
         Raises :class:`MachineUnreachable`, :class:`MachineUnfit`, :class:`WorkdirUnusable` or
         :class:`DiskFull`.
+        """
+
+    def has(self, digest: str) -> bool:
+        """Whether the package with this digest is on the machine; it counts as used now."""
+
+    def deliver(self, archive: Path, digest: str) -> None:
+        """Brings a package to ``.packages/<digest>`` beside the tickets; it may be there already.
+
+        ``archive`` is a tar packed by gzip, and ``digest`` the SHA-256 of the tar in it, in
+        hexadecimal: what ``gzip -dc`` writes is verified on the machine before the file is moved
+        into its place. So what is there is whole, and who dies half-way is no obstacle to the next.
+        Raises :class:`DamagedOnTheWay` where it is another one.
         """

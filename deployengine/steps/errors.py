@@ -43,3 +43,7 @@ class MachineUnreachable(StepError):
 
 class InDoubt(StepError):
     """The machine went out of reach while a script was about to begin there, or ran."""
+
+
+class DamagedOnTheWay(StepError):
+    """A package came to a machine with another checksum than it left with."""

@@ -16,6 +16,7 @@ from deployengine.steps.faults import faults
 from deployengine.steps.fences import Fences
 from deployengine.steps.folder import HALF_CLEANED
 from deployengine.steps.local_machine import LocalMachine
+from deployengine.steps.local_packages import LocalPackages
 from deployengine.steps.local_start import LocalWorkTicket
 from deployengine.steps.local_ticket import LocalTicket
 
@@ -76,6 +77,18 @@ class LocalRunner:
     def check(self) -> Checkup:
         """Looks whether the folders, the shell and the disk are fit for tickets."""
         return local_check.check(self._machine)
+
+    def has(self, digest: str) -> bool:
+        """Whether the package with this digest is on the machine; it counts as used now."""
+        machine = self._machine
+        with faults(f"package {digest[:12]}", machine.workdir, machine.tickets):
+            return LocalPackages(machine.tickets).has(digest)
+
+    def deliver(self, archive: Path, digest: str) -> None:
+        """Brings a package to ``.packages/<digest>`` beside the tickets."""
+        machine = self._machine
+        with faults(f"package {digest[:12]}", machine.workdir, machine.tickets):
+            LocalPackages(machine.tickets).deliver(archive, digest)
 
 
 def _umask() -> str:

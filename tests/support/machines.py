@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from deployengine.domain.environment import Machine
@@ -72,6 +73,16 @@ class CutOffRunner:
         """Looks at the machine, if it can be reached."""
         self._network.reach(self._machine)
         return self._runner.check()
+
+    def has(self, digest: str) -> bool:
+        """Whether a package is there, if it can be reached."""
+        self._network.reach(self._machine)
+        return self._runner.has(digest)
+
+    def deliver(self, archive: Path, digest: str) -> None:
+        """Brings a package, if it can be reached."""
+        self._network.reach(self._machine)
+        self._runner.deliver(archive, digest)
 
 
 class _CutOffTicket:

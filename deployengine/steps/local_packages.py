@@ -1,0 +1,64 @@
+"""Packages on this machine, by their digests; the contract says what is promised of them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import threading
+import zlib
+from pathlib import Path
+
+from deployengine.steps.errors import DamagedOnTheWay
+
+#: The folder beside the tickets; no ticket can have this name.
+FOLDER = ".packages"
+
+_PIECE = 1 << 20
+
+
+class LocalPackages:
+    """The packages that lie beside the tickets of one machine. Raises plain ``OSError``."""
+
+    def __init__(self, tickets: Path) -> None:
+        self._folder = tickets / FOLDER
+
+    def has(self, digest: str) -> bool:
+        """Whether it is there; it counts as used now."""
+        try:
+            os.utime(self._folder / digest)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def deliver(self, archive: Path, digest: str) -> None:
+        """Copies an archive, verifies the copy, and moves it into its place."""
+        if self.has(digest):
+            return
+        self._folder.mkdir(0o700, parents=True, exist_ok=True)
+        for left in self._folder.glob(f".{digest}.*"):
+            left.unlink(missing_ok=True)
+        new = self._folder / f".{digest}.{os.getpid()}.{threading.get_native_id()}"
+        try:
+            shutil.copyfile(archive, new)
+            found = _digest_of(new)
+            if found != digest:
+                raise DamagedOnTheWay(
+                    f"a package came to {self._folder} damaged: its SHA-256 is {found} there and "
+                    f"should be {digest}; try again, and see to that disk"
+                )
+            new.rename(self._folder / digest)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def _digest_of(path: Path) -> str:
+    hashed = hashlib.sha256()
+    try:
+        with gzip.open(path) as packed:
+            while piece := packed.read(_PIECE):
+                hashed.update(piece)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return "none"
+    return hashed.hexdigest()
