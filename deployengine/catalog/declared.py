@@ -12,9 +12,10 @@ from typing import Any
 
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import as_written
-from deployengine.catalog.process import each_step
+from deployengine.catalog.process import each_step, hooks
 from deployengine.catalog.ranges import BadRange, expand
 from deployengine.catalog.schema import Lifecycle
+from deployengine.domain.project import Hook, hook_name
 
 
 def names(items: Any) -> Iterator[str]:
@@ -42,6 +43,7 @@ def steps(entry: Entry[Any]) -> Iterator[str]:
     for model, _ in each_step(getattr(entry.model, "process", ())):
         if not getattr(model, "steps", ()):
             yield model.name
+        yield from (hook_name(model.name, Hook(key)) for key in hooks(model))
 
 
 def _expanded(name: str) -> Iterable[str]:

@@ -12,9 +12,10 @@ from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import KINDS, names, variable_document, workdir
 from deployengine.catalog.lines import Path
 from deployengine.catalog.names import DISTINCT
-from deployengine.catalog.process import ScriptStep, Step, each_step
+from deployengine.catalog.process import Script, Step, each_script, each_step, hooks
 from deployengine.catalog.ranges import expand
 from deployengine.domain.errors import Fault
+from deployengine.domain.project import Hook, hook_name
 from deployengine.domain.variables import Scope, key
 
 #: A name, how people call what bears it, and where it stands inside its item.
@@ -37,8 +38,8 @@ def duplicates(entries: Entries) -> Iterator[Fault]:
     for entry, project in entries.of("projects", schema.Project):
         yield from _twice(entry, _named(project.channels, "channel", "channels"))
         yield from _twice(entry, _steps(project.process))
-        for step, place in each_step(project.process):
-            yield from _twice(entry, _touches(step, place))
+        for script, place in each_script(project.process):
+            yield from _twice(entry, _touches(script, place))
         yield from _variables(entry, project.variables)
 
 
@@ -99,10 +100,13 @@ def _steps(process: Sequence[Step]) -> Iterator[Named]:
     """All of a process, since variables are scoped by their names."""
     for step, place in each_step(process):
         yield step.name, f"step {step.name!r}", (*place, "name")
+        for hook in hooks(step):
+            name = hook_name(step.name, Hook(hook))
+            yield name, f"step {name!r}", (*place, hook)
 
 
-def _touches(step: ScriptStep, place: Path) -> Iterator[Named]:
-    for index, touch in enumerate(step.touches):
+def _touches(script: Script, place: Path) -> Iterator[Named]:
+    for index, touch in enumerate(script.touches):
         path = (*place, "touches", index)
         yield f"{touch.resource}/{touch.everywhere}", f"resource {touch.resource!r}", path
 

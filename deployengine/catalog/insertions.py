@@ -9,7 +9,7 @@ from deployengine.catalog import schema
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import variable_document
 from deployengine.catalog.lines import Path
-from deployengine.catalog.process import Step, each_step
+from deployengine.catalog.process import ScriptStep, Step, each_script
 from deployengine.domain.errors import Fault, RequestError
 from deployengine.domain.insertion import (
     BadReference,
@@ -61,8 +61,10 @@ def _values(entry: Entry[Any], variables: Sequence[schema.Variable]) -> Iterator
 
 
 def _steps(entry: Entry[schema.Project], project: schema.Project) -> Iterator[Fault]:
-    for step, place in each_step(project.process):
-        wrong = {"script": _in_script(step.script), "condition": _in_text(step.condition)}
+    for step, place in each_script(project.process):
+        wrong = {"script": _in_script(step.script), "runs_on": _in_text(step.runs_on or "")}
+        if isinstance(step, ScriptStep):
+            wrong["condition"] = _in_text(step.condition)
         if isinstance(step, Step):
             wrong["instructions"] = _in_text(step.instructions)
         for where, errors in wrong.items():

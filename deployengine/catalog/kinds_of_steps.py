@@ -8,13 +8,25 @@ from typing import Any
 from deployengine.catalog.entries import Entry
 from deployengine.catalog.fields import written
 from deployengine.catalog.lines import Path
-from deployengine.catalog.process import GroupStep, ScriptStep, Step, each_step
+from deployengine.catalog.process import (
+    GroupStep,
+    Script,
+    ScriptStep,
+    Step,
+    each_script,
+    each_step,
+)
 from deployengine.catalog.schema import Project
 from deployengine.domain.errors import Fault
 
 _RERUN = (
     "on_unknown: rerun runs the script again although nobody knows how far it came; "
     "say idempotent: true if it bears that, or choose fail or ask"
+)
+
+_STOPS = (
+    "with on_failure: stop the first failure is one too many; say on_failure: exclude for so many "
+    "machines to be left out"
 )
 
 #: How people call each kind, and the key without which it makes no sense.
@@ -30,18 +42,29 @@ _ANY = {
 _OWN = {
     "script": {*written(ScriptStep), "roles", "max_parallel"},
     "manual": {"instructions", "responsible", "keep_tag"},
-    "rolling": {"roles", "max_parallel", "on_failure", "steps"},
+    "rolling": {
+        "roles",
+        "max_parallel",
+        "ramp",
+        "on_failure",
+        "max_failures",
+        "before",
+        "after",
+        "steps",
+    },
 }
 
 
 def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
     """Steps that lack what their kind needs, have what it knows not, or contradict themselves."""
+    for script, place in each_script(project.process):
+        yield from _script(entry, script, place)
     for step, place in each_step(project.process):
-        yield from _script(entry, step, place)
         if not entry.refused(step, *place, "kind"):
             yield from _kind(entry, step, place)
         if isinstance(step, Step):
             yield from _places(entry, step, place)
+            yield from _failures(entry, step, place)
     if project.process and project.process[0].start == "with_previous":
         message = "the first step has none before it to start with"
         yield entry.fault(message, "process", 0, "start")
@@ -58,13 +81,19 @@ def _kind(entry: Entry[Any], step: Step | GroupStep, place: Path) -> Iterator[Fa
         yield entry.fault(f"a {called} has no {key!r}{advice}", *place, key)
 
 
-def _script(entry: Entry[Any], step: ScriptStep, place: Path) -> Iterator[Fault]:
+def _script(entry: Entry[Any], step: Script, place: Path) -> Iterator[Fault]:
     if step.on_unknown == "rerun" and not step.idempotent:
         yield entry.fault(_RERUN, *place, "on_unknown")
     retried = step.retries or entry.refused(step, *place, "retries")
     if step.backoff is not None and not retried:
         message = "backoff is the pause before a retry; say how many retries there are"
         yield entry.fault(message, *place, "backoff")
+
+
+def _failures(entry: Entry[Any], step: Step, place: Path) -> Iterator[Fault]:
+    excludes = step.on_failure == "exclude" or entry.refused(step, *place, "on_failure")
+    if step.max_failures is not None and not excludes:
+        yield entry.fault(_STOPS, *place, "max_failures")
 
 
 def _places(entry: Entry[Any], step: Step, place: Path) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -63,6 +64,31 @@ Span = Annotated[
 ]
 #: How many; none is no number here.
 Count = Annotated[int, Field(ge=1, strict=True)]
+
+_SHARE = r"(100|[1-9][0-9]?)%"
+
+
+def _quota(value: Any) -> int | str:
+    if isinstance(value, str) and re.fullmatch(_SHARE, value.strip()):
+        return value.strip()
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return int(value)
+    raise ValueError('must be a number of machines, or a share of them from "1%" to "100%"')
+
+
+#: How many machines: a number of them, or a share.
+Quota = Annotated[
+    int | str,
+    BeforeValidator(_quota),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": f"^{_SHARE}$"},
+            ]
+        }
+    ),
+]
 
 #: Who goes first: 5 before 0 before -5.
 Priority = Annotated[int, Field(ge=-5, le=5, strict=True)]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 
 from deployengine.catalog.lines import Path
 from deployengine.catalog.names import Name, Names, SomeNames, as_written
-from deployengine.catalog.node import Count, Node, Short, Span, Text
+from deployengine.catalog.node import Count, Node, Quota, Short, Span, Text
 from deployengine.domain.errors import did_you_mean, nearest
 
 CONDITIONS = ("success", "failure", "always")
@@ -56,16 +56,9 @@ class Touch(Short):
     )
 
 
-class ScriptStep(Node):
-    """What a step that runs a script has, be it one of the process or one of a rolling group."""
+class Script(Node):
+    """A script, and what there is to say of how it runs."""
 
-    name: Name = Field(examples=["Install"])
-    condition: Condition = Field(
-        default="success",
-        description="When it runs. success: all before it went well. failure: something did not. "
-        "always. Or a text with #{…} that is true or false.",
-        examples=[*CONDITIONS, "#{Migrate}"],
-    )
     script: str = Field(
         default="",
         min_length=1,
@@ -110,6 +103,41 @@ class ScriptStep(Node):
         description="When the script of an older run still runs on the machine. wait: for its "
         "end. terminate: it is ended first.",
     )
+    runs_on: Name | None = Field(
+        default=None,
+        description="Another machine that carries it out on behalf of the one that it is for. It "
+        "holds that machine instead. #{Name} inserts a variable. Left out: the machine itself.",
+        examples=["lb-1", "#{LoadBalancer}"],
+    )
+
+
+class Named(Node):
+    """What everything that comes in an order has."""
+
+    name: Name = Field(examples=["Install"])
+    condition: Condition = Field(
+        default="success",
+        description="When it runs. success: all before it went well. failure: something did not. "
+        "always. Or a text with #{…} that is true or false.",
+        examples=[*CONDITIONS, "#{Migrate}"],
+    )
+
+
+class ScriptStep(Script, Named):
+    """What a step that runs a script has, be it one of the process or one of a rolling group."""
+
+
+class Before(Short, Script):
+    """The script before a machine's turn in a rolling group: it takes the machine out of use."""
+
+
+class After(Short, Script):
+    """The script after it: it puts the machine back, unless something went wrong on it."""
+
+    always: bool = Field(
+        default=False,
+        description="true: also when something went wrong on the machine, and it is left out.",
+    )
 
 
 class GroupStep(ScriptStep):
@@ -128,7 +156,11 @@ class GroupStep(ScriptStep):
             "start",
             "required",
             "max_parallel",
+            "ramp",
             "on_failure",
+            "max_failures",
+            "before",
+            "after",
         ),
         "the rolling group",
     )
@@ -173,7 +205,15 @@ class Step(ScriptStep):
     max_parallel: Count | None = Field(
         default=None,
         description="At most so many machines at once; left out: no limit but the task cap. "
-        "Of a rolling group: how many machines it works on at once; left out: 1.",
+        "Of a rolling group: how many machines it works on at once; left out: 1, or with a ramp "
+        "all that come after it.",
+    )
+    ramp: list[Quota] = Field(
+        default_factory=list,
+        min_length=1,
+        description="Batches with which a rolling group begins: so many machines at once, or such "
+        "a share of them. Each begins when the one before has ended; then comes the rest.",
+        examples=[[1, 5], [1, "10%"]],
     )
     instructions: Text = Field(
         default="",
@@ -196,9 +236,39 @@ class Step(ScriptStep):
         description="When a machine of a rolling group failed. stop: no further one begins. "
         "exclude: it is left out, the others go on.",
     )
+    max_failures: Quota | None = Field(
+        default=None,
+        description="So many machines of a rolling group, or such a share, may fail and be left "
+        "out. When more have, no further one begins, and the group has failed. Left out: any "
+        "number.",
+        examples=[3, "20%"],
+    )
+    before: Before | None = Field(
+        default=None,
+        description="A script before each machine's turn in a rolling group, as to take it out of "
+        "a load balancer.",
+    )
+    after: After | None = Field(
+        default=None,
+        description="A script after each machine's turn that went well, as to put it back.",
+    )
     steps: list[GroupStep] = Field(
         default_factory=list, min_length=1, description="The steps of a rolling group, in order."
     )
+
+
+def each_script(process: Sequence[Step]) -> Iterator[tuple[Script, Path]]:
+    """Every step, and the hooks of each rolling group, with their places in the project."""
+    for step, place in each_step(process):
+        yield step, place
+        for key, hook in hooks(step).items():
+            yield hook, (*place, key)
+
+
+def hooks(step: Step | GroupStep) -> dict[str, Script]:
+    """The hooks that a step has, by their keys."""
+    said = {"before": step.before, "after": step.after} if isinstance(step, Step) else {}
+    return {key: hook for key, hook in said.items() if hook is not None}
 
 
 def each_step(process: Sequence[Step]) -> Iterator[tuple[Step | GroupStep, Path]]:

@@ -10,7 +10,7 @@ from deployengine.catalog.connection import Connection, SecretReference
 from deployengine.catalog.declared import Declared, inside, steps
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
-from deployengine.catalog.process import Step
+from deployengine.catalog.process import Step, each_script
 from deployengine.catalog.ranges import expand
 from deployengine.catalog.timetable import Freeze, Schedule
 from deployengine.catalog.wording import unknown
@@ -82,6 +82,10 @@ def _project(
     yield from _unknown(entry, "variable set", found, declared.variable_sets)
     for index, step in enumerate(project.process):
         yield from _step(entry, step, index, known)
+    for script, place in each_script(project.process):
+        name = script.runs_on or ""
+        if name and "#{" not in name and name not in declared.machines:
+            yield entry.fault(unknown("machine", name, declared.machines), *place, "runs_on")
     yield from _scopes(entry, project.variables, known)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from deployengine.catalog import schema
 from deployengine.catalog.declared import inside, steps
 from deployengine.catalog.entries import Entries, Entry
-from deployengine.catalog.process import Step, each_step
+from deployengine.catalog.process import ScriptStep, Step, each_script, each_step
 from deployengine.domain.bearers import Bearers
 from deployengine.domain.errors import Fault, did_you_mean
 from deployengine.domain.insertion import BadReference, needed, needed_in_script
@@ -23,10 +23,11 @@ Among = Sequence[Bearers | None]
 def unresolved(entries: Entries) -> Iterator[Fault]:
     """What no deployment could work out: references of scripts and conditions."""
     for entry, project, bearers in _projects(entries):
-        for step, place in each_step(project.process):
+        for step, place in each_script(project.process):
             for text, where, look in (
-                (step.condition, "condition", needed),
+                (step.condition if isinstance(step, ScriptStep) else "", "condition", needed),
                 (step.script, "script", needed_in_script),
+                (step.runs_on or "", "runs_on", needed),
             ):
                 for message in _messages(text, look, [bearers]):
                     yield entry.fault(message, *place, where)

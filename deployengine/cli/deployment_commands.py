@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.questions import CHOICES, Answer, Asks
+from deployengine.engine.requests import on_machine
 
 
 @click.group()
@@ -90,7 +92,7 @@ def log(session: Session, id_: str, machine: str | None, step: str | None, follo
     if session.as_json:
         texts = [
             {
-                **run_document(run, detail.steps[run.step]),
+                **run_document(run, detail),
                 "output": "".join(text for _, text in queries.output(run.id)),
             }
             for run in detail.runs
@@ -126,7 +128,7 @@ def cancel(session: Session, id_: str) -> None:
         detail = session.services.queries.deployment(run.deployment_id)
         ending = "" if run.state.final else ", its script is being ended"
         session.answer(
-            run_document(run, detail.steps[run.step]),
+            run_document(run, detail),
             lambda out: out.print(f"{run_id(run.id)}: {run.state}{ending}", markup=False),
         )
         return
@@ -226,7 +228,7 @@ def _chosen(
         and step in (None, detail.steps[r.step])
         and run in (None, r.id)
     )
-    return DeploymentDetail(detail.deployment, detail.steps, runs)
+    return replace(detail, runs=runs)
 
 
 class _Printer:
@@ -250,7 +252,8 @@ class _Printer:
             for stop, text in self._queries.output(run.id, self._read.get(run.id, 0)):
                 if run.id != self._last:
                     step = detail.steps[run.step]
-                    heading = f"── {run_id(run.id)} {step} on {run.machine}, attempt {run.attempt}"
+                    place = on_machine(run, detail.runs_on.get(run.id))
+                    heading = f"── {run_id(run.id)} {step}{place}, attempt {run.attempt}"
                     if self._open_line:
                         self._out.print()
                     self._out.print(heading, style="dim", markup=False)

@@ -16,7 +16,7 @@ from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
-from deployengine.persistence.records import DeploymentRecord
+from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 COLOURS = {
     "succeeded": "green",
@@ -103,7 +103,7 @@ def show_deployment(out: Console, detail: DeploymentDetail) -> None:
         table.add_row(
             run_id(run.id),
             escape(detail.steps[run.step]),
-            run.machine,
+            _machine(run, detail.runs_on.get(run.id)),
             str(run.attempt),
             coloured(run.state),
             "" if run.exit_code is None else str(run.exit_code),
@@ -115,6 +115,10 @@ def show_deployment(out: Console, detail: DeploymentDetail) -> None:
     out.print(table)
     for asked in detail.questions:
         out.print(question_said(asked), markup=False)
+
+
+def _machine(run: RunRecord, runs_on: str | None) -> str:
+    return f"{run.machine} (on {runs_on})" if runs_on else run.machine
 
 
 def _terms(d: DeploymentRecord) -> Iterator[str]:

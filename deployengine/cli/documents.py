@@ -44,12 +44,13 @@ def deployment_document(deployment: DeploymentRecord) -> dict[str, Any]:
     }
 
 
-def run_document(run: RunRecord, step: str) -> dict[str, Any]:
-    """A step run."""
+def run_document(run: RunRecord, detail: DeploymentDetail) -> dict[str, Any]:
+    """A step run of a deployment."""
     return {
         "id": run_id(run.id),
-        "step": step,
+        "step": detail.steps[run.step],
         "machine": run.machine,
+        "runs_on": detail.runs_on.get(run.id),
         "attempt": run.attempt,
         "state": run.state.value,
         "exit_code": run.exit_code,
@@ -70,7 +71,7 @@ def detail_document(detail: DeploymentDetail) -> dict[str, Any]:
     """A deployment with its runs."""
     return {
         **deployment_document(detail.deployment),
-        "step_runs": [run_document(run, detail.steps[run.step]) for run in detail.runs],
+        "step_runs": [run_document(run, detail) for run in detail.runs],
     }
 
 

@@ -96,7 +96,7 @@ def give_answer(
 
     session.answer(
         {
-            "run": run_document(run, detail.steps[run.step]),
+            "run": run_document(run, detail),
             "deployment": deployment_document(detail.deployment),
         },
         show,

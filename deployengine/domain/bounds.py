@@ -30,8 +30,9 @@ only where the engine's own rules bring it about:
   creates it in that moment. (So does a person who asks for it then; asking sooner is not counted
   among the schedules that are compared.)
 
-Projects, named resources, ``max_concurrent`` and ``mutex: deployment`` are left out. That, like an
-order that went unseen because the clocks of two hosts differ, can only make the bound smaller.
+Projects, named resources, ``max_concurrent``, ``mutex: deployment``, and what a machine carries out
+for others are left out. That, like an order that went unseen because the clocks of two hosts
+differ, can only make the bound smaller.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Job:
     """A run that has run, and what tells its place among those of its release.
 
     ``created`` and ``closed``: when its deployment was created and ended (``None``: it is open).
+    ``elsewhere``: another machine carried it out, so it kept nobody from its own.
     """
 
     release: tuple[str, str]
@@ -61,6 +63,7 @@ class Job:
     started: datetime
     finished: datetime
     closed: datetime | None
+    elsewhere: bool = False
 
     @property
     def seconds(self) -> float:
@@ -187,7 +190,8 @@ def _of_machines(placed: Iterable[_Placed]) -> Iterable[Bound]:
     """A machine without exclusive runs needs none: each run's own way is a bound already."""
     machines: defaultdict[str, list[_Placed]] = defaultdict(list)
     for each in placed:
-        machines[each.job.machine].append(each)
+        if not each.job.elsewhere:
+            machines[each.job.machine].append(each)
     for machine, present in machines.items():
         alone = [p for p in present if p.job.exclusive]
         if not alone:

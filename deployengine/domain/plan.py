@@ -2,8 +2,8 @@
 
 A plan is stored with its deployment and never computed again. Its steps come in *stages*, one after
 the other; a stage has one or more *tracks*, which begin together. A track is one step, or the
-children of a rolling group, and goes through its machines with a *window*: at most so many of them
-at once (:mod:`~deployengine.domain.turns`).
+children of a rolling group, and goes through its machines at a *pace*: at most so many of them at
+once (:mod:`~deployengine.domain.turns`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.environment import Machine
+from deployengine.domain.turns import AT_ONCE, Pace
 
 #: A step on a machine, by their names; a manual step is on none, whose name is empty.
 Part = tuple[str, str]
@@ -23,42 +24,60 @@ Part = tuple[str, str]
 MACHINE = "machine:"
 #: What the resources begin with that bound how many scripts run at once.
 SHARE = "share:"
+#: The lock mode of a run that holds nothing of its machine, as another one carries it out.
+ELSEWHERE = "elsewhere"
 #: Where manual steps are: on no machine.
 NOWHERE = Machine("", (), ())
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One machine's share of a step: where it runs and what it must hold meanwhile."""
+    """One machine's share of a step: where it runs and what it must hold meanwhile.
+
+    ``runs_on`` is another machine that carries it out on behalf of this one, which it does not
+    claim then.
+    """
 
     machine: Machine
     claims: tuple[Claim, ...]
+    runs_on: Machine | None = None
+
+    @property
+    def where(self) -> Machine:
+        """The machine that its script runs on, and on which its ticket lies."""
+        return self.runs_on or self.machine
 
     @property
     def touched(self) -> tuple[Claim, ...]:
-        """What is claimed beside the machine."""
-        return self.claims[1:]
+        """What is claimed beside the machine that it is for."""
+        return self.claims if self.runs_on else self.claims[1:]
 
     @property
     def lock_mode(self) -> Mode:
-        """The mode in which the machine itself is claimed; the machine comes first."""
+        """The mode in which the machine that it runs on is claimed; that machine comes first."""
         return self.claims[0].mode if self.claims else Mode.SHARED
+
+    @property
+    def own_lock(self) -> str:
+        """How the machine that it is for is held: the mode, or :data:`ELSEWHERE`."""
+        return ELSEWHERE if self.runs_on else self.lock_mode.value
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
     """A step and its runs, in catalog order of the machines; none means that it is skipped.
 
-    ``left_out`` says why it is skipped although there are machines. ``window`` ``None``: all of
-    its machines at once.
+    ``left_out`` says why it is skipped although there are machines. ``max_failures``: so many of
+    a rolling group's machines may fail and be left out; ``None``: any number.
     """
 
     name: str
     runs: tuple[PlannedRun, ...]
     stage: int
     track: int
-    window: int | None = None
+    pace: Pace = AT_ONCE
     left_out: str | None = None
+    max_failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +85,13 @@ class Track:
     """Steps that each machine goes through one after the other, by their positions in the plan."""
 
     positions: tuple[int, ...]
-    window: int | None
+    pace: Pace
+    max_failures: int | None = None
 
     @property
     def compound(self) -> bool:
         """Whether some of its runs wait for others of its runs."""
-        return self.window is not None or len(self.positions) > 1
+        return self.pace.bounds or len(self.positions) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +135,7 @@ class Plan:
     def stages(self) -> tuple[Stage, ...]:
         """The stages in order."""
         return tuple(
-            Stage(
-                tuple(
-                    Track(tuple(position for position, _ in track), self.steps[track[0][0]].window)
-                    for track in _grouped(stage, "track")
-                )
-            )
+            Stage(tuple(map(_track, _grouped(stage, "track"))))
             for stage in _grouped(list(enumerate(self.steps)), "stage")
         )
 
@@ -163,32 +178,56 @@ def _grouped(steps: list[tuple[int, PlannedStep]], by: str) -> list[list[tuple[i
     return [list(group) for _, group in groupby(steps, key=lambda each: getattr(each[1], by))]
 
 
+def _track(steps: list[tuple[int, PlannedStep]]) -> Track:
+    first = steps[0][1]
+    return Track(tuple(position for position, _ in steps), first.pace, first.max_failures)
+
+
 def _step_document(step: PlannedStep) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": step.name,
         "stage": step.stage,
         "track": step.track,
-        "runs": [
-            {"machine": run.machine.to_document(), "claims": _claims_document(run.claims)}
-            for run in step.runs
-        ],
+        "runs": [_run_document(run) for run in step.runs],
     }
-    optional = {"window": step.window, "left_out": step.left_out}
+    optional = {
+        "window": step.pace.window,
+        "ramp": list(step.pace.ramp) or None,
+        "left_out": step.left_out,
+        "max_failures": step.max_failures,
+    }
     return document | {key: value for key, value in optional.items() if value is not None}
+
+
+def _run_document(run: PlannedRun) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "machine": run.machine.to_document(),
+        "claims": _claims_document(run.claims),
+    }
+    if run.runs_on:
+        document["runs_on"] = run.runs_on.to_document()
+    return document
 
 
 def _step(position: int, document: Mapping[str, Any]) -> PlannedStep:
     return PlannedStep(
         document["name"],
-        tuple(
-            PlannedRun(Machine.from_document(run["machine"]), _claims(run["claims"]))
-            for run in document["runs"]
-        ),
+        tuple(map(_run, document["runs"])),
         # Plans that were stored before there were stages have one step in each.
         document.get("stage", position),
         document.get("track", position),
-        document.get("window"),
+        Pace(document.get("window"), tuple(document.get("ramp", ()))),
         document.get("left_out"),
+        document.get("max_failures"),
+    )
+
+
+def _run(document: Mapping[str, Any]) -> PlannedRun:
+    elsewhere = document.get("runs_on")
+    return PlannedRun(
+        Machine.from_document(document["machine"]),
+        _claims(document["claims"]),
+        Machine.from_document(elsewhere) if elsewhere else None,
     )
 
 

@@ -7,25 +7,35 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from deployengine.domain import flags
+from deployengine.domain import flags, groups
 from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.behalf import carrier
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
+from deployengine.domain.holds import held
 from deployengine.domain.insertion import expand, plain_values
 from deployengine.domain.plan import (
     NOWHERE,
-    SHARE,
     Plan,
     PlannedRun,
     PlannedStep,
     machine_resource,
 )
-from deployengine.domain.project import Mutex, Step, StepKind
+from deployengine.domain.project import Hook, Mutex, Step, StepKind
 from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
 from deployengine.domain.ties import may_tie
-from deployengine.domain.variables import MASK, Context, Sealed, resolve, resolve_all
+from deployengine.domain.turns import Pace
+from deployengine.domain.variables import (
+    MASK,
+    Context,
+    Sealed,
+    resolve,
+    resolve_all,
+    system_source,
+    system_variables,
+)
 
 CONCURRENCY_TAG = "Octopus.Task.ConcurrencyTag"
 MAX_PARALLELISM = "Octopus.Action.MaxParallelism"
@@ -57,13 +67,15 @@ class Destination:
     """Where a release is planned to: an environment, and the lifecycle's phase with it.
 
     ``share`` bounds how many scripts run at once of the environment or, in one without, of the
-    project.
+    project. ``everywhere`` are the machines of all environments, for what runs on one of them on
+    behalf of another.
     """
 
     environment: str
     phase: str
     machines: Sequence[Machine]
     share: Claim | None = None
+    everywhere: Sequence[Machine] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +95,9 @@ def plan(
     """Plans a deployment of the release; ``values`` are those of prompted variables.
 
     Raises :class:`~deployengine.domain.flags.UnparsableFlag` when the bypass variable is no
-    boolean for some step on some machine, :class:`BadWindow`, :class:`BadTag`, and
-    ``AmbiguousVariable`` when two values of a variable tie that some run would meet.
+    boolean for some step on some machine, :class:`BadWindow`, :class:`BadTag`,
+    ``AmbiguousVariable`` when two values of a variable tie that some run would meet, and as
+    :func:`~deployengine.domain.behalf.carrier`.
     """
     return _Planning(snapshot, destination, unseal, selection, values).plan()
 
@@ -104,6 +117,7 @@ class _Planning:
         self._unseal = unseal
         self._selection = selection
         self._machines = [m for m in destination.machines if selection.takes(m.name)]
+        self._everywhere = {m.name: m for m in destination.everywhere}
         self._done = frozenset(selection.done)
         self._may_tie = may_tie(self._sources)
         self._whole = snapshot.mutex is Mutex.DEPLOYMENT
@@ -115,7 +129,7 @@ class _Planning:
         return Plan(
             tag=self._tag(scope) or default,
             steps=steps,
-            holds=_held(steps) if self._whole else (),
+            holds=held(steps) if self._whole else (),
         )
 
     def _tag(self, scope: Context) -> str:
@@ -136,17 +150,21 @@ class _Planning:
     def _steps(self) -> Iterator[PlannedStep]:
         stage = track = -1
         group: str | None = None
-        for step in self._snapshot.process:
+        planned = [(step, tuple(self._runs(step))) for step in self._snapshot.process]
+        for step, runs in planned:
             own = step.rolling.name if step.rolling else None
             if own is None or own != group:
                 track += 1
                 if not (step.with_previous and stage >= 0):
                     stage += 1
             group = own
-            runs, left_out = tuple(self._runs(step)), self._left_out(step)
+            left_out = self._left_out(step)
             if left_out is None:
                 self._check_ties(step, runs)
-            yield PlannedStep(step.name, runs, stage, track, self._window(step), left_out)
+            size = groups.size(step, planned)
+            pace = Pace(self._window(step), groups.ramp(step, size))
+            most = groups.max_failures(step, size)
+            yield PlannedStep(step.name, runs, stage, track, pace, left_out, most)
 
     def _check_ties(self, step: Step, runs: Sequence[PlannedRun]) -> None:
         """Raises ``AmbiguousVariable`` for what no run could resolve when it begins."""
@@ -166,11 +184,43 @@ class _Planning:
                 yield PlannedRun(NOWHERE, ())
             return
         for machine in self._machines:
-            if machine.bears_one_of(step.roles) and (step.name, machine.name) not in self._done:
-                yield PlannedRun(machine, self._claims(step, machine))
+            if machine.bears_one_of(step.roles) and not self._is_done(step, machine):
+                where = self._where(step, machine)
+                elsewhere = where if where.name != machine.name else None
+                yield PlannedRun(machine, self._claims(step, machine, where), elsewhere)
 
-    def _claims(self, step: Step, machine: Machine) -> tuple[Claim, ...]:
-        """The machine first, then what the step touches and the share of the task cap.
+    def _is_done(self, step: Step, machine: Machine) -> bool:
+        """Whether it has been carried out before; hooks go together, with what is left between."""
+        if step.hook is None or not self._done:
+            return (step.name, machine.name) in self._done
+        return not any(
+            (other.name, machine.name) not in self._done
+            for other in self._snapshot.process
+            if other.rolling == step.rolling
+            and other.hook is not Hook.BEFORE
+            and not other.for_failures
+            and not self._left_out(other)
+        )
+
+    def _where(self, step: Step, machine: Machine) -> Machine:
+        """The machine that carries a step out for this one: itself, unless the step says so."""
+        if step.runs_on is None or self._left_out(step):
+            return machine
+        system = system_variables(
+            project=self._snapshot.project,
+            release=self._snapshot.version,
+            environment=self._to.environment,
+            machine=machine.name,
+            roles=machine.roles,
+            step=step.name,
+            channel=self._snapshot.channel,
+        )
+        sources = (system_source(system), *self._sources)
+        found = resolve_all(sources, self._context(step, machine)) if "#{" in step.runs_on else {}
+        return carrier(step, machine, self._everywhere, plain_values(found, self._unseal))
+
+    def _claims(self, step: Step, machine: Machine, where: Machine) -> tuple[Claim, ...]:
+        """The machine it runs on first, then what the step touches and the share of the task cap.
 
         A request has one bound at most, or two streams that each fill one of them could keep it
         waiting for ever. A machine's own comes first: it protects the machine. To keep places for
@@ -182,15 +232,15 @@ class _Planning:
         """
         shared = bool(step.touches) or self._bypassed(step, machine)
         own = Claim(
-            machine_resource(machine.name),
+            machine_resource(where.name),
             Mode.SHARED if shared else Mode.EXCLUSIVE,
-            machine.max_concurrent if shared else None,
+            where.max_concurrent if shared else None,
         )
         touched = (
             Claim(
                 f"resource:{touch.resource}"
                 if touch.everywhere
-                else f"resource:{machine.name}/{touch.resource}",
+                else f"resource:{where.name}/{touch.resource}",
                 touch.mode,
             )
             for touch in step.touches
@@ -245,24 +295,3 @@ class _Planning:
         values = plain_values(resolve_all(self._sources, context), self._unseal)
         inserted = expand(name, values)
         return _Value(inserted.text, inserted.sensitive, resolved.source)
-
-
-def _held(steps: Sequence[PlannedStep]) -> tuple[Claim, ...]:
-    """Everything that a run of any step claims, exclusively if one of them wants it so.
-
-    All of it, or a run would have to wait for what its step touches while its deployment holds the
-    machine. What bounds how many share it is held exclusively, as a request has one bound at most.
-    A share of the task cap is no thing that a deployment could keep.
-    """
-    held: dict[str, Claim] = {}
-    for step in steps:
-        for run in () if step.left_out else step.runs:
-            for claim in run.claims:
-                if claim.resource.startswith(SHARE):
-                    continue
-                before = held.get(claim.resource)
-                exclusive = claim.limit is not None or claim.mode is Mode.EXCLUSIVE
-                if before is None or exclusive:
-                    mode = Mode.EXCLUSIVE if exclusive else Mode.SHARED
-                    held[claim.resource] = Claim(claim.resource, mode)
-    return tuple(held.values())

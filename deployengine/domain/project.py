@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from deployengine.domain.admission import Mode
+from deployengine.domain.quota import Quota
 from deployengine.domain.variables import Variable
 
 
@@ -53,6 +54,13 @@ class OnFailure(StrEnum):
     EXCLUDE = "exclude"
 
 
+class Hook(StrEnum):
+    """A script around a machine's turn in a rolling group: it takes it out, or puts it back."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
 class Mutex(StrEnum):
     """How long a deployment holds a machine: for each step's script, or from first to last."""
 
@@ -68,13 +76,17 @@ SUCCESS, FAILURE, ALWAYS = "success", "failure", "always"
 class Rolling:
     """The group that a step is a child of: machine by machine, at most ``window`` of them at once.
 
+    Before that go the batches of the ``ramp``. So many machines as ``max_failures`` says may fail
+    and be left out. Both are numbers of machines, or shares of the group's (``"10%"``).
     ``condition`` is that of the whole group.
     """
 
     name: str
-    window: int = 1
+    window: int | None = 1
     on_failure: OnFailure = OnFailure.STOP
     condition: str = SUCCESS
+    ramp: tuple[Quota, ...] = ()
+    max_failures: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,8 @@ class Step:
     means no time-out. ``retries`` counts further attempts after the first, which
     ``backoff_seconds`` of pause precede, doubled for each. ``idempotent`` says that the script may
     run again although nobody knows how far it came; only then may ``on_unknown`` be ``rerun``.
+    ``runs_on`` names another machine that carries the script out, or has ``#{…}`` in its place. A
+    ``hook`` is a script of its group's own.
     """
 
     name: str
@@ -111,6 +125,8 @@ class Step:
     responsible: tuple[str, ...] = ()
     keep_tag: bool = False
     rolling: Rolling | None = None
+    runs_on: str | None = None
+    hook: Hook | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], rolling: Rolling | None = None) -> Step:
@@ -141,12 +157,19 @@ class Step:
             responsible=tuple(document.get("responsible", ())),
             keep_tag=document.get("keep_tag", False),
             rolling=rolling,
+            runs_on=document.get("runs_on"),
+            hook=Hook(document["hook"]) if "hook" in document else None,
         )
 
     @property
     def unit(self) -> Rolling | Step:
         """What it is opened and skipped with: the group that it is a child of, or itself."""
         return self.rolling or self
+
+    @property
+    def closes(self) -> bool:
+        """Whether it ends each turn that has begun, on machines that were left out, too."""
+        return self.hook is Hook.AFTER and self.condition == ALWAYS
 
     @property
     def for_failures(self) -> bool:
@@ -177,18 +200,37 @@ def _flat(document: Mapping[str, Any]) -> Iterator[Step]:
     if document.get("kind") != "rolling":
         yield Step.from_document(document)
         return
+    ramp = tuple(document.get("ramp", ()))
     rolling = Rolling(
         document["name"],
-        document.get("max_parallel", 1),
+        document.get("max_parallel", None if ramp else 1),
         OnFailure(document.get("on_failure", "stop")),
         document.get("condition", SUCCESS),
+        ramp,
+        document.get("max_failures"),
     )
     # What says where and when the group runs holds for each child; the rest is the child's own.
     common = ("roles", "environments", "exclude_environments", "channels", "required")
     shared = {key: document[key] for key in common if key in document}
-    for index, child in enumerate(document["steps"]):
+    before, after = (list(_hook(document, hook)) for hook in Hook)
+    for index, child in enumerate((*before, *document["steps"], *after)):
         start = document.get("start", "after_previous") if index == 0 else "after_previous"
         yield Step.from_document({**child, **shared, "start": start}, rolling)
+
+
+def hook_name(group: str, hook: Hook) -> str:
+    """What the step is called that a group's hook becomes."""
+    return f"{group}: {hook.value}"
+
+
+def _hook(group: Mapping[str, Any], hook: Hook) -> Iterator[dict[str, Any]]:
+    """The hook as a step of its group, if there is one."""
+    if hook.value in group:
+        said = dict(group[hook.value])
+        # A machine on which something went wrong is not put back without being told to.
+        condition = ALWAYS if said.pop("always", False) else SUCCESS
+        name = hook_name(group["name"], hook)
+        yield {**said, "name": name, "hook": hook.value, "condition": condition}
 
 
 @dataclass(frozen=True, slots=True)

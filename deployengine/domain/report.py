@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from deployengine.domain.bounds import Job, lower_bound
 from deployengine.domain.deployment import DeploymentState, RunState, release_state
+from deployengine.domain.plan import ELSEWHERE
 from deployengine.domain.report_document import to_document
 from deployengine.domain.report_facts import DeploymentFacts, RunFacts, span
 from deployengine.domain.report_values import Counts, EnvironmentSummary, Failure, Report, Waits
@@ -91,6 +92,7 @@ def _jobs(runs: Iterable[RunFacts], of: Mapping[str, DeploymentFacts]) -> Iterab
             started=run.started_at,
             finished=run.finished_at,
             closed=deployment.finished_at,
+            elsewhere=run.lock_mode == ELSEWHERE,
         )
 
 

@@ -12,11 +12,13 @@ from deployengine.domain.project import Step
 def shared_by_bypass(plan: Plan, process: Sequence[Step]) -> Mapping[str, Sequence[str]]:
     """The steps that take machines shared although they do not say what they touch, with these."""
     shared = {
-        planned.name: [
-            run.machine.name
-            for run in planned.runs
-            if run.claims and run.lock_mode is Mode.SHARED and not step.touches
-        ]
+        planned.name: list(
+            dict.fromkeys(
+                run.where.name
+                for run in planned.runs
+                if run.claims and run.lock_mode is Mode.SHARED and not step.touches
+            )
+        )
         for planned, step in zip(plan.steps, process, strict=False)
         if not planned.left_out
     }

@@ -58,8 +58,8 @@ class Claimed:
 
     @property
     def machine(self) -> Machine:
-        """The machine as it was when the deployment was planned."""
-        return self.planned.machine
+        """The machine that its script runs on, as it was when the deployment was planned."""
+        return self.planned.where
 
     @property
     def fence(self) -> int:
@@ -159,7 +159,8 @@ class Claims:
             deployment = tx.deployments.locked(claimed.deployment.id)
             if deployment is None or deployment.cancel_requested_at is not None:
                 return False
-            if tx.lanes.left_out(deployment.id, claimed.run.machine):
+            left_out = tx.lanes.left_out(deployment.id, claimed.run.machine)
+            if left_out and not claimed.step.closes:
                 return False
             return tx.claims.put_back(claimed.run.id, claimed.fence)
 

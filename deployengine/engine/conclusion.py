@@ -9,7 +9,9 @@ from deployengine.domain.deployment import RunState
 from deployengine.domain.plan import Plan
 from deployengine.domain.project import ALWAYS, SUCCESS, Step
 from deployengine.domain.selection import Selection
+from deployengine.domain.turns import stopped
 from deployengine.engine.archive import Archive
+from deployengine.engine.lanes import Lanes
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import (
     IGNORED,
@@ -39,7 +41,9 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
     process = archive.snapshot(tx, deployment.snapshot_id).process
     nowhere = list(_nowhere(plan, process, deployment.selection, runs))
     if nowhere or tx.runs.any_unsuccessful(deployment.id):
-        return Conclusion(False, list(_went_wrong(runs, nowhere)))
+        latest = list({(run.step, run.place): run for run in runs}.values())
+        told = [*_went_wrong(latest, nowhere), *_too_many_failures(plan, process, latest)]
+        return Conclusion(False, told)
     told = [f"without {_some(left_out)}"] if left_out else []
     if ignored := list(dict.fromkeys(run.machine for run in runs if run.answer == IGNORED)):
         told.append(f"a failure was ignored on {_some(ignored)}")
@@ -71,8 +75,7 @@ def _left_out(run: RunRecord) -> bool:
 
 def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[str]:
     """Where, by the last attempt on each machine."""
-    latest = {(run.step, run.place): run for run in runs}
-    last = [run for run in latest.values() if not run.forgiven]
+    last = [run for run in runs if not run.forgiven]
     failed = [run for run in last if run.state is RunState.FAILED]
     yield from (f"aborted: {run.message}" for run in failed if not run.machine)
     if machines := [run.machine for run in failed if run.machine]:
@@ -83,6 +86,18 @@ def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[s
         yield f"every machine of {' and '.join(nowhere)} was left out for a failure"
     if machines := [run.machine for run in last if run.state is RunState.UNKNOWN]:
         yield f"nobody knows how a step ended on {_some(machines)}"
+
+
+def _too_many_failures(
+    plan: Plan, process: Sequence[Step], runs: Sequence[RunRecord]
+) -> Iterator[str]:
+    """The groups that stopped, as more of their machines failed than may."""
+    for track in (track for stage in plan.stages for track in stage.tracks):
+        lanes = Lanes((run for run in runs if run.step in track.positions), process)
+        if track.max_failures is not None and stopped(lanes.turns.values(), track.max_failures):
+            many = "1 machine" if track.max_failures == 1 else f"{track.max_failures} machines"
+            group = process[track.positions[0]].unit.name
+            yield f"more than {many} failed in {group}"
 
 
 def _some(machines: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from datetime import datetime
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import run_id
 from deployengine.domain.planning import Unseal
-from deployengine.domain.project import OnFailure
 from deployengine.domain.sequel import Sequel, sequel
 from deployengine.engine.attempts import again
 from deployengine.engine.claims import Claimed, Relinquished
@@ -153,7 +152,7 @@ class Endings:
         if outcome.state not in (RunState.FAILED, RunState.UNKNOWN):
             return Sequel.NOTHING
         cancelled = deployment is None or deployment.cancel_requested_at is not None
-        over = cancelled or self._left_out(tx, claimed)
+        over = cancelled or (self._left_out(tx, claimed) and not claimed.step.closes)
         ends = [*tx.runs.ends_before(claimed.run), outcome.state]
         guided = deployment is not None and deployment.guided
         return sequel(claimed.step, ends, over=over, guided=guided)
@@ -170,13 +169,12 @@ class Endings:
         run, plan = claimed.run, claimed.plan
         if deployment is None or not plan.stage_of(run.step).compound:
             return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
-        rolling = claimed.step.rolling
+        turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
-        excluded = bad and rolling is not None and rolling.on_failure is OnFailure.EXCLUDE
+        excluded = bad and turns.leaves_out(run)
         well = outcome.state is RunState.SUCCEEDED
         if excluded or (not well and self._left_out(tx, claimed)):
             tx.questions.forgive(run.id, LEFT_OUT)
-        turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         moved = turns.close(run, leave_out=excluded)
         # A machine that was left out asks no more.
         paused = deployment.state is DeploymentState.PAUSED

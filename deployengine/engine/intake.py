@@ -108,6 +108,7 @@ class Intake:
             phase.name if phase else "",
             machines_in(self._machines, environment),
             self._share(snapshot.project, environment),
+            self._machines,
         )
         self._check_values(snapshot, environment, terms)
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
@@ -218,7 +219,7 @@ class Intake:
         tx.holds.add(number, planned.holds)
         tx.steps.add(number, [step.name for step in planned.steps])
         for position, step in enumerate(planned.steps):
-            runs = [(run.machine.name, run.lock_mode.value) for run in step.runs]
+            runs = [(run.machine.name, run.own_lock) for run in step.runs]
             anywhere = [run.machine.name for run in step.runs if not run.machine.is_local]
             tx.runs.add(number, position, runs, anywhere)
         stored = tx.deployments.get(number)

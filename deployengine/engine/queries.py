@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
+from deployengine.domain.plan import ELSEWHERE, Plan
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.batches import ReleaseProgress, release_progress
@@ -26,11 +27,16 @@ _RETENTIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class DeploymentDetail:
-    """A deployment with its runs and the names of its steps."""
+    """A deployment with its runs and the names of its steps.
+
+    ``runs_on`` has the machines that carry runs out for others, by the ids of the runs; the lock
+    mode of such a run is that in which it claims this machine.
+    """
 
     deployment: DeploymentRecord
     steps: tuple[str, ...]
     runs: tuple[RunRecord, ...]
+    runs_on: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -53,8 +59,11 @@ class Queries:
         with self._database.read() as tx:
             deployment = find_deployment(tx, number)
             steps = tuple(step.name for step in tx.steps.of(number))
-            runs = tuple(tx.runs.of_deployment(number))
-        return DeploymentDetail(deployment, steps, self.with_grants(runs))
+            runs = tx.runs.of_deployment(number)
+            places = _carriers(tx, number, runs)
+        runs = [replace(r, lock_mode=places[r.id][1]) if r.id in places else r for r in runs]
+        names = {run: name for run, (name, _) in places.items()}
+        return DeploymentDetail(deployment, steps, self.with_grants(runs), names)
 
     def run(self, number: int) -> RunRecord:
         """One step run; raises :class:`UnknownName`."""
@@ -222,6 +231,18 @@ class Queries:
         with self._database.read() as tx:
             place = Place(environment, machine, step, channel)
             return look_up(tx, self._unseal, project, place)
+
+
+def _carriers(
+    tx: Transaction, number: int, runs: Sequence[RunRecord]
+) -> dict[int, tuple[str, str]]:
+    """Of runs that other machines carry out: which machine that is, and the mode of their claim."""
+    elsewhere = [run for run in runs if run.lock_mode == ELSEWHERE]
+    if not elsewhere:
+        return {}
+    plan = Plan.from_document(tx.deployments.plan(number))
+    planned = {run.id: plan.steps[run.step].runs[run.place] for run in elsewhere}
+    return {n: (each.where.name, each.lock_mode.value) for n, each in planned.items()}
 
 
 def _check_known(tx: Transaction, kind: str, name: str, there: Sequence[object]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deployengine.domain.admission import Claim, Mode, Request
 from deployengine.domain.identity import deployment_id, run_id
-from deployengine.domain.plan import Plan
+from deployengine.domain.plan import ELSEWHERE, Plan
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
 
@@ -23,13 +23,19 @@ def deployment_label(deployment: DeploymentRecord) -> str:
 
 def run_label(deployment: DeploymentRecord, plan: Plan, run: RunRecord) -> str:
     """How people recognise a run: "app-017 1.4.0 → Staging · Install on stg-2"."""
-    step = plan.steps[run.step].name
+    step = plan.steps[run.step]
     again = f" (attempt {run.attempt})" if run.attempt > 1 else ""
-    return f"{deployment_label(deployment)} · {step}{on_machine(run)}{again}"
+    other = step.runs[run.place].runs_on
+    place = on_machine(run, other.name if other else None)
+    return f"{deployment_label(deployment)} · {step.name}{place}{again}"
 
 
-def on_machine(run: RunRecord) -> str:
-    """Where a run is; a manual step is nowhere."""
+def on_machine(run: RunRecord, runs_on: str | None = None) -> str:
+    """Where a run is; a manual step is nowhere. Another machine may carry it out for its own."""
+    if runs_on is not None:
+        return f" on {runs_on} for {run.machine}"
+    if run.lock_mode == ELSEWHERE:
+        return f" for {run.machine}"
     return f" on {run.machine}" if run.machine else ""
 
 

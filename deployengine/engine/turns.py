@@ -17,11 +17,12 @@ from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.plan import Plan, Stage, Track
 from deployengine.domain.planning import Unseal
-from deployengine.domain.project import OnFailure, StepKind
+from deployengine.domain.project import OnFailure, Step, StepKind
 from deployengine.domain.release import Snapshot
-from deployengine.domain.turns import Judged, Turn, due
+from deployengine.domain.turns import AT_ONCE, Judged, due, failed
 from deployengine.engine.carried_out import runs_with_outputs
 from deployengine.engine.conditions import Conditions, Verdict
+from deployengine.engine.lanes import Lanes
 from deployengine.engine.questions import leave_out
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
@@ -74,9 +75,9 @@ class Turns:
 
     def open(self, stage: Stage) -> Moved:
         """Opens the steps of a stage that are to run, and skips the others."""
-        failed = self._tx.runs.any_unsuccessful(self._deployment.id)
+        any_failed = self._tx.runs.any_unsuccessful(self._deployment.id)
         for track in stage.tracks:
-            verdict = self._of_track(track, failed)
+            verdict = self._of_track(track, any_failed)
             for position in track.positions:
                 self._open(position, verdict)
         return self.go_on(stage, stage.tracks)
@@ -121,9 +122,12 @@ class Turns:
     def leave_out(self, machine: str) -> None:
         """Skips all that is still to come on a machine; what runs there runs to its end.
 
-        What asks there asks no more: see :func:`~deployengine.engine.questions.go_on`.
+        What closes a turn that has begun comes all the same. What asks there asks no more: see
+        :func:`~deployengine.engine.questions.go_on`.
         """
-        skipped = self._tx.lanes.leave_out(self._deployment.id, machine, WHY_LEFT_OUT, self._now)
+        skipped = self._tx.lanes.leave_out(
+            self._deployment.id, machine, WHY_LEFT_OUT, self._now, self._closing(machine)
+        )
         self._tx.claims.untouch([run.id for run in skipped])
         self._leaving += [run_id(run.id) for run in skipped if run.ticket is not None]
         asking = leave_out(self._tx, self._deployment.id, machine, self._now)
@@ -136,12 +140,18 @@ class Turns:
         for position in sorted(opened & ended.keys()):
             self._tx.steps.count_down(self._deployment.id, position, ended[position], self._now)
 
-    def _of_track(self, track: Track, failed: bool) -> Verdict:
+    def _closing(self, machine: str) -> list[int]:
+        """The runs that end the turns which have begun on a machine."""
+        tracks = (track for stage in self._plan.stages for track in stage.tracks)
+        closed = (t for t in tracks if self._process[t.positions[-1]].closes)
+        return [run for track in closed for run in self._lanes(track).closing_on(machine)]
+
+    def _of_track(self, track: Track, any_failed: bool) -> Verdict:
         """By the condition of its only step, or of its group."""
         if self._over:
             return Verdict(Judged.SKIP)
         step = self._process[track.positions[0]]
-        return self._conditions.judge(step.unit.condition, step, failed=failed)
+        return self._conditions.judge(step.unit.condition, step, failed=any_failed)
 
     def _open(self, position: int, verdict: Verdict) -> None:
         left_out = self._plan.steps[position].left_out
@@ -160,17 +170,31 @@ class Turns:
         self._tx.runs.give_up_pending(number, state, self._now, position, why)
         self._tx.steps.skip(number, position, self._now)
 
+    def leaves_out(self, run: RunRecord) -> bool:
+        """Whether the machine of a run that has failed is left out for it, and others go on."""
+        if not self._excludes(self._process[run.step]):
+            return False
+        track = self._plan.stage_of(run.step).track_of(run.step)
+        most = track.max_failures
+        return most is None or failed(self._lanes(track).turns.values()) <= most
+
+    def _excludes(self, step: Step) -> bool:
+        return step.rolling is not None and step.rolling.on_failure is OnFailure.EXCLUDE
+
+    def _lanes(self, track: Track) -> Lanes:
+        runs = self._tx.lanes.of(self._deployment.id, track.positions)
+        return Lanes(runs, self._process)
+
     def _next(self, track: Track) -> list[RunRecord]:
-        # By machine, not by place: after a retry the children of a group need not have the same.
-        lanes: dict[int, list[RunRecord]] = {}
-        numbers: dict[str, int] = {}
-        for run in self._tx.lanes.of(self._deployment.id, track.positions):
-            lane = numbers.setdefault(run.machine, len(numbers))
-            lanes.setdefault(lane, []).append(run)
+        lanes = self._lanes(track)
+        first = self._process[track.positions[0]]
+        exclude = self._excludes(first)
+        stops = first.rolling is not None and not exclude
+        most = 0 if stops else track.max_failures
         whys: dict[int, str | None] = {}
 
         def wanted(index: int, bad: bool, place: int) -> Judged:
-            run = lanes[place][index]
+            run = lanes[place, index]
             step = self._process[run.step]
             if step.rolling is None:
                 return Judged.RUN  # it was judged when its stage opened
@@ -179,27 +203,26 @@ class Turns:
             whys[run.id] = verdict.why
             return verdict.judged
 
-        rolling = self._process[track.positions[0]].rolling
-        exclude = rolling is not None and rolling.on_failure is OnFailure.EXCLUDE
         found = due(
-            {place: [_turn(run) for run in lane] for place, lane in lanes.items()},
-            None if failpoints.left_out("window") else track.window,
+            lanes.turns,
+            AT_ONCE if failpoints.left_out("window") else track.pace,
             wanted,
-            stop=rolling is not None and rolling.on_failure is OnFailure.STOP,
+            most=most,
             exclude=exclude,
+            closing=lanes.closing,
             over=self._over,
         )
-        skipped, broken, ready = (
-            [lanes[place][index] for place, index in some]
-            for some in (found.skipped, found.broken, found.ready)
+        skipped, broken, withheld = (
+            [lanes[at] for at in some] for some in (found.skipped, found.broken, found.withheld)
         )
+        whys.update((run.id, _no_further(most)) for run in withheld)
         self._give_up(skipped, RunState.CANCELLED if self._over else RunState.SKIPPED, whys)
+        self._give_up(withheld, RunState.SKIPPED, whys)
         self._give_up(broken, RunState.FAILED, whys)
-        if exclude:
-            for run in broken:
-                self._tx.questions.forgive(run.id, LEFT_OUT)
-                self._excluded.append(run.machine)
-        return self._ready(track, ready)
+        for run in (lanes[at] for at in found.left):
+            self._tx.questions.forgive(run.id, LEFT_OUT)
+            self._excluded.append(run.machine)
+        return self._ready(track, [lanes[at] for at in found.ready])
 
     def _give_up(
         self, runs: Sequence[RunRecord], state: RunState, whys: Mapping[int, str | None]
@@ -237,18 +260,7 @@ class Turns:
         return self._tx.runs.make_ready(self._deployment.id, position, tickets, self._now)
 
 
-def _turn(run: RunRecord) -> Turn:
-    """Where a run is, as its lane sees it."""
-    paused = run.state is RunState.PENDING and run.not_before is not None
-    if run.asks or paused or run.state in _OPEN:
-        return Turn.OPEN
-    if run.state is RunState.PENDING:
-        return Turn.PENDING
-    if run.answer == LEFT_OUT:
-        return Turn.LEFT
-    bad = run.state in _BAD and run.answer != "ignore"
-    return Turn.BAD if bad else Turn.GOOD
-
-
-_OPEN = (RunState.WAITING, RunState.RUNNING)
-_BAD = (RunState.FAILED, RunState.UNKNOWN, RunState.CANCELLED)
+def _no_further(most: int | None) -> str:
+    """Why a machine's turn does not begin."""
+    many = "a machine" if not most else "more than 1 machine" if most == 1 else ""
+    return f"{many or f'more than {most} machines'} failed, so no further one begins"

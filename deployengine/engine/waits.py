@@ -229,7 +229,7 @@ def _for_its_turn(tx: Transaction, plan: Plan, run: RunRecord) -> Wait:
         track = stage.track_of(run.step)
         waits_for = "the steps before it on its machine"
         if track.positions[0] == run.step:
-            waits_for = f"its turn: at most {track.window} machines at once"
+            waits_for = f"its turn: {track.pace}"
         return Wait(name, label, waits_for, Reason.WINDOW, (), None, None)
     before = [s.name for s in plan.steps[: stage.first]]
     waits_for = "its deployment to begin"

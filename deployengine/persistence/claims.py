@@ -22,7 +22,7 @@ from sqlalchemy import (
 from deployengine import failpoints
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
-from deployengine.domain.plan import MACHINE
+from deployengine.domain.plan import ELSEWHERE, MACHINE
 from deployengine.persistence.holds import IN_FORCE
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import (
@@ -39,6 +39,8 @@ _OTHER = step_run.alias("other")
 _CLASHES = and_(
     _OTHER.c.machine == step_run.c.machine,
     or_(_OTHER.c.lock_mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+    _OTHER.c.lock_mode != ELSEWHERE,
+    step_run.c.lock_mode != ELSEWHERE,
 )
 #: Its deployment holds the machine as a whole, so nobody else is there or comes before.
 _HELD_BY_OWN = (
@@ -65,11 +67,26 @@ _RUNNING = (
     .where(_CLASHES, _RIVAL, _OTHER.c.id != step_run.c.id, text("other.state = 'running'"))
     .correlate(step_run)
 )
+#: Another one has this machine for a third: see :class:`Claims`.
+_ON_BEHALF = (
+    select(_OTHER.c.id)
+    .join(run_touch, run_touch.c.run_id == _OTHER.c.id)
+    .where(
+        run_touch.c.resource == MACHINE + step_run.c.machine,
+        or_(run_touch.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+        step_run.c.lock_mode != ELSEWHERE,
+        _RIVAL,
+        or_(_OTHER.c.ticket < step_run.c.ticket, _OTHER.c.state == RunState.RUNNING),
+        text("other.state in ('waiting', 'running')"),
+    )
+    .correlate(step_run)
+)
 _HELD_BY_ANOTHER = (
     select(deployment_hold.c.resource)
     .join(deployment, deployment.c.id == deployment_hold.c.deployment_id)
     .where(
         deployment_hold.c.resource == MACHINE + step_run.c.machine,
+        step_run.c.lock_mode != ELSEWHERE,
         deployment_hold.c.deployment_id != step_run.c.deployment_id,
         or_(deployment_hold.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
         IN_FORCE,
@@ -82,6 +99,7 @@ _IS_FREE = (
     else (
         ~_EARLIER.exists(),
         ~_RUNNING.exists(),
+        ~_ON_BEHALF.exists(),
         ~_HELD_BY_ANOTHER.exists(),
     )
 )
@@ -126,7 +144,12 @@ _NEIGHBOUR_AT_WORK = (
 
 
 class Claims:
-    """What open runs claim, and the one move that needs nobody else in the way."""
+    """What open runs claim, and the one move that needs nobody else in the way.
+
+    The machine that a run is for stands in its row, with the mode in which the run has it. What it
+    claims beside that are *touches*. A run that another machine carries out has nothing of the one
+    that it is for (:data:`ELSEWHERE`), and touches the other.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -167,32 +190,42 @@ class Claims:
 
     def in_the_way(self, run: RunRecord) -> list[RunRecord]:
         """The open runs that this one must let go first, on its machine and what it touches."""
-        other, touched, own = _OTHER, run_touch.alias("touched"), run_touch.alias("own")
-        before = or_(other.c.ticket < run.ticket, other.c.state == RunState.RUNNING)
-        clash = or_(other.c.lock_mode == Mode.EXCLUSIVE, literal(run.lock_mode) == Mode.EXCLUSIVE)
-        is_open = text("other.state in ('waiting', 'running')")
-        whose = self._rivals(run)
-        on_machine = select(other).where(
-            other.c.machine == run.machine, clash, before, other.c.id != run.id, is_open, whose
+        machine, mode = self._place(run)
+        touched, own = run_touch.alias("touched"), run_touch.alias("own")
+        touching = select(_OTHER).join(touched, touched.c.run_id == _OTHER.c.id)
+        on_machine = select(_OTHER).where(
+            _OTHER.c.machine == machine,
+            _OTHER.c.lock_mode != ELSEWHERE,
+            _either(_OTHER.c.lock_mode, literal(mode)),
         )
-        on_resource = (
-            select(other)
-            .join(touched, touched.c.run_id == other.c.id)
-            .join(own, and_(own.c.resource == touched.c.resource, own.c.run_id == run.id))
-            .where(
-                or_(touched.c.mode == Mode.EXCLUSIVE, own.c.mode == Mode.EXCLUSIVE),
-                before,
-                other.c.id != run.id,
-                is_open,
-                whose,
-            )
+        on_behalf = touching.where(
+            touched.c.resource == MACHINE + machine, _either(touched.c.mode, literal(mode))
+        )
+        on_resource = touching.join(
+            own, and_(own.c.resource == touched.c.resource, own.c.run_id == run.id)
+        ).where(_either(touched.c.mode, own.c.mode))
+        before = (
+            or_(_OTHER.c.ticket < run.ticket, _OTHER.c.state == RunState.RUNNING),
+            _OTHER.c.id != run.id,
+            text("other.state in ('waiting', 'running')"),
+            self._rivals(run),
         )
         found = {
             row.id: run_record(row)
-            for query in (on_machine, on_resource)
-            for row in self._connection.execute(query)
+            for query in (on_machine, on_behalf, on_resource)
+            for row in self._connection.execute(query.where(*before))
         }
         return sorted(found.values(), key=lambda each: each.ticket or 0)
+
+    def _place(self, run: RunRecord) -> tuple[str, str]:
+        """The machine that carries out an open run, and the mode in which the run claims it."""
+        if run.lock_mode == ELSEWHERE:
+            query = select(run_touch.c.resource, run_touch.c.mode).where(
+                run_touch.c.run_id == run.id, run_touch.c.resource.startswith(MACHINE)
+            )
+            for resource, mode in self._connection.execute(query):
+                return resource.removeprefix(MACHINE), mode
+        return run.machine, run.lock_mode
 
     def _rivals(self, run: RunRecord) -> ColumnElement[bool]:
         """Whose runs may be in the way: of a deployment that holds what they want only its own."""
@@ -297,3 +330,8 @@ class Claims:
         )
         values = {"state": RunState.WAITING, "worker": None, "fence": None, "started_at": None}
         return self._connection.execute(statement.values(**values)).rowcount == 1
+
+
+def _either(one: ColumnElement[str], other: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether one of two modes keeps the other out."""
+    return or_(one == Mode.EXCLUSIVE, other == Mode.EXCLUSIVE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Select, and_, delete, insert, or_, select
 
 from deployengine.domain.admission import Claim, Mode
-from deployengine.domain.plan import MACHINE
+from deployengine.domain.plan import ELSEWHERE, MACHINE
 from deployengine.persistence.schema import deployment, deployment_hold, run_touch, step_run
 
 #: A deployment has them from when it begins until it ends or stands aside.
@@ -54,6 +54,7 @@ class Holds:
             .join(step_run, deployment_hold.c.resource == MACHINE + step_run.c.machine)
             .where(
                 step_run.c.id == run_id,
+                step_run.c.lock_mode != ELSEWHERE,
                 deployment_hold.c.deployment_id != step_run.c.deployment_id,
                 IN_FORCE,
                 or_(
@@ -96,7 +97,8 @@ class Holds:
             step_run.c.state == "running",
         )
         on_machine = running.join(own, own.c.resource == MACHINE + step_run.c.machine).where(
-            or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE)
+            or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+            step_run.c.lock_mode != ELSEWHERE,
         )
         touching = (
             running.join(run_touch, run_touch.c.run_id == step_run.c.id)

@@ -60,15 +60,21 @@ class Lanes:
         self._connection.execute(statement.values(**values))
 
     def leave_out(
-        self, deployment_id: int, machine: str, message: str, now: datetime
+        self,
+        deployment_id: int,
+        machine: str,
+        message: str,
+        now: datetime,
+        spared: Sequence[int] = (),
     ) -> list[RunRecord]:
-        """Skips all that is pending or waits on a machine; which they were."""
+        """Skips all that is pending or waits on a machine, but for these runs; which they were."""
         statement = (
             update(step_run)
             .where(
                 step_run.c.deployment_id == deployment_id,
                 step_run.c.machine == machine,
                 step_run.c.state.in_((RunState.PENDING, RunState.WAITING)),
+                step_run.c.id.not_in(spared),
             )
             .values(state=RunState.SKIPPED, finished_at=now, message=message)
             .returning(*step_run.c)

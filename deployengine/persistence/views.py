@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select
 
 from deployengine.domain.deployment import DeploymentState, RunState
+from deployengine.domain.plan import ELSEWHERE
 from deployengine.persistence.schema import (
     OPEN_RUN,
     batch_release,
@@ -106,6 +107,6 @@ class Views:
             step_run.c.state == RunState.SUCCEEDED, step_run.c.answered_at.is_(None)
         )
         if machine is not None:
-            query = query.where(step_run.c.machine == machine)
+            query = query.where(step_run.c.machine == machine, step_run.c.lock_mode != ELSEWHERE)
         rows = self._connection.execute(query.order_by(step_run.c.id.desc()).limit(limit))
         return [(row.finished_at - row.started_at).total_seconds() for row in rows]

@@ -41,6 +41,10 @@ projects:
         script: echo hello
 """
 
+_HOOK = {
+    "script": "ls", "touches": ["lb"], "timeout": "1m", "retries": 1, "backoff": "5s",
+    "idempotent": True, "on_unknown": "rerun", "on_stale": "wait", "runs_on": "qa-1",
+}  # fmt: skip
 #: A right catalog that says all that can be said.
 FULL: dict[str, Any] = {
     "environments": [{"name": "QA", "description": "d", "guided_failure": True, "share": 3}],
@@ -80,15 +84,18 @@ FULL: dict[str, Any] = {
               "channels": ["fix"], "condition": "always",
               "start": "with_previous", "required": True, "max_parallel": 3, "retries": 2,
               "backoff": "10s", "timeout": "15m", "script": "ls", "idempotent": True,
+              "runs_on": "qa-1",
               "on_unknown": "rerun", "on_stale": "terminate",
               "touches": [{"resource": "iis", "mode": "shared", "everywhere": True}]},
              {"name": "Approve", "kind": "manual", "instructions": "Look", "keep_tag": True,
               "responsible": ["alice"], "exclude_environments": ["QA"]},
              {"name": "Roll", "kind": "rolling", "max_parallel": 2, "on_failure": "exclude",
+              "ramp": [1, "10%"], "max_failures": "20%", "before": _HOOK,
+              "after": {**_HOOK, "always": True},
               "steps": [
                   {"name": "Swap", "kind": "script", "script": "ls", "condition": "#{B}",
                    "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
-                   "on_unknown": "ask", "on_stale": "terminate",
+                   "on_unknown": "ask", "on_stale": "terminate", "runs_on": "#{B}",
                    "touches": [{"resource": "iis"}]}]},
          ]},
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployengine.catalog import load
-from deployengine.catalog.process import GroupStep
+from deployengine.catalog.process import After, Before, GroupStep
 from deployengine.catalog.process import Step as StepModel
 from deployengine.catalog.schema import Phase as PhaseModel
 from deployengine.catalog.schema import Project as ProjectModel
 from deployengine.domain.admission import Mode
 from deployengine.domain.lifecycle import Lifecycle, Phase
 from deployengine.domain.project import (
+    Hook,
     Mutex,
     OnFailure,
     OnStale,
@@ -57,6 +58,7 @@ RUNS = {
     "on_unknown": said("ask", "on_unknown", OnUnknown.ASK),
     "on_stale": said("terminate", "on_stale", OnStale.TERMINATE),
     "condition": said("#{if Go}yes#{/if}", "condition"),
+    "runs_on": said("qa-1", "runs_on"),
 }
 RETRIES = {"retries": said(2, "retries"), "backoff": said("1m30s", "backoff_seconds", 90.0)}
 WHERE = {
@@ -74,9 +76,12 @@ ASKS = {
 }
 ROLLS = {
     "max_parallel": said(3, "window"),
+    "ramp": said([1, "10%"], "ramp", (1, "10%")),
     "on_failure": said("exclude", "on_failure", OnFailure.EXCLUDE),
+    "max_failures": said("20%", "max_failures"),
     "condition": said("failure", "condition"),
 }
+HOOK = {key: each for key, each in {**RUNS, **RETRIES}.items() if key != "condition"}
 SCRIPT = {
     **RUNS, **RETRIES, **WHERE, **MACHINES, **START, "max_parallel": said(3, "max_parallel"),
 }  # fmt: skip
@@ -103,11 +108,12 @@ Chosen = Mapping[str, Said]
 
 
 def some(known: Chosen) -> st.SearchStrategy[Chosen]:
-    """Some of these keys; a pause before retries only where there are any."""
+    """Some of these keys; none without another one that it makes no sense without."""
     chosen = st.sets(st.sampled_from(sorted(known)))
-    return chosen.filter(lambda keys: "backoff" not in keys or "retries" in keys).map(
-        lambda keys: {key: known[key] for key in keys}
-    )
+    needs = {"backoff": "retries", "max_failures": "on_failure"}
+    return chosen.filter(
+        lambda keys: all(need in keys for key, need in needs.items() if key in keys)
+    ).map(lambda keys: {key: known[key] for key in keys})
 
 
 def keys(chosen: Chosen) -> dict[str, Any]:
@@ -148,9 +154,11 @@ anything = settings(
 
 
 def test_all_keys_of_the_schema_are_tried_below() -> None:
-    rest = {"name", "kind", "script", "instructions", "steps"}
+    rest = {"name", "kind", "script", "instructions", "steps", "before", "after"}
     assert set(StepModel.model_fields) == {*SCRIPT, *MANUAL, *GROUP} | rest
     assert set(GroupStep.model_fields) - rest == {*CHILD}
+    assert set(Before.model_fields) - rest == {*HOOK}
+    assert set(After.model_fields) - rest == {*HOOK, "always"}
     other = {"name", "lifecycle", "channels", "include", "variables", "process"}
     assert set(ProjectModel.model_fields) - other == {*PROJECT}
     assert set(PhaseModel.model_fields) - {"name"} == {*PHASE}
@@ -180,9 +188,30 @@ def test_a_rolling_group_keeps_all_that_is_said_of_it_and_of_its_steps(
     children = [{"name": name, "script": "ls", **keys(c)} for name, c in (("A", one), ("B", other))]
     group = {**keys(rolls), **keys(where), **keys(start)}
     first, second = steps(tmp_path, {"name": "G", "kind": "rolling", "steps": children, **group})
-    rolling = Rolling("G", **read(rolls))
+    # After a ramp the rest goes at once.
+    window = {"window": None} if "ramp" in rolls and "max_parallel" not in rolls else {}
+    rolling = Rolling("G", **read(rolls), **window)
     assert differing(first, Step("A", "ls", rolling=rolling)) == read(where, start, one)
     assert differing(second, Step("B", "ls", rolling=rolling)) == read(where, other)
+
+
+@anything
+@given(some(HOOK), some(HOOK), st.booleans())
+def test_a_hook_of_a_rolling_group_is_a_step_of_it_with_all_that_is_said_of_it(
+    tmp_path: Path, before: Chosen, after: Chosen, always: bool
+) -> None:
+    group = {
+        "before": {"script": "out", **keys(before)},
+        "after": {"script": "in", "always": always, **keys(after)},
+        "steps": [{"name": "A", "script": "ls"}],
+    }
+    first, _, last = steps(tmp_path, {"name": "G", "kind": "rolling", **group})
+    rolling = Rolling("G")
+    out = Step("G: before", "out", rolling=rolling, hook=Hook.BEFORE)
+    assert differing(first, out) == read(before)
+    put_back = Step("G: after", "in", rolling=rolling, hook=Hook.AFTER)
+    put_back = replace(put_back, condition="always" if always else "success")
+    assert differing(last, put_back) == read(after)
 
 
 @anything

@@ -64,6 +64,16 @@ def rolling(more: str, child: str = "name: Swap, script: ls") -> str:
                      "backoff_seconds": 60.0, "condition": "failure",
                      "touches": [{"resource": "iis"}], "idempotent": True,
                      "on_unknown": "rerun"}]}),
+        (rolling("ramp: [1, ' 10% '], on_failure: exclude, max_failures: 3, before: drain it, "
+                 "after: {script: up, runs_on: qa-1, timeout: 1m, always: true}"),
+         {"name": "Roll", "kind": "rolling", "ramp": [1, "10%"], "on_failure": "exclude",
+          "max_failures": 3, "before": {"script": "drain it"},
+          "after": {"script": "up", "runs_on": "qa-1", "timeout_seconds": 60.0, "always": True},
+          "steps": [{"name": "Swap", "script": "ls"}]}),
+        (rolling("before: {script: x, retries: 0}, after: {script: y, always: false}",
+                 "name: Swap, script: ls, runs_on: '#{Octopus.Machine.Name}'"),
+         {"name": "Roll", "kind": "rolling", "before": {"script": "x"}, "after": {"script": "y"},
+          "steps": [{"name": "Swap", "script": "ls", "runs_on": "#{Octopus.Machine.Name}"}]}),
     ],
 )  # fmt: skip
 def test_a_step_is_stored_with_what_is_not_as_it_is_anyway(
@@ -155,6 +165,62 @@ STEP = "projects[0].process[0]"
          "line 1 of the script: the value of Octopus.Step.Name cannot be quoted here: a shell "
          "evaluates what stands in (( )); use \"$(get_variable 'Octopus.Step.Name')\" or the "
          "environment where the script can, or #{Octopus.Step.Name | raw} to insert it as code"),
+        (rolling("ramp: []"), f"{STEP}.ramp", "must not be empty"),
+        (rolling("ramp: 3"), f"{STEP}.ramp", "must be a list"),
+        (rolling("ramp: [1, 0]"), f"{STEP}.ramp[1]",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("ramp: [1, 0%]"), f"{STEP}.ramp[1]",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("ramp: [101%]"), f"{STEP}.ramp[0]",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("ramp: [1.5]"), f"{STEP}.ramp[0]",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("ramp: [true]"), f"{STEP}.ramp[0]",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("max_failures: 2"), f"{STEP}.max_failures",
+         "with on_failure: stop the first failure is one too many; say on_failure: exclude for so "
+         "many machines to be left out"),
+        (rolling("on_failure: exclud, max_failures: 2"), f"{STEP}.on_failure",
+         "must be 'stop' or 'exclude'; did you mean 'exclude'?"),
+        (rolling("on_failure: exclude, max_failures: many"), f"{STEP}.max_failures",
+         'must be a number of machines, or a share of them from "1%" to "100%"'),
+        (rolling("before: ''"), f"{STEP}.before", "must not be empty"),
+        (rolling("before: [ls]"), f"{STEP}.before",
+         "must be a mapping, with a key and a value on each line"),
+        (rolling("after: {scrpt: ls}"), f"{STEP}.after.scrpt",
+         "unknown key 'scrpt'; did you mean 'script'?"),
+        (rolling("before: {script: ls, always: true}"), f"{STEP}.before.always",
+         "unknown key 'always'; there are script, touches, timeout, retries, backoff, idempotent, "
+         "on_unknown, on_stale, runs_on"),
+        (rolling("after: {script: ls, backoff: 5s}"), f"{STEP}.after.backoff",
+         "backoff is the pause before a retry; say how many retries there are"),
+        (rolling("after: 'echo $((#{Octopus.Step.Name}))'"), f"{STEP}.after",
+         "line 1 of the script: the value of Octopus.Step.Name cannot be quoted here: a shell "
+         "evaluates what stands in (( )); use \"$(get_variable 'Octopus.Step.Name')\" or the "
+         "environment where the script can, or #{Octopus.Step.Name | raw} to insert it as code"),
+        (rolling("after: {script: ls, touches: [lb, LB]}"), f"{STEP}.after.touches[1]",
+         "resource 'LB' stands already in catalog.yaml:24"),
+        (script("runs_on: prod-04"), f"{STEP}.runs_on",
+         "there is no machine 'prod-04'; did you mean 'prod-03'?"),
+        (script("runs_on: 'prod-[01:02]'"), f"{STEP}.runs_on",
+         "there is no machine 'prod-[01:02]'; did you mean 'prod-02'?"),
+        (rolling("", "name: Swap, script: ls, runs_on: qa-2"), f"{STEP}.steps[0].runs_on",
+         "there is no machine 'qa-2'; did you mean 'qa-1'?"),
+        (rolling("before: {script: ls, runs_on: qa-2}"), f"{STEP}.before.runs_on",
+         "there is no machine 'qa-2'; did you mean 'qa-1'?"),
+        (rolling("before: {script: ls, runs_on: '#{Octopus.Machine.Nam}'}"),
+         f"{STEP}.before.runs_on",
+         "there is no variable 'Octopus.Machine.Nam'; did you mean 'Octopus.Machine.Name'? Or "
+         "write ##{ where the text shall hold #{ itself"),
+        (rolling("before: {script: ls, runs_on: '#{Octopus'}"), f"{STEP}.before.runs_on",
+         "line 1: #{Octopus is not closed by a brace on its line, or holds another one; "
+         "write ##{ where the text shall hold #{ itself"),
+        (rolling("before: ls", "name: 'roll: before', script: ls"), f"{STEP}.steps[0].name",
+         "step 'roll: before' stands already in catalog.yaml:24"),
+        (rolling("", "name: Swap, script: ls, ramp: [1]"), f"{STEP}.steps[0].ramp",
+         "'ramp' cannot stand here; it belongs to the rolling group"),
+        (rolling("", "name: Swap, script: ls, before: ls"), f"{STEP}.steps[0].before",
+         "'before' cannot stand here; it belongs to the rolling group"),
         (script("required: perhaps"), f"{STEP}.required", "must be true or false"),
         (script("environments: []"), f"{STEP}.environments", "must not be empty"),
         (script("channels: []"), f"{STEP}.channels", "must not be empty"),
@@ -193,20 +259,22 @@ def _without_folder(message: str) -> str:
 @pytest.mark.parametrize(
     ("text", "strange", "message"),
     [
-        (script("instructions: x, responsible: [a], keep_tag: true, on_failure: stop, "
+        (script("instructions: x, responsible: [a], keep_tag: true, on_failure: exclude, "
+                "ramp: [1], max_failures: 1, before: x, after: x, "
                 "steps: [{name: S, script: ls}]"),
-         ["instructions", "responsible", "keep_tag", "on_failure", "steps"],
+         ["instructions", "responsible", "keep_tag", "on_failure", "ramp", "max_failures",
+          "before", "after", "steps"],
          "a script step has no '{}'"),
         (manual("roles: [web], script: ls, touches: [iis], timeout: 1m, retries: 1, backoff: 1m, "
                 "idempotent: true, on_unknown: ask, on_stale: wait, max_parallel: 1, "
-                "on_failure: stop, steps: [{name: S, script: ls}]"),
+                "runs_on: qa-1, on_failure: stop, steps: [{name: S, script: ls}]"),
          ["roles", "script", "touches", "timeout", "retries", "backoff", "idempotent",
-          "on_unknown", "on_stale", "max_parallel", "on_failure", "steps"],
+          "on_unknown", "on_stale", "max_parallel", "runs_on", "on_failure", "steps"],
          "a manual step has no '{}'"),
         (rolling("script: ls, touches: [iis], timeout: 1m, retries: 1, backoff: 1m, "
-                 "idempotent: true, on_unknown: ask, on_stale: wait"),
+                 "idempotent: true, on_unknown: ask, on_stale: wait, runs_on: qa-1"),
          ["script", "touches", "timeout", "retries", "backoff", "idempotent", "on_unknown",
-          "on_stale"],
+          "on_stale", "runs_on"],
          "a rolling group has no '{}'; put it at the steps in it"),
         (rolling("instructions: x, responsible: [a], keep_tag: true"),
          ["instructions", "responsible", "keep_tag"], "a rolling group has no '{}'"),
@@ -233,7 +301,7 @@ def test_a_step_of_a_group_has_no_name_that_any_other_step_of_the_process_has(
     ]
 
 
-@pytest.mark.parametrize("step", ["Swap", "Approve", "Install"])
+@pytest.mark.parametrize("step", ["Swap", "Approve", "Install", "'Roll: after'"])
 def test_a_value_may_be_scoped_to_any_step_that_does_something(read: Read, step: str) -> None:
     read(_scoped(step))
 
@@ -245,7 +313,11 @@ def test_a_value_scoped_to_a_rolling_group_would_apply_nowhere(faults: Faults) -
 
 
 def _scoped(step: str) -> str:
-    text = process(SCRIPT, MANUAL, "{name: Roll, kind: rolling, steps: [{name: Swap, script: x}]}")
+    text = process(
+        SCRIPT,
+        MANUAL,
+        "{name: Roll, kind: rolling, after: x, steps: [{name: Swap, script: x}]}",
+    )
     variable = f"    variables: [{{name: A, value: 1, scope: {{steps: [{step}]}}}}]\n    process"
     return text.replace("    variables: []\n    process", variable)
 

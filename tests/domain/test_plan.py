@@ -326,4 +326,4 @@ def test_a_window_that_is_no_number_of_machines_is_refused(window: str) -> None:
 
 def test_a_window_of_one_is_the_smallest() -> None:
     (made,) = planned(release(value(MAX_PARALLELISM, " 1 "))).steps
-    assert made.window == 1
+    assert made.pace.window == 1
