@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from deployengine.domain.bounds import Bound, Limit
 from deployengine.domain.deployment import DeploymentState, ReleaseState, RunState
+from deployengine.domain.plan import ELSEWHERE
 from deployengine.domain.report import DeploymentFacts, Report, RunFacts, report, to_document
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -154,6 +155,15 @@ def test_shared_runs_count_for_a_machine_as_if_they_had_all_run_at_once() -> Non
 
     assert found.bound == Bound(Limit.MACHINE, "qa-1", 0, 8, 0)
     assert found.ratio == 1.0
+
+
+def test_what_another_machine_carries_out_keeps_nobody_from_the_machine_that_it_is_for() -> None:
+    one, two = deployed(1, "a", "QA", 0, 0, 5), deployed(2, "b", "QA", 0, 0, 5)
+    runs = [
+        ran(1, one, "qa-1", 0, 0, 0, 5),
+        ran(2, two, "qa-1", 0, 0, 0, 5, lock_mode=ELSEWHERE),
+    ]
+    assert report("hooks", runs, [one, two], 9).lower_bound_seconds == 5
 
 
 def test_a_shared_run_that_is_at_once_at_hand_does_not_spoil_a_machines_bound() -> None:

@@ -12,6 +12,7 @@ from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.questions import Answer
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import catalog, machine, project, step
+from tests.engine.test_pick_up import claim, until_lost
 from tests.engine.test_stages import deployed, ran, rolling, states
 from tests.support.fakes import House
 
@@ -310,6 +311,27 @@ def test_a_machine_that_is_left_out_while_it_waits_for_its_hook_is_put_back_all_
     house.deliver_all()
     assert "web-1 Roll: after" in order(house)
     assert house.held() == {}
+
+
+def test_what_puts_a_machine_back_is_begun_by_another_worker_if_the_first_one_dies_before(
+    house: House,
+) -> None:
+    group = hooked(bad_on("web-1"), always=True, on_failure="exclude")
+    applied(house, group)
+    house.deliver_chains()
+    for _ in ("before", "install"):
+        (run,) = house.dispatcher.take_runs()
+        house.execute(run)
+    (run, *_) = house.dispatcher.take_runs()
+    assert run.label.endswith("Roll: after on lb for web-1")
+    claim(house, run)
+    with house.neighbour() as other:
+        other.lease.beat()
+        until_lost(house, other)
+        other.pick_up.join()
+        other.deliver_all()
+    house.deliver_all()
+    assert order(house).count("web-1 Roll: after") == 1
 
 
 def test_a_cancelled_deployment_puts_nothing_back(house: House) -> None:

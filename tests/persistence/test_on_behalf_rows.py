@@ -28,6 +28,8 @@ def may(tx: Transaction, run: RunRecord) -> bool:
     """Whether the database lets it run, as the engine asks it; then it does."""
     if not claim(tx, run):
         return False
+    if run.lock_mode != ELSEWHERE:  # it touches nothing, so nobody looks further
+        return True
     refused = bool(tx.claims.in_the_way(run)) or tx.holds.held_by_others(run.id)
     if refused:  # the engine undoes the whole transaction
         tx.claims.put_back(run.id, tx.runs.get(run.id).fence)  # type: ignore[union-attr]
