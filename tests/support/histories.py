@@ -13,12 +13,14 @@ from typing import Any
 
 from deployengine.domain.deployment import RunState
 from deployengine.domain.errors import RequestError, Unreachable
+from deployengine.domain.project import Hook
 from deployengine.engine.claims import Claimed
 from deployengine.engine.endings import Outcome
 from deployengine.engine.intake import Terms
 from deployengine.engine.questions import CHOICES, asks_for
 from deployengine.engine.releases import Wanted
-from deployengine.persistence.records import DeploymentRecord
+from deployengine.persistence import Transaction
+from deployengine.persistence.records import IGNORED, DeploymentRecord, RunRecord
 from tests.acceptance.catalogs import bypassing, catalog, machine, project
 from tests.support.fakes import House, away
 
@@ -77,15 +79,11 @@ def _process(dice: random.Random) -> list[dict[str, Any]]:
     for number in range(dice.randint(1, 4)):
         kind = dice.choices(["rolling", "manual", "script"], [25, 20, 55])[0]
         if kind == "rolling":
-            step: dict[str, Any] = {
-                "max_parallel": dice.choice([1, 2]),
-                "on_failure": dice.choice(["stop", "exclude"]),
-                "steps": [_child(dice, f"C{number}{n}") for n in range(dice.randint(1, 2))],
-            }
+            step = _group(dice, number)
         elif kind == "manual":
             step = {"instructions": "look", "keep_tag": dice.random() < 0.4}
         else:
-            step = _child(dice, f"S{number}")
+            step = _script(dice) | {"name": f"S{number}"}
             if dice.random() < 0.25:
                 step["max_parallel"] = dice.choice([1, 2])
         step = {"name": f"{kind}-{number}", **step, "kind": kind}
@@ -97,8 +95,30 @@ def _process(dice: random.Random) -> list[dict[str, Any]]:
     return steps
 
 
-def _child(dice: random.Random, name: str) -> dict[str, Any]:
-    step: dict[str, Any] = {"name": name, "script": "true\n"}
+def _group(dice: random.Random, number: int) -> dict[str, Any]:
+    group: dict[str, Any] = {
+        "on_failure": dice.choice(["stop", "exclude"]),
+        "steps": [_script(dice) | {"name": f"C{number}{n}"} for n in range(dice.randint(1, 2))],
+    }
+    if dice.random() < 0.3:
+        group["ramp"] = dice.choice([[1], [1, 1], ["50%"]])
+    if "ramp" not in group or dice.random() < 0.5:
+        group["max_parallel"] = dice.choice([1, 2])
+    if group["on_failure"] == "exclude" and dice.random() < 0.4:
+        group["max_failures"] = dice.choice([1, 2, "50%"])
+    for hook in ("before", "after"):
+        if dice.random() < 0.4:
+            group[hook] = _script(dice)
+            del group[hook]["condition"]
+    if "after" in group:
+        group["after"]["always"] = dice.random() < 0.4
+    return group
+
+
+def _script(dice: random.Random) -> dict[str, Any]:
+    step: dict[str, Any] = {"script": "true\n", "condition": "success"}
+    if dice.random() < 0.2:
+        step["runs_on"] = dice.choice(["q-0", "s-0"])
     if dice.random() < 0.3:
         step["retries"] = dice.choice([1, 2])
         if dice.random() < 0.5:
@@ -311,21 +331,29 @@ class History:
     def _check(self) -> None:
         with self._house.database.read() as tx:
             running = [run for run in tx.runs.open() if run.state is RunState.RUNNING]
+            places = [self._place(tx, run) for run in running]
             for place, one in enumerate(running):
                 deployment = tx.deployments.get(one.deployment_id)
                 assert deployment is not None
                 in_line = deployment.ticket is not None or deployment.cancel_requested_at
                 assert in_line, f"run-{one.id} runs, and its deployment has no place"
-                for other in running[place + 1 :]:
-                    modes = (one.lock_mode, other.lock_mode)
-                    clash = one.machine == other.machine and "exclusive" in modes
-                    assert not clash, f"run-{one.id} and run-{other.id} on {one.machine}"
+                here, mode = places[place]
+                for other, (there, its_mode) in list(zip(running, places, strict=True))[
+                    place + 1 :
+                ]:
+                    clash = here == there and "exclusive" in (mode, its_mode)
+                    assert not clash, f"run-{one.id} and run-{other.id} on {here}"
             begun = [
                 d.tag
                 for d in tx.deployments.open()
                 if d.state.value in ("running", "paused") and d.ticket is not None
             ]
             assert len(begun) == len(set(begun)), f"two of one tag: {begun}"
+
+    def _place(self, tx: Transaction, run: RunRecord) -> tuple[str, str]:
+        """The machine that a run is on, and how it has it."""
+        planned = self._house.archive.plan(tx, run.deployment_id).steps[run.step].runs[run.place]
+        return planned.where.name, planned.lock_mode.value
 
     def _come_to_rest(self) -> None:
         for number in range(ROUNDS):
@@ -362,3 +390,16 @@ class History:
             bad = [run.id for run in last.values() if run.state in BAD and not run.forgiven]
             well = deployment.state != "succeeded" or not bad
             assert well, f"dep-{deployment.id} has succeeded in spite of {bad}"
+            self._check_put_back(deployment, list(last.values()))
+
+    def _check_put_back(self, deployment: DeploymentRecord, last: list[RunRecord]) -> None:
+        """No machine on which something of its turn went wrong is put back without a word."""
+        with self._house.database.read() as tx:
+            process = self._house.archive.snapshot(tx, deployment.snapshot_id).process
+        for run in last:
+            step = process[run.step]
+            if step.hook is Hook.AFTER and not step.closes and run.state is RunState.SUCCEEDED:
+                turn = [r for r in last if r.machine == run.machine]
+                own = [r for r in turn if process[r.step].rolling == step.rolling]
+                bad = [r.id for r in own if r.state in BAD and r.answer != IGNORED]
+                assert not bad, f"{run.machine} is put back by run-{run.id} in spite of {bad}"
