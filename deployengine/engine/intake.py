@@ -220,7 +220,7 @@ class Intake:
         tx.steps.add(number, [step.name for step in planned.steps])
         for position, step in enumerate(planned.steps):
             runs = [(run.machine.name, run.own_lock) for run in step.runs]
-            anywhere = [run.machine.name for run in step.runs if not run.machine.is_local]
+            anywhere = [run.machine.name for run in step.runs if not run.where.is_local]
             tx.runs.add(number, position, runs, anywhere)
         stored = tx.deployments.get(number)
         assert stored is not None

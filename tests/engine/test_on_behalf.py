@@ -190,3 +190,16 @@ def test_a_machine_that_is_gone_when_somebody_deploys_is_told(house: House) -> N
                            variables=[{"name": "LB", "value": "lbs"}]))  # fmt: skip
     with pytest.raises(UnknownName, match="there is no machine for step Tell 'lbs'"):
         house.releases.create(Wanted("app", "1.0"))
+
+
+@pytest.mark.parametrize(("target", "carrier"), [("ssh", "local"), ("local", "ssh")])
+def test_its_ticket_is_seen_from_where_that_of_the_other_machine_is(
+    house: House, target: str, carrier: str
+) -> None:
+    machines = [
+        machine("web-1", "QA", connection={"kind": target}),
+        machine("lb", "Else", connection={"kind": carrier}),
+    ]
+    applied(house, project("app", process=[FOR_OTHERS]), machines=machines)
+    (run,) = house.detail(house.create("app").id).runs
+    assert run.seen_anywhere is (carrier == "ssh")
