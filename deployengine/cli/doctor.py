@@ -17,6 +17,7 @@ from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError
 from deployengine.domain.identity import run_id
 from deployengine.domain.variables import Sealed, Variable
+from deployengine.engine.requests import on_machine
 from deployengine.persistence.migrate import prepare
 from deployengine.services import Services
 from deployengine.settings import redacted_url
@@ -126,7 +127,7 @@ def _workers(services: Services) -> Iterator[Finding]:
     names = {worker.name for worker in present}
     with services.database.read() as tx:
         running = [run for run in tx.runs.open() if run.state is RunState.RUNNING]
-    orphans = [f"{run_id(run.id)} on {run.machine}" for run in running if run.worker not in names]
+    orphans = [f"{run_id(run.id)}{on_machine(run)}" for run in running if run.worker not in names]
     if orphans:
         advice = "a worker that is there picks them up within a lease or two; start one if none is"
         found = f"runs without a worker: {', '.join(orphans[:5])}"
