@@ -173,7 +173,7 @@ class Fences:
             for resource in sorted(
                 {lock.resource for lock in work.locks}, key=lambda each: (each not in to_lock, each)
             ):
-                path = self._folder / _file_name(resource)
+                path = self._folder / lock_file(resource)
                 descriptor = _open(path)
                 locked = resource in to_lock
                 held.add(descriptor, locked=locked, exclusive=resource in exclusive)
@@ -193,7 +193,7 @@ class Fences:
 
     def signed_by(self, resource: str) -> str:
         """The ticket of the last exclusive holder of a resource, or nothing."""
-        path = self._folder / _file_name(resource)
+        path = self._folder / lock_file(resource)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -207,7 +207,8 @@ class Fences:
         return f"{self._folder}/revoked-{fence}"
 
 
-def _file_name(resource: str) -> str:
+def lock_file(resource: str) -> str:
+    """The name of a resource's file."""
     name = quoted(resource)
     if len(name) <= _LONGEST_NAME:
         return f"lock-{name}"

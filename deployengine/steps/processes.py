@@ -124,6 +124,15 @@ def until_one_ends(find: Find, seconds: float, wake: Wake | None, pidfds: bool) 
             os.close(descriptor)
 
 
+def until_readable(bells: Iterable[Wake | None], seconds: float) -> None:
+    """Blocks until one of the bells is set, or the time is up."""
+    poll = select.poll()
+    for bell in bells:
+        if bell is not None:
+            poll.register(bell, select.POLLIN)
+    poll.poll(min(int(seconds * 1000) + 1, 86_400_000))
+
+
 def _open(pids: Iterable[int]) -> Iterable[int]:
     for pid in pids:
         with suppress(ProcessLookupError):

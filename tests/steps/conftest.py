@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import atexit
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -11,12 +14,35 @@ import pytest
 from deployengine.steps.contract import Runner, Started, Status, Ticket, Work, WorkTicket
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.processes import look
+from deployengine.steps.ssh.machine import SshMachine
+from deployengine.steps.ssh.runner import SshRunner
+from deployengine.steps.ssh.way import way_to
 from deployengine.steps.ticket import parse_state
 from tests.steps.gates import Gate, until
+from tests.support.sshd import SshServer, start_sshd
 
 PATIENCE = timedelta(seconds=20)
 
 NewRunner = Callable[[], Runner]
+
+
+@cache
+def sshd() -> SshServer:
+    """One sshd for all tests of this process; it ends with it."""
+    folder = Path(tempfile.mkdtemp(prefix="sshd-"))
+    server = start_sshd(folder)
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(server.stop)
+    return server
+
+
+def _ssh(shell: str = "/bin/sh") -> Callable[[Path], Runner]:
+    def make(workdir: Path) -> Runner:
+        connection = sshd().connection(workdir, tickets=tickets_of(workdir))
+        way = way_to("target", connection, (), lambda _set, _variable: "")
+        return SshRunner(SshMachine("target", lambda: way, shell))
+
+    return make
 
 
 def tickets_of(workdir: Path) -> str:
@@ -44,6 +70,8 @@ IMPLEMENTATIONS: Mapping[str, Callable[[Path], Runner]] = {
     # What else of shells the host has: none of them must be there.
     **{f"local-{name}": _local(name, *words) for name, *words in OTHER_SHELLS},
     "local-without-pidfds": _local("/bin/sh", pidfds=False),
+    "ssh": _ssh(),
+    **{f"ssh-{name}": _ssh(" ".join((name, *words))) for name, *words in OTHER_SHELLS},
 }
 
 

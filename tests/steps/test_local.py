@@ -13,7 +13,7 @@ import pytest
 
 from deployengine import steps
 from deployengine.steps import children
-from deployengine.steps.contract import Started, State, Status, Work
+from deployengine.steps.contract import Runner, Started, State, Status, Work
 from deployengine.steps.errors import (
     CannotStart,
     DiskFull,
@@ -24,7 +24,7 @@ from deployengine.steps.errors import (
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.processes import look, this_boot
 from deployengine.steps.ticket import parse_state
-from tests.steps.conftest import begin, end, leader_of, tickets_of, until_dead
+from tests.steps.conftest import IMPLEMENTATIONS, begin, end, leader_of, tickets_of, until_dead
 from tests.steps.disks import fill, small_disk
 from tests.steps.gates import Gate
 
@@ -32,9 +32,9 @@ Fresh = Callable[..., Work]
 UNKNOWN = Status(State.UNKNOWN)
 
 
-@pytest.fixture
-def runner(workdir: Path) -> LocalRunner:
-    return LocalRunner(str(workdir), tickets_of(workdir))
+@pytest.fixture(params=["local", "ssh"])
+def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
+    return IMPLEMENTATIONS[request.param](workdir)
 
 
 def folder_of(work: Work, workdir: Path) -> Path:
@@ -53,7 +53,7 @@ sys.stdin.read()
 
 
 def test_a_run_outlives_its_worker_and_another_picks_it_up(
-    runner: LocalRunner, workdir: Path, ready: Gate, go: Gate
+    runner: Runner, workdir: Path, ready: Gate, go: Gate
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WORKER, str(workdir)],
@@ -73,7 +73,7 @@ def test_a_run_outlives_its_worker_and_another_picks_it_up(
 
 
 def test_no_secret_stands_on_a_command_line(
-    runner: LocalRunner, fresh: Fresh, ready: Gate, go: Gate
+    runner: Runner, fresh: Fresh, ready: Gate, go: Gate
 ) -> None:
     secret = "s3cr3t-" + "not-to-be-seen"
     script = f"password={secret}; get_variable Token; echo > ready; read x < go"
@@ -101,7 +101,7 @@ def test_a_work_does_not_show_its_secrets() -> None:
 
 
 def test_nobody_else_may_read_a_ticket_but_scripts_keep_the_workers_umask(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     work = fresh("set_output a b; umask", environment={"A": "b"}, variables={"x": "y"})
     ticket = begin(runner, work)
@@ -118,8 +118,9 @@ def test_nobody_else_may_read_a_ticket_but_scripts_keep_the_workers_umask(
 
 
 def test_the_engines_own_settings_stay_with_the_engine(
-    runner: LocalRunner, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+    workdir: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    runner = IMPLEMENTATIONS["local"](workdir)
     monkeypatch.setenv("DEPLOYENGINE_MASTER_KEY", "s3cr3t")
     monkeypatch.setenv("MINE", "kept")
     ticket = begin(
@@ -134,7 +135,7 @@ def test_the_engines_own_settings_stay_with_the_engine(
 
 
 def test_a_script_gets_default_signals_whatever_its_worker_ignores(
-    runner: LocalRunner, fresh: Fresh
+    runner: Runner, fresh: Fresh
 ) -> None:
     ours = {number: signal.signal(number, signal.SIG_IGN) for number in (2, 15)}
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -147,14 +148,14 @@ def test_a_script_gets_default_signals_whatever_its_worker_ignores(
     assert end(ticket) == Status(State.EXITED, 130)
 
 
-def test_a_script_inherits_no_open_file_of_the_engine(runner: LocalRunner, fresh: Fresh) -> None:
+def test_a_script_inherits_no_open_file_of_the_engine(runner: Runner, fresh: Fresh) -> None:
     script = "for n in 3 4 5 6 7 8 9; do readlink /proc/$$/fd/$n; done; exit 0"
     ticket = begin(runner, fresh(script))
     assert end(ticket) == Status(State.EXITED, 0)
     assert ticket.output(0) == b""
 
 
-def test_no_zombies_are_left(runner: LocalRunner, fresh: Fresh, workdir: Path) -> None:
+def test_no_zombies_are_left(runner: Runner, fresh: Fresh, workdir: Path) -> None:
     work = fresh("exit 0")
     end(begin(runner, work))
     leader = leader_of(work.ticket, workdir)
@@ -165,7 +166,7 @@ def test_no_zombies_are_left(runner: LocalRunner, fresh: Fresh, workdir: Path) -
 
 
 def test_the_fence_of_the_first_start_is_recorded(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     work = fresh("exit 0", fence=41)
     end(begin(runner, work))
@@ -175,7 +176,7 @@ def test_the_fence_of_the_first_start_is_recorded(
 
 
 def test_a_start_that_died_half_way_is_healed_by_the_next(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     work = fresh("echo whole")
     folder = folder_of(work, workdir)
@@ -188,7 +189,7 @@ def test_a_start_that_died_half_way_is_healed_by_the_next(
 
 
 def test_a_wrapper_that_comes_second_says_so_and_touches_nothing(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     work = fresh("echo once; exit 4")
     ticket = begin(runner, work)
@@ -201,7 +202,7 @@ def test_a_wrapper_that_comes_second_says_so_and_touches_nothing(
 
 
 def test_a_script_without_its_wrapper_counts_as_running_until_it_ends(
-    runner: LocalRunner, fresh: Fresh, workdir: Path, ready: Gate, go: Gate
+    runner: Runner, fresh: Fresh, workdir: Path, ready: Gate, go: Gate
 ) -> None:
     work = fresh("echo > ready; read x < go; exit 0")
     ticket = begin(runner, work)
@@ -214,7 +215,7 @@ def test_a_script_without_its_wrapper_counts_as_running_until_it_ends(
 
 
 def test_begun_with_all_processes_gone_and_no_end_is_unknown_and_not_started_again(
-    runner: LocalRunner, fresh: Fresh, workdir: Path, ready: Gate, go: Gate
+    runner: Runner, fresh: Fresh, workdir: Path, ready: Gate, go: Gate
 ) -> None:
     work = fresh("echo > ready; echo once >> journal; read x < go; exit 0")
     ticket = begin(runner, work)
@@ -228,7 +229,7 @@ def test_begun_with_all_processes_gone_and_no_end_is_unknown_and_not_started_aga
 
 @pytest.mark.parametrize("content", [b"", b"0", b"zero\n", b"0\n0\n", b"999\n", b"-1\n"])
 def test_a_damaged_end_is_unknown(
-    runner: LocalRunner, fresh: Fresh, workdir: Path, content: bytes
+    runner: Runner, fresh: Fresh, workdir: Path, content: bytes
 ) -> None:
     work = fresh("exit 0")
     end(begin(runner, work))
@@ -237,7 +238,7 @@ def test_a_damaged_end_is_unknown(
 
 
 def test_a_damaged_record_of_the_beginning_is_unknown(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     work = fresh("exit 0")
     folder = folder_of(work, workdir)
@@ -249,7 +250,7 @@ def test_a_damaged_record_of_the_beginning_is_unknown(
 
 @pytest.mark.parametrize("what", ["time", "boot"])
 def test_a_stranger_with_the_number_of_a_gone_process_is_neither_followed_nor_killed(
-    runner: LocalRunner, fresh: Fresh, workdir: Path, what: str
+    runner: Runner, fresh: Fresh, workdir: Path, what: str
 ) -> None:
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as stranger:
         stat = Path(f"/proc/{stranger.pid}/stat").read_text().split()
@@ -320,16 +321,14 @@ def test_on_a_full_disk_nothing_runs_and_the_same_start_works_when_there_is_room
 
 
 def test_an_environment_too_large_for_a_process_says_what_to_use_instead(
-    runner: LocalRunner, fresh: Fresh
+    runner: Runner, fresh: Fresh
 ) -> None:
     with pytest.raises(CannotStart, match="get_variable"):
         runner.ticket(fresh("exit 0", environment={"BIG": "x" * 200_000})).start()
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "-r", "a b", "a\n", "é", "x" * 128])
-def test_ticket_names_that_are_unsafe_as_folders_are_refused(
-    runner: LocalRunner, name: str
-) -> None:
+def test_ticket_names_that_are_unsafe_as_folders_are_refused(runner: Runner, name: str) -> None:
     with pytest.raises(WorkRefused):
         Work(name, 1, "exit 0")
     with pytest.raises(StepError):

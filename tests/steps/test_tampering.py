@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deployengine.steps.contract import Lock, Started, State, Status, Ticket, Work
+from deployengine.steps.contract import Lock, Runner, Started, State, Status, Ticket, Work
 from deployengine.steps.errors import DiskFull, WorkdirUnusable
 from deployengine.steps.local import LocalRunner
-from tests.steps.conftest import begin, end, leader_of, lives, tickets_of
+from tests.steps.conftest import IMPLEMENTATIONS, begin, end, leader_of, lives, tickets_of
 from tests.steps.disks import fill, make_read_only, small_disk
 from tests.steps.gates import Gate
 from tests.steps.starter import Starter
@@ -20,9 +20,9 @@ Fresh = Callable[..., Work]
 ALONE = (Lock("web", exclusive=True),)
 
 
-@pytest.fixture
-def runner(workdir: Path) -> LocalRunner:
-    return LocalRunner(str(workdir), tickets_of(workdir))
+@pytest.fixture(params=["local", "ssh"])
+def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
+    return IMPLEMENTATIONS[request.param](workdir)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ DAMAGES: dict[Callable[[Path, Path], None], str] = {
     ("damage", "told"), DAMAGES.items(), ids=[damage.__name__ for damage in DAMAGES]
 )
 def test_what_is_damaged_is_unknown_never_runs_and_harms_nobody(
-    runner: LocalRunner,
+    runner: Runner,
     fresh: Fresh,
     workdir: Path,
     tickets: Path,
@@ -147,7 +147,7 @@ def test_what_is_damaged_is_unknown_never_runs_and_harms_nobody(
 
 @pytest.mark.parametrize("what", ["rubbish", "folder", "link"])
 def test_an_exit_file_that_nobody_can_read_is_unknown_with_what_is_known(
-    runner: LocalRunner, fresh: Fresh, tickets: Path, what: str
+    runner: Runner, fresh: Fresh, tickets: Path, what: str
 ) -> None:
     work = fresh("echo hello", fence=12)
     end(begin(runner, work))
@@ -167,7 +167,7 @@ def test_an_exit_file_that_nobody_can_read_is_unknown_with_what_is_known(
 
 
 def test_a_run_of_an_earlier_boot_is_unknown_and_says_so(
-    runner: LocalRunner, fresh: Fresh, tickets: Path
+    runner: Runner, fresh: Fresh, tickets: Path
 ) -> None:
     work = fresh("exit 0")
     ticket = begin(runner, work)
@@ -180,9 +180,24 @@ def test_a_run_of_an_earlier_boot_is_unknown_and_says_so(
     assert "the machine was started anew since" in known_of(runner.attach(work.ticket))
 
 
-def test_whose_folder_vanishes_while_it_runs_is_unknown_to_its_follower(
-    runner: LocalRunner, fresh: Fresh, tickets: Path, ready: Gate, go: Gate
+def test_by_ssh_whose_folder_vanishes_is_unknown_at_once_to_who_saw_it_running(
+    workdir: Path, fresh: Fresh, tickets: Path, ready: Gate, go: Gate
 ) -> None:
+    runner = IMPLEMENTATIONS["ssh"](workdir)
+    ticket = begin(runner, fresh("echo > ready; read x < go"))
+    ready.hear()
+    other = runner.attach("run-1")
+    assert other.status() == Status(State.RUNNING)
+    (tickets / "run-1").rename(tickets.parent / "elsewhere")
+    assert "was removed after the script began" in known_of(other)
+    go.let()
+    assert end(ticket) == Status(State.UNKNOWN)
+
+
+def test_whose_folder_vanishes_while_it_runs_is_unknown_to_its_follower(
+    workdir: Path, fresh: Fresh, tickets: Path, ready: Gate, go: Gate
+) -> None:
+    runner = IMPLEMENTATIONS["local"](workdir)
     ticket = begin(runner, fresh("echo > ready; read x < go"))
     ready.hear()
     other = runner.attach("run-1")
@@ -197,14 +212,14 @@ def test_whose_folder_vanishes_while_it_runs_is_unknown_to_its_follower(
 
 
 def test_a_work_folder_that_vanishes_under_a_script_does_not_lose_its_end(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     ticket = begin(runner, fresh(f"rm -rf '{workdir}'; echo told; exit 3"))
     assert (end(ticket), ticket.output(0)) == (Status(State.EXITED, 3), b"told\n")
 
 
 def test_a_work_folder_that_vanishes_before_the_script_begins_is_named(
-    runner: LocalRunner, fresh: Fresh, workdir: Path
+    runner: Runner, fresh: Fresh, workdir: Path
 ) -> None:
     starter = Starter(workdir, "run", 1, "", "exit 0", armed="ticket.start.before=stop")
     starter.until_stopped()

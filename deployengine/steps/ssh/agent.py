@@ -1,0 +1,116 @@
+"""The machine's half of a ticket as text: what is sent along, and how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from deployengine.steps import ticket
+
+#: The first line of every answer; what a login prints of its own comes before it.
+GREETING = b"deployengine\n"
+
+_STEPS = Path(__file__).parents[1]
+_FILES = {
+    "agent.sh": _STEPS / "ssh" / "agent.sh",
+    "wrapper.sh": _STEPS / "wrapper.sh",
+    "tools/get_variable": _STEPS / "tools" / "get_variable",
+    "tools/set_output": _STEPS / "tools" / "set_output",
+}
+_END = "DEPLOYENGINE_END"
+
+
+def quoted(text: str) -> str:
+    """A word for every login shell. The catalog lets no quote and no blank into what comes here."""
+    return f"'{text}'"
+
+
+@cache
+def digest() -> str:
+    """What tells this agent from those of other versions."""
+    content = b"\0".join(path.read_bytes() for path in _FILES.values())
+    return sha256(content).hexdigest()[:16]
+
+
+def folder(tickets: str) -> str:
+    """Where the agent lies on a machine."""
+    return f"{tickets}/.agent-{digest()}"
+
+
+@cache
+def _archive() -> str:
+    """A shell text that writes the files into the folder ``$de_new``."""
+    parts = [
+        f"cat > \"$de_new/{name}\" <<'{_END}' || de_full=yes\n{path.read_text('utf-8')}{_END}\n"
+        for name, path in _FILES.items()
+    ]
+    return "".join(parts) + 'chmod 700 "$de_new"/tools/*\n'
+
+
+def installation(workdir: str, tickets: str, shell: str) -> str:
+    """What ``sh -s`` reads to put the agent there, unless it is, and to look the machine over.
+
+    The folder appears whole or not at all.
+    """
+    there = quoted(folder(tickets))
+    return f"""{{
+cd 2> /dev/null
+de_umask=$(umask)
+umask 077
+de_there={there} de_new={there}.$$
+if [ ! -d "$de_there" ]; then
+  de_said=$(mkdir -p {quoted(tickets)} "$de_new/tools" 2>&1) || {{
+    echo "de:fault folder {tickets} $de_said" >&2
+    exit 3
+  }}
+  de_full=
+{_archive()}  if [ -n "$de_full" ]; then
+    echo "de:fault full {tickets}" >&2
+    rm -rf "$de_new"
+    exit 3
+  fi
+  [ -d "$de_there" ] || mv "$de_new" "$de_there"
+  rm -rf "$de_new"
+fi
+umask "$de_umask"
+exec {shell} "$de_there/agent.sh" check {quoted(workdir)} {quoted(tickets)} < /dev/null
+}}
+"""
+
+
+def call(workdir: str, tickets: str, shell: str, verb: str, *arguments: str) -> str:
+    """The command line for a verb. No secret may stand in it."""
+    script = quoted(f"{folder(tickets)}/agent.sh")
+    words = (verb, quoted(workdir), quoted(tickets), *map(quoted, arguments))
+    return " ".join((shell, script, *words))
+
+
+def as_user(command: str, become: str) -> str:
+    """The command as the user that scripts run as."""
+    if not become:
+        return f"exec {command}"
+    return f"exec sudo -n -H -u {quoted(become)} -- /bin/sh -c 'cd; exec \"$@\"' sh {command}"
+
+
+def bundle(script: str, variables: Mapping[str, str], environment: Mapping[str, str]) -> bytes:
+    """What a start reads from stdin: shell text that says what the ticket's files hold."""
+    program, *rest = ticket.interpreter(script)
+    exports = "".join(f"export {name}={_literal(value)}\n" for name, value in environment.items())
+    parts = (
+        b"de_put script " + _bytes(ticket.encode(script)),
+        b"de_put variables " + _bytes(ticket.render_variables(variables)),
+        ticket.encode(f"de_program={_literal(program)} de_argument={_literal(' '.join(rest))}"),
+        ticket.encode(f"de_environment() {{\n:\n{exports}}}"),
+        b"# whole\n",
+    )
+    return b"\n".join(parts)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _bytes(content: bytes) -> bytes:
+    return b"'" + content.replace(b"'", b"'\\''") + b"'"

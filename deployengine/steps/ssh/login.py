@@ -1,0 +1,225 @@
+"""Logging in to a machine, by way of others if need be."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from deployengine.steps.errors import MachineUnreachable
+from deployengine.steps.ssh import host_keys
+from deployengine.steps.ssh.host_keys import FAMILIES, NOBODY, Watch
+from deployengine.steps.ssh.way import Way
+
+#: Seconds until a host that does not answer is given up, and until a login is.
+CONNECT_WITHIN = 10
+LOGIN_WITHIN = 20
+#: Seconds between two signs of life, and how many may stay unanswered before a connection is dead.
+KEEPALIVE = 10
+KEEPALIVES = 3
+
+# asyncssh tells each connection and channel at INFO.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+async def log_in(way: Way) -> asyncssh.SSHClientConnection:
+    """A connection to the machine; raises :class:`MachineUnreachable` with the reason."""
+    door = await _door(way)
+    tunnel: asyncssh.SSHClientConnection | None = None
+    for hop in filter(None, (way.jump or door.jump).split(",")):
+        over = _hop(way, hop.strip())
+        tunnel = await _enter(over, await _door(over), tunnel)
+    return await _enter(way, door, tunnel)
+
+
+async def show_key(way: Way) -> asyncssh.SSHKey:
+    """The host key that the machine shows, whoever vouches for it; nobody logs in.
+
+    Raises :class:`MachineUnreachable`.
+    """
+    door = await _door(way)
+    tunnel: asyncssh.SSHClientConnection | None = None
+    for hop in filter(None, (way.jump or door.jump).split(",")):
+        over = _hop(way, hop.strip())
+        tunnel = await _enter(over, await _door(over), tunnel)
+    watch = Watch(())
+    try:
+        (await _connect(way, door, watch, tunnel, NOBODY)).close()
+    except asyncssh.HostKeyNotVerifiable as error:
+        if watch.shown is None:
+            raise _unreachable(way, "it shows a host key that cannot be read") from error
+    assert watch.shown is not None
+    return watch.shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What the catalog and the user's ``ssh_config`` come to together."""
+
+    given: dict[str, Any]
+    host: str
+    port: int
+    user: str
+    jump: str
+    known_hosts: Any
+
+
+async def _door(way: Way) -> _Door:
+    given: dict[str, Any] = {
+        "config": [str(Path(way.config).expanduser())] if way.config else (),
+        "passphrase": way.passphrase or None,
+        "password": way.password or None,
+        "password_auth": bool(way.password),
+        "kbdint_auth": bool(way.password),
+        "gss_auth": False,
+        "gss_kex": False,
+        "host_based_auth": False,
+        "send_env": None,
+        "connect_timeout": CONNECT_WITHIN,
+        "login_timeout": LOGIN_WITHIN,
+        "keepalive_interval": KEEPALIVE,
+        "keepalive_count_max": KEEPALIVES,
+        "encoding": None,
+    }
+    if way.user:
+        given["username"] = way.user
+    if way.port:
+        given["port"] = way.port
+    if way.known_hosts:
+        given["known_hosts"] = str(Path(way.known_hosts).expanduser())
+    if way.identity or way.identity_file or way.password:
+        given["agent_path"] = None
+    if way.identity:
+        given["client_keys"] = [way.identity.encode()]
+    elif way.identity_file:
+        given["client_keys"] = [str(Path(way.identity_file).expanduser())]
+    elif way.password:
+        given["client_keys"] = None
+    try:
+        options: Any = await asyncssh.SSHClientConnectionOptions.construct(host=way.host, **given)
+    except asyncssh.KeyEncryptionError as error:
+        raise MachineUnreachable(
+            f"machine {way.machine}: its private key is locked, and the passphrase that opens it "
+            "was not given; name it in the catalog as passphrase: {set, variable}"
+        ) from error
+    except (asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
+        what = way.identity_file or ("its identity" if way.identity else "the ssh_config")
+        said = getattr(error, "strerror", None) or str(error)
+        raise MachineUnreachable(
+            f"machine {way.machine}: {what} cannot be used ({said}); mend that on the worker's "
+            "host or in the catalog"
+        ) from error
+    return _Door(
+        given,
+        options.host,
+        options.port,
+        options.username,
+        str(options.tunnel or ""),
+        # An ssh_config that turns the check off does not turn it off here.
+        NOBODY if options.known_hosts is None else options.known_hosts,
+    )
+
+
+def _hop(way: Way, hop: str) -> Way:
+    """The way to a host in between: known by known_hosts, with the same key."""
+    user, _, address = hop.rpartition("@")
+    host, _, port = address.partition(":")
+    return replace(
+        way,
+        host=host,
+        port=int(port) if port.isdigit() else None,
+        user=user,
+        fingerprints=(),
+        learned=(),
+        password="",
+        jump="",
+    )
+
+
+async def _enter(
+    way: Way, door: _Door, tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """Logs in, and refuses any host key but that of the catalog, a learned or a known one."""
+    known = door.known_hosts
+    if way.fingerprints:
+        known = NOBODY
+    elif way.learned:
+        known = (host_keys.keys(way.learned), [], [])
+    watch = Watch(way.fingerprints)
+    # A server has keys of several kinds and shows one: the pinned one must be asked for.
+    for family in ((), *FAMILIES) if way.fingerprints else ((),):
+        try:
+            return await _connect(way, door, watch, tunnel, known, family)
+        except asyncssh.HostKeyNotVerifiable:
+            continue
+        except _NoSuchKey:
+            continue
+    by_others = not way.fingerprints and not way.learned and _is_known(door)
+    raise host_keys.refusal(way, watch.shown, known=by_others)
+
+
+class _NoSuchKey(Exception):
+    """The server has no host key of the family that was asked for."""
+
+
+async def _connect(
+    way: Way,
+    door: _Door,
+    watch: Watch,
+    tunnel: asyncssh.SSHClientConnection | None,
+    known: Any,
+    family: tuple[str, ...] = (),
+) -> asyncssh.SSHClientConnection:
+    given = {**door.given, "known_hosts": known, "server_host_key_algs": family}
+    try:
+        connection: asyncssh.SSHClientConnection = await asyncssh.connect(
+            way.host, client_factory=lambda: watch, tunnel=tunnel, **given
+        )
+    except asyncssh.HostKeyNotVerifiable:
+        raise
+    except asyncssh.KeyExchangeFailed as error:
+        if family:
+            raise _NoSuchKey from error
+        raise _unreachable(way, f"it agrees to no way of encryption ({error.reason})") from error
+    except asyncssh.PermissionDenied as error:
+        raise MachineUnreachable(
+            f"machine {way.machine}: {way.address} refuses the login of {door.user}; see that "
+            "the key that the catalog names is in the authorized_keys there"
+        ) from error
+    except (OSError, asyncssh.Error, TimeoutError) as error:
+        raise _unreachable(way, _reason(error)) from error
+    return connection
+
+
+def _unreachable(way: Way, reason: str) -> MachineUnreachable:
+    return MachineUnreachable(
+        f"machine {way.machine}: {way.address} cannot be reached: {reason}; "
+        "see that it is up, that sshd runs there, and that nothing in between keeps us out"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "no host has that name"
+    if isinstance(error, OSError) and error.errno:
+        return error.strerror or str(error)
+    return str(getattr(error, "reason", "")) or str(error) or type(error).__name__
+
+
+def _is_known(door: _Door) -> bool:
+    """Whether the host is known under another key than the one it showed."""
+    files: Any = door.known_hosts
+    if not files:
+        default = Path("~/.ssh/known_hosts").expanduser()
+        files = str(default) if default.is_file() else NOBODY
+    try:
+        found = asyncssh.match_known_hosts(files, door.host, "", door.port)
+    except (OSError, ValueError):
+        return False
+    return bool(found[0])

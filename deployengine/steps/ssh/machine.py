@@ -1,0 +1,355 @@
+"""A machine that is reached by SSH: its connections, and its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from deployengine.steps.errors import (
+    DamagedOnTheWay,
+    DiskFull,
+    MachineUnfit,
+    MachineUnreachable,
+    StepError,
+    StillRunning,
+    WorkdirUnusable,
+)
+from deployengine.steps.ssh import agent
+from deployengine.steps.ssh.channel import Channel
+from deployengine.steps.ssh.login import log_in
+from deployengine.steps.ssh.loop import the_loop
+from deployengine.steps.ssh.way import Way
+
+log = logging.getLogger("deployengine.steps")
+
+#: Commands at once over one connection: OpenSSH allows ten by default, and one that ends counts
+#: for a moment longer.
+MOST_CHANNELS = 8
+#: Seconds after which a connection that nobody uses is closed.
+IDLE = 120.0
+#: Seconds that an answer may take.
+ANSWER_WITHIN = 120.0
+#: Logins at once in one process; each costs a key exchange.
+LOGINS = 16
+
+#: Bytes of a file that are sent at once.
+_PIECE = 262_144
+
+_logins = asyncio.Semaphore(LOGINS)
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """One connection, with how many commands run over it and may."""
+
+    connection: asyncssh.SSHClientConnection
+    in_use: int = 0
+    most: int = MOST_CHANNELS
+    closing: asyncio.TimerHandle | None = None
+
+
+class SshMachine:
+    """Connections to one machine, opened when they are needed, and the verbs of its agent.
+
+    ``find_way`` says how it is reached today; it is asked for each new connection. ``shell`` reads
+    the agent there. Methods block the calling thread.
+    """
+
+    def __init__(self, name: str, find_way: Callable[[], Way], shell: str = "/bin/sh") -> None:
+        self.name = name
+        self._find_way = find_way
+        self._shell = shell
+        self._lines: list[_Line] = []
+        self._logging_in = asyncio.Lock()
+        self._way: Way | None = None
+        #: What the last look at the machine found, one fact a line.
+        self.facts: dict[str, list[str]] = {}
+
+    # ---- for threads ----
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return bool(self._lines)
+
+    def ask(
+        self,
+        verb: str,
+        *arguments: str,
+        stdin: bytes | Path = b"",
+        within: float = ANSWER_WITHIN,
+        what: str = "",
+    ) -> bytes:
+        """What the agent answers; asked a second time where the connection broke meanwhile.
+
+        Every verb may be repeated. ``stdin`` may be a file, which is read piece by piece. Raises
+        :class:`MachineUnreachable`, and what the agent's faults stand for.
+        """
+        return the_loop().run(self._ask(verb, arguments, stdin, within, what))
+
+    def follow(
+        self, channel: Channel, verb: str, *arguments: str, stdin: bytes = b""
+    ) -> Future[None]:
+        """Begins a verb whose answers go to the channel; the future ends when it runs there."""
+        return the_loop().begin(self._begin(channel, verb, arguments, stdin))
+
+    def connect_once(self) -> None:
+        """Makes sure that the machine was seen by this process, so that :attr:`facts` are known."""
+        if not self.facts:
+            the_loop().run(self._free_line())
+
+    def look_over(self) -> dict[str, list[str]]:
+        """Looks at the machine anew; what it found, one fact a line, by its first word."""
+        return the_loop().run(self._look_over())
+
+    def close(self) -> None:
+        """Closes all connections."""
+        the_loop().run(self._close())
+
+    @property
+    def umask(self) -> str:
+        """What scripts shall have."""
+        return (self.facts.get("umask") or ["0022"])[0]
+
+    @property
+    def way(self) -> Way:
+        """How the machine was reached last."""
+        return self._way or self._find_way()
+
+    # ---- in the loop's thread ----
+
+    async def _ask(
+        self, verb: str, arguments: tuple[str, ...], stdin: bytes | Path, within: float, what: str
+    ) -> bytes:
+        for last in (False, True):
+            done = asyncio.Event()
+            channel = Channel(done.set)
+            await self._begin(channel, verb, arguments, stdin)
+            try:
+                async with asyncio.timeout(within):
+                    while not channel.closed.is_set():
+                        done.clear()
+                        await done.wait()
+            except TimeoutError as error:
+                raise MachineUnfit(
+                    f"machine {self.name}: it did not answer {verb} within {within:g} s; see what "
+                    "it is busy with"
+                ) from error
+            if channel.whole and channel.greeted:
+                raise_fault(self.name, channel, what)
+                return bytes(channel.read(0, 1 << 40) or b"")
+            if channel.whole and last:
+                raise no_agent(self.name, channel)
+            if channel.whole:
+                await self._close()  # the agent is gone from there: it is sent along once more
+        raise MachineUnreachable(
+            f"machine {self.name}: the connection broke while it was asked for {verb}; see to the "
+            "network, then try again"
+        )
+
+    async def _begin(
+        self, channel: Channel, verb: str, arguments: tuple[str, ...], stdin: bytes | Path
+    ) -> None:
+        line = await self._line_for(channel, verb, arguments)
+        _when_closed(channel.remote, lambda: self._give_back(line))
+        try:
+            if isinstance(stdin, Path):
+                await _pour(stdin, channel)
+            elif stdin:
+                channel.remote.write(stdin)
+            channel.remote.write_eof()
+        except (asyncssh.Error, BrokenPipeError) as error:
+            log.debug("machine %s: %s", self.name, error)  # its end is told to the channel
+
+    async def _line_for(self, channel: Channel, verb: str, arguments: tuple[str, ...]) -> _Line:
+        """A connection on which the command has been begun."""
+        troubles = 0
+        while True:
+            line = await self._free_line()
+            way = self.way
+            command = agent.call(way.workdir, way.tickets, self._shell, verb, *arguments)
+            line.in_use += 1
+            try:
+                await line.connection.create_session(
+                    lambda: channel, agent.as_user(command, way.become), encoding=None
+                )
+                return line
+            except asyncssh.ChannelOpenError as error:
+                line.in_use -= 1
+                if line.in_use == 0:
+                    raise MachineUnreachable(
+                        f"machine {self.name}: it opens no session ({error.reason}); see "
+                        "MaxSessions in its sshd_config"
+                    ) from error
+                line.most = line.in_use
+            except (OSError, asyncssh.Error) as error:
+                line.in_use -= 1
+                self._drop(line)
+                troubles += 1
+                if troubles > 1:
+                    raise MachineUnreachable(
+                        f"machine {self.name}: the connection broke ({error}); see to the network, "
+                        "then try again"
+                    ) from error
+
+    async def _free_line(self) -> _Line:
+        found = self._first_free()
+        if found is not None:
+            return found
+        async with self._logging_in:
+            found = self._first_free()  # somebody else may have logged in meanwhile
+            if found is None:
+                found = await self._new_line()
+            return found
+
+    def _first_free(self) -> _Line | None:
+        for line in [line for line in self._lines if line.connection.is_closed()]:
+            self._drop(line)
+        free = (line for line in self._lines if line.in_use < line.most)
+        found = next(free, None)
+        if found is not None and found.closing is not None:
+            found.closing.cancel()
+            found.closing = None
+        return found
+
+    async def _new_line(self) -> _Line:
+        way = await asyncio.to_thread(self._find_way)
+        async with _logins:
+            connection = await log_in(way)
+        line = _Line(connection)
+        try:
+            await self._install(line, way)
+        except BaseException:
+            connection.abort()
+            raise
+        self._way = way
+        self._lines.append(line)
+        return line
+
+    async def _look_over(self) -> dict[str, list[str]]:
+        line = await self._free_line()
+        line.in_use += 1
+        try:
+            await self._install(line, self.way)
+        finally:
+            self._give_back(line)
+        return self.facts
+
+    async def _install(self, line: _Line, way: Way) -> None:
+        """Sends the agent along, and hears what the machine is and has."""
+        done = asyncio.Event()
+        channel = Channel(done.set)
+        text = agent.installation(way.workdir, way.tickets, self._shell)
+        command = agent.as_user(f"{self._shell} -s", way.become)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                session, _ = await line.connection.create_session(
+                    lambda: channel, command, encoding=None
+                )
+                session.write(text.encode())
+                session.write_eof()
+                while not channel.closed.is_set():
+                    done.clear()
+                    await done.wait()
+        except (OSError, asyncssh.Error, TimeoutError) as error:
+            raise MachineUnreachable(
+                f"machine {self.name}: it answers no command ({error}); see to its sshd, and to "
+                "what the login shell does there"
+            ) from error
+        raise_fault(self.name, channel, "")
+        if not (channel.whole and channel.greeted):
+            raise no_agent(self.name, channel)
+        facts: dict[str, list[str]] = {}
+        for each in (channel.read(0, 1 << 20) or b"").decode("utf-8", "replace").splitlines():
+            word, _, rest = each.partition(" ")
+            facts.setdefault(word, []).append(rest)
+        self.facts = facts
+
+    def _give_back(self, line: _Line) -> None:
+        line.in_use -= 1
+        if line.in_use == 0 and line in self._lines:
+            loop = asyncio.get_running_loop()
+            line.closing = loop.call_later(IDLE, self._drop, line)
+
+    def _drop(self, line: _Line) -> None:
+        if line in self._lines:
+            self._lines.remove(line)
+        line.connection.close()
+
+    async def _close(self) -> None:
+        for line in tuple(self._lines):
+            self._drop(line)
+
+
+async def _pour(file: Path, channel: Channel) -> None:
+    """Sends a file as fast as the machine takes it."""
+    with file.open("rb") as source:
+        while piece := await asyncio.to_thread(source.read, _PIECE):
+            await channel.writable.wait()
+            if channel.closed.is_set():
+                return
+            channel.remote.write(piece)
+
+
+def _when_closed(channel: Any, act: Callable[[], None]) -> None:
+    async def wait() -> None:
+        await channel.wait_closed()
+        act()
+
+    task = asyncio.ensure_future(wait())
+    _waiting.add(task)
+    task.add_done_callback(_waiting.discard)
+
+
+_waiting: set[Any] = set()
+
+
+def no_agent(machine: str, channel: Channel) -> StepError:
+    """Why the machine's answer is none of the agent's."""
+    said = next((line for line in reversed(channel.said) if line.strip()), "")
+    if "sudo" in said:
+        return MachineUnfit(
+            f"machine {machine}: {said}; let the user who logs in become the other one without a "
+            "password (NOPASSWD in sudoers), or leave out become"
+        )
+    if not channel.whole:
+        return MachineUnreachable(
+            f"machine {machine}: the connection broke before it answered; see to the network"
+        )
+    return MachineUnfit(
+        f"machine {machine}: its login runs no /bin/sh ({said or f'status {channel.status}'}); "
+        "let the user have a shell, and nothing in its start-up files that ends it"
+    )
+
+
+def raise_fault(machine: str, channel: Channel, what: str) -> None:
+    """Raises what the agent's fault stands for, if it told one."""
+    fault = channel.words("fault")
+    if fault is None:
+        return
+    kind, _, text = fault.partition(" ")
+    where = f"machine {machine}: {what}: " if what else f"machine {machine}: "
+    if kind == "full":
+        raise DiskFull(f"{where}{text}: no room; make some on that disk")
+    if kind == "folder":
+        raise WorkdirUnusable(
+            f"{where}{text}; make it a folder that the user may write there, or name another in "
+            "the catalog (workdir, tickets)"
+        )
+    if kind == "survived":
+        raise StillRunning(
+            f"{where}process {text} survived KILL; end it by hand, then cancel again"
+        )
+    if kind == "digest":
+        raise DamagedOnTheWay(
+            f"{where}what came there has the checksum {text or 'of nothing'}; it was thrown away: "
+            "send it again"
+        )
+    raise MachineUnfit(f"{where}{text or kind}")
