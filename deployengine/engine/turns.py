@@ -87,10 +87,9 @@ class Turns:
         ready = [run for track in tracks for run in self._next(track)]
         if self._excluded:
             excluded, self._excluded = self._excluded, []
-            for machine in excluded:
-                self.leave_out(machine)
+            gone = {number for machine in excluded for number in self.leave_out(machine)}
             moved = self.go_on(stage, stage.tracks)
-            others = [run for run in ready if run.machine not in excluded]
+            others = [run for run in ready if run.id not in gone]
             return replace(moved, ready=[*others, *moved.ready])
         done = self._tx.steps.all_done(self._deployment.id, stage.positions)
         asking = self._asking or self._deployment.state is DeploymentState.PAUSED
@@ -119,8 +118,8 @@ class Turns:
         self.leave_out(run.machine)
         return self.go_on(stage, stage.tracks)
 
-    def leave_out(self, machine: str) -> None:
-        """Skips all that is still to come on a machine; what runs there runs to its end.
+    def leave_out(self, machine: str) -> list[int]:
+        """Skips all that is still to come on a machine, by its ids; what runs there goes on.
 
         What closes a turn that has begun comes all the same. What asks there asks no more: see
         :func:`~deployengine.engine.questions.go_on`.
@@ -139,6 +138,7 @@ class Turns:
         }
         for position in sorted(opened & ended.keys()):
             self._tx.steps.count_down(self._deployment.id, position, ended[position], self._now)
+        return [run.id for run in skipped]
 
     def _closing(self, machine: str) -> list[int]:
         """The runs that end the turns which have begun on a machine."""

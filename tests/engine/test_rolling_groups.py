@@ -334,6 +334,23 @@ def test_what_puts_a_machine_back_is_begun_by_another_worker_if_the_first_one_di
     assert order(house).count("web-1 Roll: after") == 1
 
 
+@pytest.mark.parametrize("window", [1, 6])
+def test_a_machine_of_whose_condition_nobody_can_tell_is_put_back_at_once_where_that_is_said(
+    house: House, window: int
+) -> None:
+    untold = {"name": "Untold", "value": "%%%", "scope": {"machines": ["web-1"]}}
+    group = hooked(ORDER, always=True, on_failure="exclude", max_parallel=window)
+    group["steps"][0]["condition"] = "#{Untold | FromBase64}True"
+    number = applied(house, group, variables=[{"name": "Untold", "value": ""}, untold])
+    house.deliver_all()
+    assert [line for line in order(house) if line.startswith("web-1 ")] == [
+        "web-1 Roll: before",
+        "web-1 Roll: after",
+    ]
+    assert house.detail(number).deployment.message == "without web-1"
+    assert house.held() == {}
+
+
 def test_a_cancelled_deployment_puts_nothing_back(house: House) -> None:
     number = applied(house, hooked(ORDER, always=True))
     house.deliver_chains()
