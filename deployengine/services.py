@@ -46,6 +46,7 @@ from deployengine.engine.step_runs import StepRuns
 from deployengine.engine.tidiness import Tidiness
 from deployengine.engine.waits import Waits
 from deployengine.engine.watch import Watch
+from deployengine.engine.ways import Ways
 from deployengine.locks import Beats, MachineLocks
 from deployengine.persistence import Database
 from deployengine.persistence.migrate import prepare
@@ -56,6 +57,7 @@ from deployengine.settings import Settings
 from deployengine.steps.contract import Runner
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.place import place_of
+from deployengine.steps.ssh import Fleet
 
 LOCKS_PREFIX = "deployengine:locks"
 
@@ -254,7 +256,7 @@ class Services:
     @cached_property
     def tidiness(self) -> Tidiness:
         """Remove what is left on machines."""
-        return Tidiness(self.database, self._runner_of, self.clock)
+        return Tidiness(self.database, self._runner_at_hand, self.clock)
 
     @cached_property
     def recovery(self) -> Recovery:
@@ -314,5 +316,23 @@ class Services:
         return Path(self.settings.home, workdir)
 
     def _runner_of(self, machine: Machine) -> Runner:
+        return self._local_runner(machine) if machine.is_local else self._fleet.runner(machine)
+
+    def _runner_at_hand(self, machine: Machine) -> Runner | None:
+        """Without a connection of its own: looking for what was left there is not worth one."""
+        if machine.is_local:
+            return self._local_runner(machine)
+        return self._fleet.runner(machine) if self._fleet.connected(machine.name) else None
+
+    def _local_runner(self, machine: Machine) -> Runner:
         tickets = self.settings.home / "tickets" / machine.name
         return LocalRunner(str(self.workdir_of(machine)), str(tickets))
+
+    @cached_property
+    def ways(self) -> Ways:
+        """Look up how machines are reached."""
+        return Ways(self.database, self.secrets)
+
+    @cached_property
+    def _fleet(self) -> Fleet:
+        return Fleet(self.ways.to)

@@ -153,6 +153,8 @@ def _machines(services: Services) -> Iterator[Finding]:
 
 
 def _workdir_fault(services: Services, machine: Machine) -> str | None:
+    if not machine.is_local:
+        return None  # `machine check` looks there
     folder = services.workdir_of(machine)
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     if not existing.is_dir():

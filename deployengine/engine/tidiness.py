@@ -31,8 +31,9 @@ class Tidiness:
     """Removes what a worker that died between record and removal has left on its machine."""
 
     def __init__(
-        self, database: Database, runner_of: Callable[[Machine], Runner], clock: Clock
+        self, database: Database, runner_of: Callable[[Machine], Runner | None], clock: Clock
     ) -> None:
+        """``runner_of`` gives none for a machine that is not at hand, as without a connection."""
         self._database = database
         self._runner_of = runner_of
         self._sightings: Sightings[Left] = Sightings(clock, LEFT_AFTER)
@@ -43,7 +44,8 @@ class Tidiness:
             return
         with self._database.read() as tx:
             machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
-        runners = {machine.name: self._runner_of(machine) for machine in machines}
+        at_hand = ((machine.name, self._runner_of(machine)) for machine in machines)
+        runners = {name: runner for name, runner in at_hand if runner is not None}
         found = [(name, each) for name, runner in runners.items() for each in _tickets(runner)]
         ended = self._ended(found)
         for name, each in self._sightings.ripe(ended):

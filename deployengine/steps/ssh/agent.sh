@@ -770,6 +770,9 @@ de_deliver() {
     de_fault digest "${de_found%% *}"
   fi
   mv -f "$de_new" "$de_packages/$1"
+  set +f
+  rm -f "$de_packages/.$1".* # of those who died half-way
+  set -f
 }
 
 # ---- health ----

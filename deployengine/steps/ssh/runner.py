@@ -86,6 +86,8 @@ class SshRunner:
 
     def deliver(self, archive: Path, digest: str) -> None:
         """Brings a package to ``.packages/<digest>`` beside the tickets."""
+        if self.has(digest):
+            return
         within = ANSWER_WITHIN + archive.stat().st_size / _SLOWEST
         self._machine.ask(
             "deliver", digest, stdin=archive, within=within, what=f"package {digest[:12]}"

@@ -1,0 +1,49 @@
+"""All machines that a process reaches by SSH, each with its connections."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from deployengine.domain.environment import Machine
+from deployengine.steps.contract import Runner
+from deployengine.steps.errors import MachineUnfit
+from deployengine.steps.ssh.way import Way
+
+if TYPE_CHECKING:
+    from deployengine.steps.ssh.machine import SshMachine
+
+
+class Fleet:
+    """Runners of machines; those of one machine share its connections."""
+
+    def __init__(self, way_to: Callable[[Machine], Way]) -> None:
+        self._way_to = way_to
+        self._machines: dict[str, SshMachine] = {}
+        self._lock = threading.Lock()
+
+    def runner(self, machine: Machine) -> Runner:
+        """The way to a machine's tickets; no connection is made yet.
+
+        Raises :class:`MachineUnfit` when this process lacks what SSH takes.
+        """
+        try:
+            from deployengine.steps.ssh.machine import SshMachine
+            from deployengine.steps.ssh.runner import SshRunner
+        except ImportError as error:
+            raise MachineUnfit(
+                f"machine {machine.name} is reached by SSH, which takes a library that is not "
+                "there: pip install 'deployengine[ssh]' on every worker's host"
+            ) from error
+        with self._lock:
+            known = self._machines.get(machine.name)
+            if known is None:
+                known = SshMachine(machine.name, lambda: self._way_to(machine))
+                self._machines[machine.name] = known
+        return SshRunner(known)
+
+    def connected(self, name: str) -> bool:
+        """Whether there is a connection to the machine now."""
+        known = self._machines.get(name)
+        return known is not None and known.connected
