@@ -179,7 +179,8 @@ class Process:
         self._actions.script(action, properties, entry, self._around.changed)
         if on_server and on_machines:
             what = "it ran on the Octopus server on behalf of each machine"
-            self._report.tell(action.place, what, "it runs on the machine itself", entry)
+            instead = "it runs on the machine itself; runs_on names another one"
+            self._report.tell(action.place, what, instead, entry)
 
 
 def _ordered(entry: Entry) -> Entry:
