@@ -42,6 +42,7 @@ DOORS = (
     *("sql.finish", "sql.leave", "sql.lost", "sql.open", "sql.output", "sql.put-back"),
     *("sql.rebuild", "sql.recall", "sql.recur", "sql.release", "sql.reorder", "sql.reseal"),
     *("sql.retain", "sql.take-over"),
+    *("sql.aside", "sql.catch-up", "sql.health", "sql.machine"),
     *("lua.advance", "lua.exchange", "lua.hold", "lua.release", "lua.submit"),
     *("lua.rebuild-begin", "lua.rebuild-finish"),
     *("publish.cancel", "publish.chain", "publish.parked", "publish.runs"),

@@ -25,12 +25,15 @@ from deployengine.engine.audit_trail import AuditTrail
 from deployengine.engine.batches import Batches
 from deployengine.engine.calendar import Calendar
 from deployengine.engine.catalogs import Catalogs
+from deployengine.engine.catching_up import CatchingUp
 from deployengine.engine.clock import SystemClock
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.fingerprint_key import fingerprint_key
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.health import HealthChecks
 from deployengine.engine.key_rotation import KeyRotation
 from deployengine.engine.lease import Lease, beat_interval
+from deployengine.engine.machines import Machines
 from deployengine.engine.order import Order
 from deployengine.engine.phases import Phases
 from deployengine.engine.pick_up import PickUp
@@ -274,6 +277,35 @@ class Services:
     def order(self) -> Order:
         """Change who comes next."""
         return Order(self.database, self.handoff, self.archive, self.locks, self.clock)
+
+    @cached_property
+    def machines(self) -> Machines:
+        """Look machines up, take them out of use and back in."""
+        return Machines(self.database, self.handoff, self.archive, self.clock, self.secrets)
+
+    @cached_property
+    def health_checks(self) -> HealthChecks:
+        """Look at machines."""
+        interval = self.settings.health_interval
+        checks = HealthChecks(self.database, self._runner_of, self.clock, interval)
+        checks.on_return = self._welcome
+        return checks
+
+    @cached_property
+    def catching_up(self) -> CatchingUp:
+        """Bring machines what they have missed."""
+        return CatchingUp(self.database, self.deployments, self.archive, self.clock, self.secrets)
+
+    def _welcome(self) -> None:
+        """A machine is back: what waits for it goes on, and it gets what it has missed."""
+        with self.handoff.or_later("what a machine that is back gets"):
+            self.calendar.look()
+            self.catching_up.look()
+
+    def look_at_machines(self) -> None:
+        """Those that are due, and what those that are back have missed."""
+        self.health_checks.look()
+        self.catching_up.look()
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -61,6 +61,8 @@ class Settings:
     housekeeping_interval: float = 5.0
     #: Between two looks at what lifecycles do not keep.
     retention_interval: float = 86_400.0
+    #: Between two looks at a machine that is healthy; 0: none is looked at unless it was found bad.
+    health_interval: float = 3600.0
     #: Between two batches of a script's output into the database.
     output_interval: float = 1.0
     #: Between TERM and KILL when a script is cancelled.
@@ -298,6 +300,7 @@ _PARSERS: Mapping[str, Callable[[object, Path], Any]] = {
     "lease": _seconds(0.5),
     "housekeeping_interval": _seconds(0.1),
     "retention_interval": _seconds(1),
+    "health_interval": _seconds(0),
     "output_interval": _seconds(0.1),
     "cancel_grace": _seconds(0),
     "log_level": _level,

@@ -31,6 +31,9 @@ log = logging.getLogger("deployengine.worker")
 #: Links are short, and one at a time they stay in order: so the releases of a batch come to their
 #: first machine in the order of its rows.
 CONTROL_THREADS = 1
+#: Seconds between two looks at which machines are due, and how often that may be wanted at most.
+HEALTH_EVERY = 5.0
+SOONEST = 0.5
 #: Looks around between two that go over all machines for what was left there.
 TIDY_EVERY = 5
 
@@ -87,6 +90,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
     calendar = Rounds("the calendar", LOOK_EVERY, services.look_at_the_clock, spread=0.2)
+    health = Rounds("health", _health_round(services), services.look_at_machines, spread=0.2)
     retention = Rounds(
         "retention", services.settings.retention_interval, services.retention.look, spread=0.1
     )
@@ -95,6 +99,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
         housekeeping.start()
         locks.start()
         calendar.start()
+        health.start()
         retention.start()
         if until_stdin_closes:
             _follow_stdin()
@@ -103,9 +108,16 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
         return _consume(services, name, CONTROL_QUEUE, CONTROL_THREADS, begin)
     finally:
         retention.stop()
+        health.stop()
         calendar.stop()
         locks.stop()
         housekeeping.stop()
+
+
+def _health_round(services: Services) -> float:
+    """Seconds between two looks at which machines are due."""
+    interval = services.settings.health_interval or HEALTH_EVERY
+    return min(max(interval, SOONEST), HEALTH_EVERY)
 
 
 def _heartbeat(services: Services) -> Rounds:

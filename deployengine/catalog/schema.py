@@ -197,6 +197,12 @@ class Project(Node):
     priority: Priority = Field(
         default=0, description="From -5 to 5. Deployments with the highest go first."
     )
+    unavailable_machines: Literal["fail", "skip", "wait"] = Field(
+        default="fail",
+        description="What happens to a step whose machine can't be reached or used. fail: it "
+        "fails. skip: the deployment goes on without the machine, which catches up later. wait: "
+        "it waits until the machine is back.",
+    )
     process: list[Step] = Field(min_length=1, description="The steps, one after the other.")
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from deployengine.domain.admission import Mode
+from deployengine.domain.availability import Policy, policy_of
 from deployengine.domain.quota import Quota
 from deployengine.domain.variables import Variable
 
@@ -251,6 +252,7 @@ class Project:
     guided_failure: bool | None = None
     share: int | None = None
     priority: int = 0
+    unavailable_machines: Policy = Policy.FAIL
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Project:
@@ -267,4 +269,5 @@ class Project:
             guided_failure=document.get("guided_failure"),
             share=document.get("share"),
             priority=document.get("priority", 0),
+            unavailable_machines=policy_of(document),
         )

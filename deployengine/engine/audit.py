@@ -1,8 +1,8 @@
 """On record: every change that somebody makes is written down in the transaction that makes it.
 
 What the engine does by itself (promotions, step runs) is no event: that is on record as what it
-is. Two things are although the engine does them: a deployment that the bypass variable lets share
-machines, and what retention removes.
+is. Three things are although the engine does them: a deployment that the bypass variable lets share
+machines, one that brings machines what they have missed, and what retention removes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def record(
 ) -> None:
     """Puts an event on record with the transaction's changes.
 
-    ``subject`` is an id as lists show it, or what :func:`release_subject` and
-    :func:`batch_subject` make. The documents must hold no secret.
+    ``subject`` is an id as lists show it, or what :func:`release_subject`,
+    :func:`batch_subject` and :func:`machine_subject` make. The documents must hold no secret.
     """
     tx.audit.add(
         Event(
@@ -102,6 +102,11 @@ def record_bypass(
 def release_subject(project: str, version: str) -> str:
     """How a release is called as a subject."""
     return f"release {project} {version}"
+
+
+def machine_subject(name: str) -> str:
+    """How a machine is called as a subject."""
+    return f"machine {name}"
 
 
 def batch_subject(name: str) -> str:

@@ -1,8 +1,8 @@
 """Calendar: what waits for a time goes on when its time has come.
 
-Deployments that are scheduled or frozen, and further attempts after a pause, are rows and nothing
-else until then. Looked at by housekeeping every second; several may look at once, since each move
-happens once.
+Deployments that are scheduled or frozen, further attempts after a pause, and runs whose machine is
+to come back, are rows and nothing else until then. Looked at by housekeeping every second; several
+may look at once, since each move happens once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Calendar:
             return
         with self._database.read() as tx:
             now = self._clock.now()
-            attempts = self._pauses.over(tx.lanes.paused(), now)
+            attempts = [*self._pauses.over(tx.lanes.paused(), now), *tx.lanes.back()]
             if not attempts and not self._anything_else(tx, now):
                 return
         with self._database.write("due") as tx:
@@ -105,7 +105,7 @@ class Calendar:
     def _attempts(
         self, tx: Transaction, attempts: Sequence[RunRecord], now: datetime
     ) -> list[Request]:
-        """Readies the attempts whose pause is over."""
+        """Readies the attempts whose pause is over, and the runs whose machine is back."""
         entering = []
         for run in attempts:
             deployment = tx.deployments.get(run.deployment_id)

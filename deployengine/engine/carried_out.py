@@ -61,6 +61,8 @@ def runs_with_outputs(
 
 def _went_well(deployment: DeploymentRecord, step: Step, run: RunRecord) -> bool:
     if run.state is RunState.SKIPPED:
+        if run.left_out:
+            return False
         succeeded = deployment.state is DeploymentState.SUCCEEDED
         return succeeded and not deployment.selection.skips(step)
     return run.state is RunState.SUCCEEDED

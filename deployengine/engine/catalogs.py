@@ -25,12 +25,15 @@ class Catalogs:
         """Makes the catalog what there is, and says what changed by it.
 
         What the catalog no longer names is no longer there for new releases; releases and
-        deployments that exist keep what they froze.
+        deployments that exist keep what they froze. What was known of a machine goes with it.
         """
         with self._database.write("apply") as tx:
             found = difference(tx.catalog.all(), catalog)
             if not found.is_empty:
                 tx.catalog.replace((i.kind, i.name, i.document) for i in catalog.items)
+                machines = tx.catalog.names("machine")
+                tx.machines.keep(machines)
+                tx.absences.keep(machines)
                 now, after = self._clock.now(), found.to_document()
                 record(tx, now, who, Action.CATALOG_APPLY, "catalog", after=after)
         return found

@@ -6,7 +6,7 @@ was lost draws a new one; what is recorded under the old one is refused from the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from deployengine import failpoints
@@ -23,6 +23,7 @@ from deployengine.engine.carried_out import runs_with_outputs
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.outage import outlast
 from deployengine.engine.ports import Clock
+from deployengine.engine.reception import Obstacle, obstacle
 from deployengine.engine.requests import for_run
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE
@@ -37,7 +38,8 @@ class Relinquished(Exception):
 class Claimed:
     """A run that this process has claimed, with all it needs to carry it out.
 
-    ``earlier`` are the runs of the steps before it that set outputs.
+    ``earlier`` are the runs of the steps before it that set outputs. With an ``obstacle`` it is
+    not to begin.
     """
 
     run: RunRecord
@@ -45,6 +47,7 @@ class Claimed:
     plan: Plan
     snapshot: Snapshot
     earlier: tuple[RunRecord, ...]
+    obstacle: Obstacle | None = None
 
     @property
     def step(self) -> Step:
@@ -111,7 +114,9 @@ class Claims:
                 touched = bool(claimed.planned.touched)
                 if touched and (tx.claims.in_the_way(run) or tx.holds.held_by_others(number)):
                     raise _Refused
-            return claimed
+                where = claimed.machine.name
+                kept_out = obstacle(tx, claimed.deployment.project, where, own=where == run.machine)
+            return replace(claimed, obstacle=kept_out) if kept_out else claimed
         except _Refused:
             self._give_back(number, granted_at)
         except Unreachable:
@@ -190,9 +195,9 @@ class Claims:
     def _give_back(self, number: int, granted_at: datetime) -> None:
         with self._database.read() as tx:
             run = tx.runs.get(number)
-            if run is None or run.state is RunState.RUNNING:
+            if run is None or run.state in (RunState.RUNNING, RunState.PENDING):
                 failpoints.hit("branch.duplicate")
-                return  # the message came twice
+                return  # the message came twice, and the run goes on or waits for its machine
             if _void(run, granted_at):
                 # It was taken back; another one comes, or has come, unless that was not finished.
                 self._handoff.void(self._request(tx, run), granted_at)

@@ -15,8 +15,6 @@ from deployengine.engine.lanes import Lanes
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import (
     IGNORED,
-    LEFT_OUT,
-    WHY_LEFT_OUT,
     DeploymentRecord,
     RunRecord,
 )
@@ -36,7 +34,7 @@ class Conclusion:
 def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) -> Conclusion:
     """What a deployment has come to, all of whose steps are done."""
     runs = tx.runs.of_deployment(deployment.id)
-    left_out = list(dict.fromkeys(run.machine for run in runs if run.answer == LEFT_OUT))
+    left_out = [*deployment.without, *(run.machine for run in runs if run.left_out)]
     plan = archive.plan(tx, deployment.id)
     process = archive.snapshot(tx, deployment.snapshot_id).process
     nowhere = list(_nowhere(plan, process, deployment.selection, runs))
@@ -44,7 +42,7 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
         latest = list({(run.step, run.place): run for run in runs}.values())
         told = [*_went_wrong(latest, nowhere), *_too_many_failures(plan, process, latest)]
         return Conclusion(False, told)
-    told = [f"without {_some(left_out)}"] if left_out else []
+    told = [f"without {_some(list(dict.fromkeys(left_out)))}"] if left_out else []
     if ignored := list(dict.fromkeys(run.machine for run in runs if run.answer == IGNORED)):
         told.append(f"a failure was ignored on {_some(ignored)}")
     return Conclusion(True, told)
@@ -57,7 +55,7 @@ def _nowhere(
 
     Only of those that were certain to run: not for failures, nor by an expression.
     """
-    lost = {(run.step, run.machine) for run in runs if _left_out(run)}
+    lost = {(run.step, run.machine) for run in runs if run.left_out}
     for track in (track for stage in plan.stages for track in stage.tracks):
         unit = process[track.positions[0]].unit
         steps = [plan.steps[position] for position in track.positions]
@@ -67,10 +65,6 @@ def _nowhere(
         without = {machine for step, machine in lost if step in track.positions}
         if unit.condition in (SUCCESS, ALWAYS) and machines and machines <= without:
             yield unit.name
-
-
-def _left_out(run: RunRecord) -> bool:
-    return run.answer == LEFT_OUT or (run.state is RunState.SKIPPED and run.message == WHY_LEFT_OUT)
 
 
 def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[str]:
@@ -83,7 +77,7 @@ def _went_wrong(runs: Sequence[RunRecord], nowhere: Sequence[str]) -> Iterator[s
     if machines := [run.machine for run in last if run.state is RunState.CANCELLED]:
         yield f"a step was cancelled on {_some(machines)}"
     if nowhere:
-        yield f"every machine of {' and '.join(nowhere)} was left out for a failure"
+        yield f"every machine of {' and '.join(nowhere)} was left out"
     if machines := [run.machine for run in last if run.state is RunState.UNKNOWN]:
         yield f"nobody knows how a step ended on {_some(machines)}"
 

@@ -30,11 +30,15 @@ Outputs = Mapping[str, str | dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended; ``message`` says why where the exit code does not."""
+    """How a run ended; ``message`` says why where the exit code does not.
+
+    One that is SKIPPED takes its machine out of the deployment: it is ``absent``, for this reason.
+    """
 
     state: RunState
     exit_code: int | None = None
     message: str | None = None
+    absent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ class Endings:
     ) -> DeploymentRecord | None:
         """The deployment with its row held, where what follows depends on more than this run."""
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
-        if not bad and not claimed.plan.stage_of(claimed.run.step).compound:
+        further = bad or outcome.absent is not None
+        if not further and not claimed.plan.stage_of(claimed.run.step).compound:
             return None
         return tx.deployments.locked(claimed.deployment.id)
 
@@ -167,11 +172,15 @@ class Endings:
     ) -> _Recorded:
         """Takes an end off its step, and readies what it made room for."""
         run, plan = claimed.run, claimed.plan
-        if deployment is None or not plan.stage_of(run.step).compound:
+        absent = outcome.absent
+        if deployment is None or not (absent or plan.stage_of(run.step).compound):
             return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
         turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
-        excluded = bad and turns.leaves_out(run)
+        excluded = absent is not None or (bad and turns.leaves_out(run))
+        if absent is not None:
+            tx.absences.add(run.machine, deployment.id, absent, now)
+            tx.lanes.never_began(run.id)
         well = outcome.state is RunState.SUCCEEDED
         if excluded or (not well and self._left_out(tx, claimed)):
             tx.questions.forgive(run.id, LEFT_OUT)

@@ -15,6 +15,15 @@ def begun(deployments: Iterable[DeploymentRecord]) -> list[DeploymentRecord]:
     return [d for _, _, d in sorted((began, n, d) for began, n, d in found if began is not None)]
 
 
+def current(deployments: Iterable[DeploymentRecord]) -> DeploymentRecord | None:
+    """The last of those that were for all machines and have begun, however it ended.
+
+    Its release is the one that is there, unless it went wrong: then nobody knows.
+    """
+    everywhere = (d for d in deployments if not (d.selection.machines or d.selection.exclude))
+    return next(reversed(begun(everywhere)), None)
+
+
 def visit(deployment: DeploymentRecord) -> Visit:
     """One that has begun."""
     succeeded = deployment.state is DeploymentState.SUCCEEDED

@@ -9,7 +9,6 @@ from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import RequestError, UnknownName
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
@@ -22,6 +21,7 @@ from deployengine.engine.audit import record_bypass
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
 from deployengine.engine.projects import Projects
+from deployengine.engine.roster import Roster
 from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
@@ -59,6 +59,8 @@ class Terms:
     carries_on: tuple[int, ...] = ()
     #: Whether it goes back to what was there before, from what came then.
     rolls_back: bool = False
+    #: Whether it brings machines what is there already, as they were left out before.
+    catches_up: bool = False
 
     def options(self) -> dict[str, Any] | None:
         """What is kept with the deployment beside its columns."""
@@ -74,8 +76,9 @@ class Terms:
             }
         if self.carries_on:
             kept["carries_on"] = list(self.carries_on)
-        if self.rolls_back:
-            kept["rolls_back"] = True
+        for name in ("rolls_back", "catches_up"):
+            if getattr(self, name):
+                kept[name] = True
         return kept or None
 
 
@@ -92,7 +95,7 @@ class Intake:
         self._tx = tx
         self._clock = clock
         self._unseal = unseal
-        self._machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+        self._roster = Roster(tx)
         self._environments = {d["name"]: d for d in tx.catalog.documents("environment")}
         self._freezes = Freezes.from_catalog(tx)
         self._projects = Projects(tx)
@@ -106,23 +109,33 @@ class Intake:
         destination = Destination(
             environment,
             phase.name if phase else "",
-            machines_in(self._machines, environment),
+            self._roster.enabled_in(environment),
             self._share(snapshot.project, environment),
-            self._machines,
+            self._roster.machines,
         )
         self._check_values(snapshot, environment, terms)
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
         if not any(step.runs for step in made.steps if not step.left_out):
-            whole = terms.selection.whole
-            raise NoMachines(
-                f"{snapshot.project} has no step with a machine in {environment}"
-                f"{'' if whole else ' among those that were chosen'}",
-                None,
-                "give a machine of that environment one of the roles that the steps name"
-                if whole
-                else "skip fewer steps, or choose other machines",
-            )
+            raise self._no_machines(snapshot, environment, terms.selection)
         return made
+
+    def _no_machines(
+        self, snapshot: Snapshot, environment: str, selection: Selection
+    ) -> NoMachines:
+        without = self._roster.without(snapshot, environment, selection)
+        if without:
+            said = ", ".join(f"{name} is {mode}" for name, mode in without.items())
+            advice = f"deployengine machine enable {next(iter(without))}"
+            found = f"{snapshot.project} has no machine in {environment} that is enabled: {said}"
+            return NoMachines(found, None, advice)
+        return NoMachines(
+            f"{snapshot.project} has no step with a machine in {environment}"
+            f"{'' if selection.whole else ' among those that were chosen'}",
+            None,
+            "give a machine of that environment one of the roles that the steps name"
+            if selection.whole
+            else "skip fewer steps, or choose other machines",
+        )
 
     def asked(self, snapshot: Snapshot, environment: str) -> tuple[Prompt, ...]:
         """What is asked for a deployment to the environment."""
@@ -143,7 +156,7 @@ class Intake:
         check(self.asked(snapshot, environment), given, snapshot.project)
 
     def _check_selection(self, snapshot: Snapshot, environment: str, selection: Selection) -> None:
-        """Raises ``UnknownName`` for what is not there, and :class:`Required`."""
+        """Raises ``UnknownName`` for what is not there, :class:`Required` and ``NotEnabled``."""
         steps = {step.name: step for step in snapshot.process}
         groups = {step.rolling.name: step for step in snapshot.process if step.rolling}
         known = {**groups, **steps}
@@ -152,10 +165,7 @@ class Intake:
                 raise UnknownName(f"step of {snapshot.project}", name, known)
             if known[name].required:
                 raise Required(f"step {name} of {snapshot.project} is required and never skipped")
-        machines = [machine.name for machine in machines_in(self._machines, environment)]
-        for name in (*selection.machines, *selection.exclude):
-            if name not in machines:
-                raise UnknownName(f"machine of {environment}", name, machines)
+        self._roster.check(environment, selection)
 
     def queue(
         self,
@@ -171,6 +181,8 @@ class Intake:
         priority = terms.priority
         if priority is None:
             priority = project.get("priority", 0) + (phase.priority if phase else 0)
+        without = self._roster.without(snapshot, environment, terms.selection)
+        options = {**(terms.options() or {}), **({"without": without} if without else {})}
         new = NewDeployment(
             release_id=release.id,
             snapshot_id=release.snapshot_id,
@@ -184,7 +196,7 @@ class Intake:
             guided=self._guided(terms, project, environment),
             requested_by=terms.requested_by,
             partial=not terms.selection.whole,
-            options=terms.options(),
+            options=options or None,
             not_before=terms.not_before,
             expires_at=terms.expires_at,
         )
@@ -192,6 +204,8 @@ class Intake:
         if terms.selection.whole and planned.steps and not waits:
             self.superseding.make_room(release.project, environment, release.id, release.version)
         stored = self._store(new, planned)
+        for name, mode in without.items():
+            self._tx.absences.add(name, stored.id, mode, self._clock.now())
         shared = shared_by_bypass(planned, snapshot.process)
         if shared:
             record_bypass(self._tx, self._clock.now(), stored, shared)

@@ -55,15 +55,14 @@ class Lanes:
 
 def _turn(run: RunRecord) -> Turn:
     """Where a run is, as its lane sees it."""
-    paused = run.state is RunState.PENDING and run.not_before is not None
-    if run.asks or paused or run.state in _OPEN:
+    if run.asks or run.paused or run.state in _OPEN:
         return Turn.OPEN
     if run.state is RunState.PENDING:
         return Turn.PENDING
-    if run.answer == LEFT_OUT:
-        return Turn.LEFT
     if run.state is RunState.SKIPPED:
         return Turn.PASSED
+    if run.answer == LEFT_OUT:
+        return Turn.LEFT
     bad = run.state in _BAD and run.answer != "ignore"
     return Turn.BAD if bad else Turn.GOOD
 

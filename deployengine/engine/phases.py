@@ -17,6 +17,7 @@ from deployengine.engine.conclusion import conclude
 from deployengine.engine.expiry import expire
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.history import current
 from deployengine.engine.ports import Clock
 from deployengine.engine.promotion import Promotion, promote
 from deployengine.engine.requests import for_deployment, for_deployments, for_run
@@ -87,14 +88,12 @@ class Phases:
 
         A newer release, or its own one, as somebody did not wait for it: for the end of a freeze.
         """
-        if not deployment.automatic or deployment.started_at is not None:
+        if deployment.started_at is not None:
             return False
-        newer = tx.deployments.overtaken_by(deployment)
-        if newer is None:
+        said = _overtaken(tx, deployment)
+        if said is None:
             return False
         now = self._clock.now()
-        own = newer == deployment.version
-        said = "somebody has deployed it there" if own else f"the newer release {newer} is there"
         if not tx.deployments.give_up(deployment.id, DeploymentState.SUPERSEDED, said, now):
             return False
         tx.runs.give_up_pending(deployment.id, RunState.CANCELLED, now)
@@ -159,3 +158,17 @@ class Phases:
     def _unfinished(self, tx: Transaction, deployment: DeploymentRecord) -> bool:
         paused = deployment.state is DeploymentState.PAUSED
         return paused or any(s.state is not StepState.DONE for s in tx.steps.of(deployment.id))
+
+
+def _overtaken(tx: Transaction, deployment: DeploymentRecord) -> str | None:
+    """Why what was to come by itself has no point any more; ``None``: it has."""
+    if deployment.catches_up:
+        others = tx.deployments.some(deployment.project, deployment.environment)
+        now = current(each for each in others if each.id != deployment.id)
+        another = now is not None and now.release_id != deployment.release_id
+        return f"release {now.version} is there by now" if now and another else None
+    newer = tx.deployments.overtaken_by(deployment) if deployment.automatic else None
+    if newer is None:
+        return None
+    own = newer == deployment.version
+    return "somebody has deployed it there" if own else f"the newer release {newer} is there"

@@ -109,7 +109,9 @@ class ProgressView:
         """Runs and machines of each environment that the releases will come to by themselves."""
         expected: dict[str, int] = {}
         with self._database.read() as tx:
-            machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+            not_enabled = tx.machines.not_enabled()
+            every = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+            machines = [machine for machine in every if machine.name not in not_enabled]
             for name in tx.catalog.names("environment"):
                 expected[name] = 0
             for progress in begun.releases:

@@ -20,6 +20,7 @@ from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.planning import Unseal
+from deployengine.engine.absence import Absence
 from deployengine.engine.archive import Archive
 from deployengine.engine.bells import Bells, LetGo
 from deployengine.engine.claims import Claimed, Claims, Inherited, Relinquished
@@ -37,7 +38,7 @@ from deployengine.engine.work import work_of
 from deployengine.locks import Grant
 from deployengine.persistence import Database
 from deployengine.steps.contract import Runner, Started, State, Status
-from deployengine.steps.errors import StaleFence, StepError
+from deployengine.steps.errors import MachineUnfit, MachineUnreachable, StaleFence, StepError
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
@@ -74,6 +75,7 @@ class StepRuns:
         self._handoff = handoff
         self.claims = Claims(database, handoff, archive, clock)
         self._endings = Endings(database, handoff, clock, unseal)
+        self._absence = Absence(database, handoff, self._endings, clock)
         self._clock = clock
         self._lease = lease
         self._runner_of = runner_of
@@ -147,6 +149,8 @@ class StepRuns:
     # ---- beginning ----
 
     def _begin(self, claimed: Claimed, wake: Wake) -> Outcome | None:
+        if claimed.obstacle is not None:
+            return self._absence.turn_away(claimed, claimed.obstacle)
         try:
             following = self._following(claimed, wake, None)
             self._assert_entitled(claimed)
@@ -156,6 +160,8 @@ class StepRuns:
             # The run has gone to another worker; if not, the machine knows of a later one.
             self._follower.assert_owned(claimed)
             return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, str(error)))
+        except (MachineUnreachable, MachineUnfit) as error:
+            return self._absence.met(claimed, str(error))
         except DeployEngineError as error:  # the script has not begun
             return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, str(error)))
         if started is Started.CALLED_OFF:

@@ -131,14 +131,22 @@ class Turns:
         self._leaving += [run_id(run.id) for run in skipped if run.ticket is not None]
         asking = leave_out(self._tx, self._deployment.id, machine, self._now)
         ended = Counter(run.step for run in (*skipped, *asking))
-        opened = {
-            step.position
-            for step in self._tx.steps.of(self._deployment.id)
-            if step.state is StepState.OPEN
-        }
-        for position in sorted(opened & ended.keys()):
+        for position in sorted(self._opened() & ended.keys()):
             self._tx.steps.count_down(self._deployment.id, position, ended[position], self._now)
         return [run.id for run in skipped]
+
+    def _opened(self) -> set[int]:
+        steps = self._tx.steps.of(self._deployment.id)
+        return {step.position for step in steps if step.state is StepState.OPEN}
+
+    def without(self, machine: str) -> Moved:
+        """Leaves a machine out of the deployment, and sees to what comes next without it."""
+        opened = self._opened()
+        self.leave_out(machine)
+        for stage in self._plan.stages:
+            if not opened.isdisjoint(stage.positions):
+                return self.go_on(stage, stage.tracks)
+        return Moved(leaving=self._leaving)
 
     def _closing(self, machine: str) -> list[int]:
         """The runs that end the turns which have begun on a machine."""

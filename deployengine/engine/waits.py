@@ -9,6 +9,7 @@ from enum import StrEnum
 from statistics import fmean
 
 from deployengine.domain.admission import Blocker, Request
+from deployengine.domain.availability import Health
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
@@ -126,7 +127,7 @@ class Waits:
             for run in tx.runs.of_deployment(deployment.id)
             if run.state is RunState.WAITING
             or run.asks
-            or run.not_before is not None
+            or run.paused
             or self._is_next_in_a_window(tx, run)
             for wait in self._of_run(tx, deployment, run)
         ]
@@ -221,6 +222,8 @@ def _for_its_turn(tx: Transaction, plan: Plan, run: RunRecord) -> Wait:
     """What a run waits for that has no ticket yet, in a deployment that has begun."""
     name, step = run_id(run.id), plan.steps[run.step].name
     label = f"{step}{on_machine(run)}"
+    if run.awaits_machine is not None:
+        return _for_a_machine(tx, name, label, run.awaits_machine)
     if run.not_before is not None:
         waits_for = f"the pause before attempt {run.attempt}"
         return Wait(name, label, waits_for, Reason.SCHEDULE, (), None, run.not_before)
@@ -236,6 +239,16 @@ def _for_its_turn(tx: Transaction, plan: Plan, run: RunRecord) -> Wait:
     if before:
         waits_for = f"step {before[-1]} to be done on all its machines"
     return Wait(name, label, waits_for, Reason.PHASE, (), None, None)
+
+
+def _for_a_machine(tx: Transaction, name: str, label: str, machine: str) -> Wait:
+    """What a run waits for whose machine could not be used."""
+    known = tx.machines.get(machine)
+    since = f" since {known.since.isoformat(' ', 'seconds')}" if known.since else ""
+    waits_for = f"machine {machine} to be back: unavailable{since}: {known.message}"
+    if known.state is not Health.UNAVAILABLE:
+        waits_for = f"machine {machine}, which is back: its turn comes at once"
+    return Wait(name, label, waits_for, Reason.MACHINE, (), None, None)
 
 
 def _for_an_answer(asked: Question, responsible: Sequence[str]) -> Wait:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
@@ -32,6 +32,10 @@ class Absences:
         """Every one, by deployment and machine."""
         query = select(absence).order_by(absence.c.deployment_id, absence.c.machine)
         return [AbsenceRecord(**row._asdict()) for row in self._connection.execute(query)]
+
+    def keep(self, machines: Collection[str]) -> None:
+        """Forgets those of all other machines."""
+        self._connection.execute(delete(absence).where(absence.c.machine.not_in(machines)))
 
     def drop(self, machine: str, deployment_ids: Sequence[int]) -> int:
         """Forgets them; how many of them nobody else had forgotten before."""

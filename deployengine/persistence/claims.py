@@ -143,6 +143,10 @@ _NEIGHBOUR_AT_WORK = (
 )
 
 
+def _moment(granted_at: datetime | None) -> list[str]:
+    return [] if granted_at is None else [granted_at.isoformat()]
+
+
 class Claims:
     """What open runs claim, and the one move that needs nobody else in the way.
 
@@ -329,6 +333,31 @@ class Claims:
             step_run.c.cancel_requested_at.is_(None),
         )
         values = {"state": RunState.WAITING, "worker": None, "fence": None, "started_at": None}
+        return self._connection.execute(statement.values(**values)).rowcount == 1
+
+    def set_aside(self, run: RunRecord, machine: str) -> bool:
+        """Running to pending, until a machine is back; whether this call did it.
+
+        For a run whose script has never begun, and not for one that is to be cancelled. It has no
+        place in line any more.
+        """
+        statement = update(step_run).where(
+            step_run.c.id == run.id,
+            step_run.c.state == RunState.RUNNING,
+            step_run.c.fence == run.fence,
+            step_run.c.cancel_requested_at.is_(None),
+        )
+        values = {
+            "state": RunState.PENDING,
+            "awaits_machine": machine,
+            # Should its script have begun after all, the next start knows it by this fence.
+            "revoked": [*(run.revoked or ()), run.fence],
+            # A message of this grant that comes twice is void.
+            "recalled": [*(run.recalled or ()), *_moment(run.granted_at)],
+            **dict.fromkeys(
+                ("ticket", "fence", "worker", "ready_at", "granted_at", "started_at"), None
+            ),
+        }
         return self._connection.execute(statement.values(**values)).rowcount == 1
 
 

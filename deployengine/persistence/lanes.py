@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
+from deployengine.domain.availability import Health
 from deployengine.domain.deployment import RunState
-from deployengine.persistence.records import LEFT_OUT, RunRecord, run_record
-from deployengine.persistence.schema import step_run
+from deployengine.persistence.questions import ASKING
+from deployengine.persistence.records import LEFT_OUT, WHY_LEFT_OUT, RunRecord, run_record
+from deployengine.persistence.schema import (
+    AWAITING_RUN,
+    OPEN_DEPLOYMENT,
+    deployment,
+    machine_state,
+    step_run,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,13 @@ class Lanes:
             statement = (
                 update(step_run)
                 .where(step_run.c.id == run.id, step_run.c.state == RunState.PENDING)
-                .values(state=RunState.WAITING, ready_at=now, ticket=ticket, not_before=None)
+                .values(
+                    state=RunState.WAITING,
+                    ready_at=now,
+                    ticket=ticket,
+                    not_before=None,
+                    awaits_machine=None,
+                )
             )
             row = self._connection.execute(statement.returning(*step_run.c)).one_or_none()
             if row is not None:
@@ -81,12 +95,18 @@ class Lanes:
         )
         return [run_record(row) for row in self._connection.execute(statement)]
 
+    def never_began(self, run_id: int) -> None:
+        """Says of a run that was claimed that nothing of it happened on its machine."""
+        statement = update(step_run).where(step_run.c.id == run_id)
+        self._connection.execute(statement.values(started_at=None))
+
     def left_out(self, deployment_id: int, machine: str) -> bool:
         """Whether a machine has been left out of the rest of a deployment."""
+        skipped = step_run.c.state == RunState.SKIPPED
         query = select(step_run.c.id).where(
             step_run.c.deployment_id == deployment_id,
             step_run.c.machine == machine,
-            step_run.c.answer == LEFT_OUT,
+            (step_run.c.answer == LEFT_OUT) | (skipped & (step_run.c.message == WHY_LEFT_OUT)),
         )
         return self._connection.execute(query.limit(1)).first() is not None
 
@@ -105,6 +125,44 @@ class Lanes:
             step_run.c.id == run_id, step_run.c.state == RunState.WAITING
         )
         self._connection.execute(statement.values(ticket=ticket))
+
+    def planned_on(self, machine: str) -> list[int]:
+        """The deployments of which something is to come on a machine or asks there, by id."""
+        query = (
+            select(step_run.c.deployment_id)
+            .distinct()
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .where(
+                OPEN_DEPLOYMENT,
+                step_run.c.machine == machine,
+                step_run.c.state.in_((RunState.PENDING, RunState.WAITING)) | ASKING,
+            )
+        )
+        rows = self._connection.execute(query.order_by(step_run.c.deployment_id))
+        return list(rows.scalars())
+
+    def busy(self) -> dict[str, int]:
+        """How many runs of open deployments are to come, wait or run, by machine."""
+        query = (
+            select(step_run.c.machine, func.count().label("many"))
+            .select_from(step_run)
+            .join(deployment, deployment.c.id == step_run.c.deployment_id)
+            .where(
+                OPEN_DEPLOYMENT,
+                step_run.c.state.in_((RunState.PENDING, RunState.WAITING, RunState.RUNNING)),
+            )
+        )
+        rows = self._connection.execute(query.group_by(step_run.c.machine))
+        return {row.machine: row.many for row in rows}
+
+    def back(self) -> list[RunRecord]:
+        """The runs that waited for a machine which is not unavailable any more, in order of id."""
+        away = machine_state.c.state == Health.UNAVAILABLE
+        still = select(machine_state.c.machine).where(
+            machine_state.c.machine == step_run.c.awaits_machine, away
+        )
+        query = select(step_run).where(AWAITING_RUN, ~still.exists())
+        return [run_record(row) for row in self._connection.execute(query.order_by(step_run.c.id))]
 
     def paused(self) -> list[Paused]:
         """The further attempts that wait for the end of a pause, the first to end first."""

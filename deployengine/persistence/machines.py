@@ -106,9 +106,8 @@ class Machines:
 
     def keep(self, names: Collection[str]) -> None:
         """Forgets all others."""
-        gone = sorted(self.all().keys() - set(names))
-        if gone:
-            self._connection.execute(delete(machine_state).where(machine_state.c.machine.in_(gone)))
+        others = machine_state.c.machine.not_in(names)
+        self._connection.execute(delete(machine_state).where(others))
 
     def _enter(self, name: str) -> None:
         self._connection.execute(_ENTER[self._connection.dialect.name], {"machine": name})

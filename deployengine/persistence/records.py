@@ -72,6 +72,17 @@ class DeploymentRecord:
     frozen_by: str | None
 
     @property
+    def without(self) -> Mapping[str, str]:
+        """The machines that it was planned without, each with what people wanted of it then."""
+        machines: Mapping[str, str] = (self.options or {}).get("without", {})
+        return machines
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether it brings machines what is there already, as they were left out before."""
+        return bool(self.options and "catches_up" in self.options)
+
+    @property
     def selection(self) -> Selection:
         """Which part of the process it carries out, and where."""
         return Selection.from_document((self.options or {}).get("selection", {}))
@@ -171,6 +182,12 @@ class RunRecord:
     def void(self, granted_at: datetime) -> bool:
         """Whether the grant of this moment was taken back."""
         return granted_at.isoformat() in (self.recalled or ())
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it was to run, and its machine was left out of the deployment."""
+        skipped = self.state is RunState.SKIPPED and self.message == WHY_LEFT_OUT
+        return skipped or self.answer == LEFT_OUT
 
     @property
     def forgiven(self) -> bool:

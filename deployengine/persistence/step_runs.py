@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -206,11 +207,15 @@ class StepRuns:
         return [run_record(row) for row in waiting]
 
     def cancel_waiting(self, run_id: int, now: datetime) -> bool:
-        """One run that waits for its machine, for a pause or for a person to cancelled.
+        """One run that waits for its machine or a person, or is paused, to cancelled.
 
         Whether this call did it.
         """
-        due = (step_run.c.not_before.is_not(None)) | (step_run.c.asked_at.is_not(None))
+        due = or_(
+            step_run.c.not_before.is_not(None),
+            step_run.c.awaits_machine.is_not(None),
+            step_run.c.asked_at.is_not(None),
+        )
         statement = update(step_run).where(
             step_run.c.id == run_id,
             (step_run.c.state == RunState.WAITING) | ((step_run.c.state == RunState.PENDING) & due),

@@ -77,7 +77,7 @@ FULL: dict[str, Any] = {
         {"name": "app", "lifecycle": "auto", "channels": [{"name": "fix", "lifecycle": "auto"}],
          "include": ["Shared"], "variables": [{"name": "B", "value": "y"}],
          "mutex": "deployment", "supersede": True, "guided_failure": True, "share": 2,
-         "priority": -1,
+         "priority": -1, "unavailable_machines": "skip",
          "process": [
              {"name": "First", "script": "ls"},
              {"name": "Install", "kind": "script", "roles": ["web"], "environments": ["QA"],

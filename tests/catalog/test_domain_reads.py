@@ -17,6 +17,7 @@ from deployengine.catalog.process import Step as StepModel
 from deployengine.catalog.schema import Phase as PhaseModel
 from deployengine.catalog.schema import Project as ProjectModel
 from deployengine.domain.admission import Mode
+from deployengine.domain.availability import Policy
 from deployengine.domain.lifecycle import Lifecycle, Phase
 from deployengine.domain.project import (
     Hook,
@@ -94,6 +95,7 @@ PROJECT = {
     "guided_failure": said(False, "guided_failure", False),
     "share": said(4, "share"),
     "priority": said(-3, "priority"),
+    "unavailable_machines": said("wait", "unavailable_machines", Policy.WAIT),
 }
 PHASE = {
     "automatic": said(["QA"], "automatic", ("QA",)),

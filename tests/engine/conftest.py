@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from redis import Redis
 
 from tests.steps.gates import Gate
 from tests.support.fakes import House
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -31,3 +36,15 @@ def go(tmp_path: Path) -> Iterator[Gate]:
     """A script waits by ``read x < ../../../go`` to be let through."""
     with Gate(tmp_path / "go") as gate:
         yield gate
+
+
+def at_once(*acts: Callable[[], T]) -> list[T]:
+    """What each came to, all of them begun at the same time in threads of their own."""
+    barrier = threading.Barrier(len(acts))
+
+    def begin(act: Callable[[], T]) -> T:
+        barrier.wait(30)
+        return act()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return list(pool.map(begin, acts))

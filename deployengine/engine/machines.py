@@ -1,0 +1,160 @@
+"""Machines: what is known of them, and what people want of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployengine.domain.audit import Action
+from deployengine.domain.availability import MachineMode
+from deployengine.domain.deployment import DeploymentState
+from deployengine.domain.environment import Machine
+from deployengine.domain.errors import UnknownName
+from deployengine.domain.identity import deployment_id
+from deployengine.domain.planning import Unseal
+from deployengine.engine.archive import Archive
+from deployengine.engine.audit import ENGINE, machine_subject, record
+from deployengine.engine.handoff import HandOff
+from deployengine.engine.ports import Clock
+from deployengine.engine.questions import go_on
+from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.turns import Turns
+from deployengine.persistence import Database
+from deployengine.persistence.records import AbsenceRecord, DeploymentRecord, MachineRecord
+
+_ACTIONS = {
+    MachineMode.ENABLED: Action.MACHINE_ENABLE,
+    MachineMode.DRAINING: Action.MACHINE_DRAIN,
+    MachineMode.DISABLED: Action.MACHINE_DISABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """A machine of the catalog, and what is known of it.
+
+    ``busy`` is how many runs are to come there, wait for it or run; ``missed`` are the deployments
+    that went without it, and that it has not caught up with.
+    """
+
+    machine: Machine
+    known: MachineRecord
+    busy: int
+    missed: Sequence[tuple[AbsenceRecord, DeploymentRecord]]
+
+
+class Machines:
+    """Looks machines up, and takes them out of use and back in."""
+
+    def __init__(
+        self,
+        database: Database,
+        handoff: HandOff,
+        archive: Archive,
+        clock: Clock,
+        unseal: Unseal,
+    ) -> None:
+        self._database = database
+        self._handoff = handoff
+        self._archive = archive
+        self._clock = clock
+        self._unseal = unseal
+
+    def all(self, names: Sequence[str] | None = None) -> list[MachineView]:
+        """Those of the catalog, or some of them, in its order; raises :class:`UnknownName`."""
+        with self._database.read() as tx:
+            machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
+            if names is not None:
+                _check(names, [machine.name for machine in machines])
+                machines = [machine for machine in machines if machine.name in names]
+            known = tx.machines.all()
+            busy = tx.lanes.busy()
+            absences = tx.absences.all()
+            missed = {n: tx.deployments.get(n) for n in {each.deployment_id for each in absences}}
+        return [
+            MachineView(
+                machine,
+                known.get(machine.name, MachineRecord(machine.name)),
+                busy.get(machine.name, 0),
+                [
+                    (each, deployment)
+                    for each in absences
+                    if each.machine == machine.name and (deployment := missed[each.deployment_id])
+                ],
+            )
+            for machine in machines
+        ]
+
+    def set_mode(
+        self, names: Sequence[str], mode: MachineMode, reason: str | None, who: str = ENGINE
+    ) -> list[str]:
+        """Wants something else of these machines; those of which that was not wanted before.
+
+        Nothing begins any more on one that is disabled: what was to come there is left out of the
+        deployments that exist. Raises :class:`UnknownName`, and then changes nothing.
+        """
+        with self._database.read() as tx:
+            _check(names, tx.catalog.names("machine"))
+        changed = [name for name in names if self._set_mode(name, mode, reason, who)]
+        if mode is MachineMode.DISABLED:
+            for name in names:
+                self._leave_out(name)
+        return changed
+
+    def _set_mode(self, name: str, mode: MachineMode, reason: str | None, who: str) -> bool:
+        with self._database.write("machine") as tx:
+            before = tx.machines.get(name)
+            if before.mode is mode:
+                return False
+            now = self._clock.now()
+            tx.machines.set_mode(name, mode, reason, who, now)
+            record(
+                tx,
+                now,
+                who,
+                _ACTIONS[mode],
+                machine_subject(name),
+                reason=reason,
+                before={"mode": before.mode},
+                after={"mode": mode},
+            )
+            return True
+
+    def _leave_out(self, machine: str) -> None:
+        """Leaves a machine out of all that is still to come there.
+
+        A deployment that comes meanwhile is told when it wants to begin something there.
+        """
+        with self._database.read() as tx:
+            numbers = tx.lanes.planned_on(machine)
+        for number in numbers:
+            self._leave_out_of(number, machine)
+
+    def _leave_out_of(self, number: int, machine: str) -> None:
+        with self._database.write("machine") as tx:
+            deployment = tx.deployments.locked(number)
+            if deployment is None or deployment.state.final or deployment.cancel_requested_at:
+                return
+            now = self._clock.now()
+            plan = self._archive.plan(tx, number)
+            snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
+            moved = Turns(tx, deployment, plan, snapshot, self._unseal, now).without(machine)
+            tx.absences.add(machine, number, MachineMode.DISABLED, now)
+            paused = deployment.state is DeploymentState.PAUSED
+            lining_up = go_on(tx, deployment) if paused else []
+        with self._handoff.or_later(f"leaving {machine} out of {deployment_id(number)}"):
+            self._handoff.exchange(
+                leaving=moved.leaving,
+                entering=[
+                    *(for_run(deployment, plan, run) for run in moved.ready),
+                    *for_deployments(lining_up),
+                ],
+            )
+            if moved.done and not lining_up:
+                self._handoff.resume(number)
+
+
+def _check(names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownName("machine", name, known)
