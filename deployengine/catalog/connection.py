@@ -144,6 +144,13 @@ class Connection(Node):
         "before nobody knows how it ended. Left out: 5m.",
         examples=["5m"],
     )
+    keepalive: Span | None = Field(
+        default=None,
+        serialization_alias="keepalive_seconds",
+        description="ssh: how often the machine is asked for a sign of life; a connection is dead "
+        "after three that it did not give. Left out: 10s.",
+        examples=["10s"],
+    )
 
 
 _OF_SSH = tuple(key for key in Connection.model_fields if key not in ("kind", "workdir"))

@@ -65,6 +65,7 @@ class Declared:
     roles: frozenset[str]
     phases: dict[str, tuple[str, ...]]
     variable_sets: tuple[str, ...]
+    feeds: tuple[str, ...]
     channels: frozenset[str]
     steps: frozenset[str]
     projects: tuple[str, ...]
@@ -85,6 +86,7 @@ class Declared:
                 for name in names([entry.raw])
             },
             variable_sets=tuple(names(raw["variable_sets"])),
+            feeds=tuple(names(raw["feeds"])),
             channels=frozenset(c for e in of["projects"] for c in inside(e, "channels")),
             steps=frozenset(s for e in of["projects"] for s in steps(e)),
             projects=tuple(p for name in names(raw["projects"]) for p in _expanded(name)),

@@ -12,6 +12,7 @@ from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import KINDS, names, variable_document, workdir
 from deployengine.catalog.lines import Path
 from deployengine.catalog.names import DISTINCT
+from deployengine.catalog.packages import acquisitions
 from deployengine.catalog.process import Script, Step, each_script, each_step, hooks
 from deployengine.catalog.ranges import expand
 from deployengine.domain.errors import Fault
@@ -103,6 +104,8 @@ def _steps(process: Sequence[Step]) -> Iterator[Named]:
         for hook in hooks(step):
             name = hook_name(step.name, Hook(hook))
             yield name, f"step {name!r}", (*place, hook)
+    for name, place in acquisitions(list(each_step(process))):
+        yield name, f"step {name!r}, which brings the package,", place
 
 
 def _touches(script: Script, place: Path) -> Iterator[Named]:

@@ -64,7 +64,7 @@ def _steps(entry: Entry[schema.Project], project: schema.Project) -> Iterator[Fa
     for step, place in each_script(project.process):
         wrong = {"script": _in_script(step.script), "runs_on": _in_text(step.runs_on or "")}
         if isinstance(step, ScriptStep):
-            wrong["condition"] = _in_text(step.condition)
+            wrong |= {"condition": _in_text(step.condition), "into": _in_text(step.into)}
         if isinstance(step, Step):
             wrong["instructions"] = _in_text(step.instructions)
         for where, errors in wrong.items():

@@ -20,7 +20,7 @@ from deployengine.catalog.timetable import Freeze
 from deployengine.domain.errors import Fault
 
 Kind = Literal[
-    "environment", "machine", "lifecycle", "variable_set", "project", "freeze", "schedule"
+    "environment", "machine", "lifecycle", "variable_set", "feed", "project", "freeze", "schedule"
 ]
 
 #: The kind of the items of each section, in the order in which they are stored.
@@ -29,6 +29,7 @@ KINDS: Mapping[str, Kind] = {
     "machines": "machine",
     "lifecycles": "lifecycle",
     "variable_sets": "variable_set",
+    "feeds": "feed",
     "projects": "project",
     "freezes": "freeze",
     "schedules": "schedule",

@@ -8,10 +8,10 @@ from typing import Any
 from deployengine.catalog.entries import Entry
 from deployengine.catalog.fields import written
 from deployengine.catalog.lines import Path
+from deployengine.catalog.packages import PackageUse, unsound_packages
 from deployengine.catalog.process import (
     GroupStep,
     Script,
-    ScriptStep,
     Step,
     each_script,
     each_step,
@@ -32,6 +32,7 @@ _STOPS = (
 #: How people call each kind, and the key without which it makes no sense.
 _KINDS = {
     "script": ("script step", "script"),
+    "package": ("package step", "package"),
     "manual": ("manual step", "instructions"),
     "rolling": ("rolling group", "steps"),
 }
@@ -40,7 +41,9 @@ _ANY = {
     "required",
 }  # fmt: skip
 _OWN = {
-    "script": {*written(ScriptStep), "roles", "max_parallel"},
+    "script": {*written(Script), "roles", "max_parallel"},
+    "package": {*written(Script), *written(PackageUse), "roles", "max_parallel"}
+    - {"script", "runs_on"},
     "manual": {"instructions", "responsible", "keep_tag"},
     "rolling": {
         "roles",
@@ -65,6 +68,7 @@ def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
         if isinstance(step, Step):
             yield from _places(entry, step, place)
             yield from _failures(entry, step, place)
+    yield from unsound_packages(entry, list(each_step(project.process)))
     if project.process and project.process[0].start == "with_previous":
         message = "the first step has none before it to start with"
         yield entry.fault(message, "process", 0, "start")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from deployengine.catalog.lines import Path
 from deployengine.catalog.names import Name, Names, SomeNames, as_written
 from deployengine.catalog.node import Count, Node, Quota, Short, Span, Text
+from deployengine.catalog.packages import PackageUse
 from deployengine.domain.errors import did_you_mean, nearest
 
 CONDITIONS = ("success", "failure", "always")
@@ -29,7 +30,7 @@ def _condition(text: str) -> str:
 
 def _only_scripts(kind: Any) -> Any:
     if kind in ("manual", "rolling"):
-        raise ValueError("a rolling group holds script steps only")
+        raise ValueError("a rolling group holds script and package steps only")
     return kind
 
 
@@ -123,8 +124,8 @@ class Named(Node):
     )
 
 
-class ScriptStep(Script, Named):
-    """What a step that runs a script has, be it one of the process or one of a rolling group."""
+class ScriptStep(PackageUse, Script, Named):
+    """What a step that runs on machines has, be it one of the process or one of a rolling group."""
 
 
 class Before(Short, Script):
@@ -143,9 +144,11 @@ class After(Short, Script):
 class GroupStep(ScriptStep):
     """One step of a rolling group; the group says where it runs."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["name", "script"]})
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [needed]} for needed in ("script", "package")]}
+    )
 
-    kind: Annotated[Literal["script"], BeforeValidator(_only_scripts)] = "script"
+    kind: Annotated[Literal["script", "package"], BeforeValidator(_only_scripts)] = "script"
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
@@ -175,14 +178,17 @@ class Step(ScriptStep):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"required": [needed]} for needed in ("script", "instructions", "steps")]
+            "anyOf": [
+                {"required": [needed]} for needed in ("script", "package", "instructions", "steps")
+            ]
         }
     )
 
-    kind: Literal["script", "manual", "rolling"] = Field(
+    kind: Literal["script", "package", "manual", "rolling"] = Field(
         default="script",
-        description="script: a shell script. manual: somebody has to say proceed or abort. "
-        "rolling: a group of steps, machine by machine.",
+        description="script: a shell script. package: a version of a package is brought into use. "
+        "manual: somebody has to say proceed or abort. rolling: a group of steps, machine by "
+        "machine.",
     )
     roles: Names = Field(
         default_factory=list, description="Left out: every machine of the environment."

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from deployengine.catalog import schema
-from deployengine.catalog.connection import Connection, SecretReference
+from deployengine.catalog.connection import SecretReference
 from deployengine.catalog.declared import Declared, inside, steps
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
-from deployengine.catalog.process import Step, each_script
+from deployengine.catalog.packages import Feed
+from deployengine.catalog.process import Step, each_script, each_step
 from deployengine.catalog.ranges import expand
 from deployengine.catalog.timetable import Freeze, Schedule
 from deployengine.catalog.wording import unknown
@@ -26,7 +27,6 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
     for machine_entry, machine in entries.of("machines", schema.Machine):
         found = _each(machine.environments, "environments")
         yield from _unknown(machine_entry, "environment", found, declared.environments)
-        yield from _secrets(machine_entry, machine.connection, entries)
     for lifecycle_entry, lifecycle in entries.of("lifecycles", schema.Lifecycle):
         for index, phase in enumerate(lifecycle.phases):
             for key, environments in (("automatic", phase.automatic), ("manual", phase.manual)):
@@ -34,6 +34,7 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
                 yield from _unknown(lifecycle_entry, "environment", found, declared.environments)
     for set_entry, variable_set in entries.of("variable_sets", schema.VariableSet):
         yield from _scopes(set_entry, variable_set.variables, _known_anywhere(declared))
+    yield from _secrets(entries)
     for entry, project in entries.of("projects", schema.Project):
         yield from _project(entry, project, declared)
     for freeze_entry, freeze in entries.of("freezes", Freeze):
@@ -48,26 +49,32 @@ def references(entries: Entries, declared: Declared) -> Iterator[Fault]:
         yield from _unknown(schedule_entry, "environment", found, declared.environments)
 
 
-def _secrets(
-    entry: Entry[schema.Machine], connection: Connection, entries: Entries
+def _secrets(entries: Entries) -> Iterator[Fault]:
+    """What is needed to reach machines and feeds must be there, and nowhere in clear."""
+    for entry, machine in entries.of("machines", schema.Machine):
+        for key in ("identity", "passphrase", "password"):
+            said = getattr(machine.connection, key)
+            yield from _secret(entry, said, entries, "connection", key)
+    for feed_entry, feed in entries.of("feeds", Feed):
+        yield from _secret(feed_entry, feed.password, entries, "password")
+
+
+def _secret(
+    entry: Entry[Any], said: SecretReference | None, entries: Entries, *path: str
 ) -> Iterator[Fault]:
-    """What a machine is reached with must be there, and must not stand in clear anywhere."""
+    if said is None:
+        return
     sets = {each.name: each for _, each in entries.of("variable_sets", schema.VariableSet)}
-    for kind in ("identity", "passphrase", "password"):
-        said: SecretReference | None = getattr(connection, kind)
-        if said is None:
-            continue
-        path = ("connection", kind)
-        yield from _unknown(entry, "variable set", _one(said.set, *path, "set"), sets)
-        if said.set not in sets:
-            continue
-        found = {variable_key(each.name): each for each in sets[said.set].variables}
-        names = [each.name for each in found.values()]
-        if variable_key(said.variable) not in found:
-            yield entry.fault(unknown("variable", said.variable, names), *path, "variable")
-        elif not found[variable_key(said.variable)].sensitive:
-            message = f"variable {said.variable!r} is not sensitive; a secret must be"
-            yield entry.fault(message, *path, "variable")
+    yield from _unknown(entry, "variable set", _one(said.set, *path, "set"), sets)
+    if said.set not in sets:
+        return
+    found = {variable_key(each.name): each for each in sets[said.set].variables}
+    names = [each.name for each in found.values()]
+    if variable_key(said.variable) not in found:
+        yield entry.fault(unknown("variable", said.variable, names), *path, "variable")
+    elif not found[variable_key(said.variable)].sensitive:
+        message = f"variable {said.variable!r} is not sensitive; a secret must be"
+        yield entry.fault(message, *path, "variable")
 
 
 def _project(
@@ -86,6 +93,8 @@ def _project(
         name = script.runs_on or ""
         if name and "#{" not in name and name not in declared.machines:
             yield entry.fault(unknown("machine", name, declared.machines), *place, "runs_on")
+    for each, place in each_step(project.process):
+        yield from _unknown(entry, "feed", _one(each.feed, *place, "feed"), declared.feeds)
     yield from _scopes(entry, project.variables, known)
 
 

@@ -16,6 +16,7 @@ from deployengine.catalog.names import (
     VariableName,
 )
 from deployengine.catalog.node import OR_EMPTY, Count, Node, Priority, Short, Text, Value
+from deployengine.catalog.packages import Feed
 from deployengine.catalog.process import Step
 from deployengine.catalog.timetable import Freeze, Schedule
 
@@ -213,12 +214,13 @@ class CatalogFile(Node):
     machines: list[Machine] = Field(default_factory=list)
     lifecycles: list[Lifecycle] = Field(default_factory=list)
     variable_sets: list[VariableSet] = Field(default_factory=list)
+    feeds: list[Feed] = Field(default_factory=list)
     projects: list[Project] = Field(default_factory=list)
     freezes: list[Freeze] = Field(default_factory=list)
     schedules: list[Schedule] = Field(default_factory=list)
 
 
-Item = Environment | Machine | Lifecycle | VariableSet | Project | Freeze | Schedule
+Item = Environment | Machine | Lifecycle | VariableSet | Feed | Project | Freeze | Schedule
 
 #: The sections of a file in the order in which their items are stored, and what one item is.
 SECTIONS: dict[str, type[Item]] = {
@@ -226,6 +228,7 @@ SECTIONS: dict[str, type[Item]] = {
     "machines": Machine,
     "lifecycles": Lifecycle,
     "variable_sets": VariableSet,
+    "feeds": Feed,
     "projects": Project,
     "freezes": Freeze,
     "schedules": Schedule,

@@ -11,6 +11,7 @@ from deployengine.catalog.declared import Declared
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.freezes import unsound_freezes
 from deployengine.catalog.kinds_of_steps import misfits
+from deployengine.catalog.packages import unsound_feeds
 from deployengine.catalog.timetable import Schedule
 from deployengine.domain import flags
 from deployengine.domain.errors import Fault
@@ -35,6 +36,7 @@ def unsound(entries: Entries, declared: Declared) -> Iterator[Fault]:
     for schedule_entry, schedule in entries.of("schedules", Schedule):
         yield from _release(schedule_entry, schedule)
     yield from unsound_freezes(entries)
+    yield from unsound_feeds(entries)
 
 
 def _phases(

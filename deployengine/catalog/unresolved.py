@@ -28,6 +28,7 @@ def unresolved(entries: Entries) -> Iterator[Fault]:
                 (step.condition if isinstance(step, ScriptStep) else "", "condition", needed),
                 (step.script, "script", needed_in_script),
                 (step.runs_on or "", "runs_on", needed),
+                (step.into if isinstance(step, ScriptStep) else "", "into", needed),
             ):
                 for message in _messages(text, look, [bearers]):
                     yield entry.fault(message, *place, where)

@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.variable_names import ERROR, SYSTEM_NAMES, key
 
-_OUTPUT = re.compile(r"\s*octopus\.action\[(?P<step>.+?)\]\.output[.\[]", re.IGNORECASE)
+#: What a step puts out, or which package it uses.
+_OUTPUT = re.compile(
+    r"\s*octopus\.action\[(?P<step>.+?)\]\.(?:output[.\[]|package\.package(?:id|version)\s*$)",
+    re.IGNORECASE,
+)
 
 
 class Bearers:

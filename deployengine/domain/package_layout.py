@@ -13,6 +13,11 @@ from deployengine.domain.package_versions import is_version
 #: What can be read, the longest first.
 EXTENSIONS = ("tar.bz2", "tar.gz", "tar.xz", "nupkg", "tar", "tgz", "zip")
 
+#: Files that settings can be written into, by path; the ending says the format.
+_SETTINGS = re.compile(
+    r"\.(json|jsonc|yaml|yml|toml|env)$|(?:^|/)\.env(?:\.[^/]*)?$", re.IGNORECASE
+)
+
 _NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._+-]{0,127}")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -77,3 +82,9 @@ def version_by(pattern: str, name: str, text: str) -> str | None:
             known = True
     match = re.fullmatch("".join(pieces), text)
     return match["version"] if match and is_version(match["version"]) else None
+
+
+def settings_format(path: str) -> str | None:
+    """The format of a file that settings are written into; ``None``: it has none that is known."""
+    match = _SETTINGS.search(path)
+    return (match[1] or "env").lower() if match else None

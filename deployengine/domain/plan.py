@@ -24,7 +24,10 @@ Part = tuple[str, str]
 MACHINE = "machine:"
 #: What the resources begin with that bound how many scripts run at once.
 SHARE = "share:"
-#: The lock mode of a run that holds nothing of its machine, as another one carries it out.
+#: What the resources begin with that stand for a package on its way to a machine.
+PACKAGE = "package:"
+#: The lock mode of a run that holds nothing of its machine: another one carries it out, or it
+#: brings a package there.
 ELSEWHERE = "elsewhere"
 #: Where manual steps are: on no machine.
 NOWHERE = Machine("", (), ())
@@ -50,17 +53,25 @@ class PlannedRun:
     @property
     def touched(self) -> tuple[Claim, ...]:
         """What is claimed beside the machine that it is for."""
-        return self.claims if self.runs_on else self.claims[1:]
+        return self.claims[1:] if self._claims_machine else self.claims
 
     @property
     def lock_mode(self) -> Mode:
-        """The mode in which the machine that it runs on is claimed; that machine comes first."""
+        """The mode in which the machine that it runs on is claimed; that machine comes first.
+
+        What claims none has no use for it.
+        """
         return self.claims[0].mode if self.claims else Mode.SHARED
 
     @property
     def own_lock(self) -> str:
         """How the machine that it is for is held: the mode, or :data:`ELSEWHERE`."""
-        return ELSEWHERE if self.runs_on else self.lock_mode.value
+        return self.lock_mode.value if self._claims_machine or not self.claims else ELSEWHERE
+
+    @property
+    def _claims_machine(self) -> bool:
+        own = machine_resource(self.machine.name)
+        return bool(self.claims) and self.claims[0].resource == own
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from deployengine.domain import flags, groups
+from deployengine.domain import acquisition, flags, groups
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.behalf import carrier
 from deployengine.domain.environment import Machine
@@ -176,7 +176,13 @@ class _Planning:
 
     def _left_out(self, step: Step) -> str | None:
         why = step.left_out(self._to.environment, self._snapshot.channel)
+        if step.kind is StepKind.ACQUIRE:
+            reasons = [self._left_out(each) for each in self._needing(step)]
+            why = reasons[0] if all(reasons) else None
         return why or self._selection.skips(step)
+
+    def _needing(self, acquire: Step) -> list[Step]:
+        return acquisition.needing(acquire, self._snapshot.process)
 
     def _runs(self, step: Step) -> Iterator[PlannedRun]:
         if step.kind is StepKind.MANUAL:
@@ -184,10 +190,17 @@ class _Planning:
                 yield PlannedRun(NOWHERE, ())
             return
         for machine in self._machines:
-            if machine.bears_one_of(step.roles) and not self._is_done(step, machine):
+            if self._is_for(step, machine):
                 where = self._where(step, machine)
                 elsewhere = where if where.name != machine.name else None
                 yield PlannedRun(machine, self._claims(step, machine, where), elsewhere)
+
+    def _is_for(self, step: Step, machine: Machine) -> bool:
+        """Whether there is something to do for a machine: it has its role, and has not had it."""
+        if step.kind is StepKind.ACQUIRE:
+            needing = [each for each in self._needing(step) if not self._left_out(each)]
+            return any(self._is_for(each, machine) for each in needing)
+        return machine.bears_one_of(step.roles) and not self._is_done(step, machine)
 
     def _is_done(self, step: Step, machine: Machine) -> bool:
         """Whether it has been carried out before; hooks go together, with what is left between."""
@@ -228,8 +241,13 @@ class _Planning:
         share of one would keep thirty of their environment's.
 
         A step that names what it touches takes the machine shared, so it clashes only with those
-        that touch the same and with those that take the machine whole.
+        that touch the same and with those that take the machine whole. One that brings a package
+        takes nothing of it.
         """
+        share = () if self._to.share is None else (self._to.share,)
+        if step.kind is StepKind.ACQUIRE:
+            package = self._snapshot.packages[step.package]
+            return (acquisition.package_claim(package, machine.name), *share)
         shared = bool(step.touches) or self._bypassed(step, machine)
         own = Claim(
             machine_resource(where.name),
@@ -245,8 +263,7 @@ class _Planning:
             )
             for touch in step.touches
         )
-        share = () if own.limit or self._to.share is None else (self._to.share,)
-        return (own, *touched, *share)
+        return (own, *touched, *(() if own.limit else share))
 
     def _bypassed(self, step: Step, machine: Machine) -> bool:
         context = self._context(step, machine)
@@ -257,15 +274,17 @@ class _Planning:
 
     def _window(self, step: Step) -> int | None:
         """The variable says it for the step or, for the children of a group, for the group."""
+        acquires = step.kind is StepKind.ACQUIRE
+        variable = acquisition.MAX_PARALLELISM if acquires else MAX_PARALLELISM
         name = step.rolling.name if step.rolling else step.name
         context = self._context(step, named=name)
-        found = self._value(MAX_PARALLELISM, context)
+        found = self._value(variable, context)
         if found is None:
             return step.rolling.window if step.rolling else step.max_parallel
         text = found.text.strip()
         if not text.isascii() or not text.isdigit() or int(text) < 1:
             raise BadWindow(
-                f"variable {MAX_PARALLELISM} has the value "
+                f"variable {variable} has the value "
                 f"{MASK if found.sensitive else repr(text)} for step {name}, which is no number "
                 "of machines",
                 found.source,

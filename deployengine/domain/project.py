@@ -42,10 +42,15 @@ class Touch:
 
 
 class StepKind(StrEnum):
-    """What a step does: run a script on machines, or ask a person."""
+    """What a step does: run a script on machines, ask a person, bring a package into use there.
+
+    ``ACQUIRE`` is none that a process has: see :mod:`deployengine.domain.acquisition`.
+    """
 
     SCRIPT = "script"
     MANUAL = "manual"
+    PACKAGE = "package"
+    ACQUIRE = "acquire"
 
 
 class OnFailure(StrEnum):
@@ -68,6 +73,9 @@ class Mutex(StrEnum):
     STEP = "step"
     DEPLOYMENT = "deployment"
 
+
+#: How many versions before the one in use a package step keeps, unless it says so.
+KEPT_VERSIONS = 3
 
 #: Run conditions; any other text is an expression that is true or false.
 SUCCESS, FAILURE, ALWAYS = "success", "failure", "always"
@@ -101,7 +109,9 @@ class Step:
     ``backoff_seconds`` of pause precede, doubled for each. ``idempotent`` says that the script may
     run again although nobody knows how far it came; only then may ``on_unknown`` be ``rerun``.
     ``runs_on`` names another machine that carries the script out, or has ``#{…}`` in its place. A
-    ``hook`` is a script of its group's own.
+    ``hook`` is a script of its group's own. The rest is of package steps: ``substitute`` and
+    ``settings`` are patterns of files, ``keep`` counts the versions before this one, ``into`` is
+    the folder and may have ``#{…}`` in it.
     """
 
     name: str
@@ -128,6 +138,12 @@ class Step:
     rolling: Rolling | None = None
     runs_on: str | None = None
     hook: Hook | None = None
+    package: str = ""
+    feed: str = ""
+    substitute: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    keep: int = KEPT_VERSIONS
+    into: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], rolling: Rolling | None = None) -> Step:
@@ -160,6 +176,12 @@ class Step:
             rolling=rolling,
             runs_on=document.get("runs_on"),
             hook=Hook(document["hook"]) if "hook" in document else None,
+            package=document.get("package", ""),
+            feed=document.get("feed", ""),
+            substitute=tuple(document.get("substitute", ())),
+            settings=tuple(document.get("settings", ())),
+            keep=document.get("keep", KEPT_VERSIONS),
+            into=document.get("into") or _own_folder(document.get("package", "")),
         )
 
     @property
@@ -190,6 +212,10 @@ class Step:
         if self.channels and channel not in self.channels:
             return f"not in channel {channel}" if channel else "only in channels"
         return None
+
+
+def _own_folder(package: str) -> str:
+    return f"packages/{package}" if package else ""
 
 
 def steps_of(process: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:

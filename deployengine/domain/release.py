@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from deployengine.domain.acquisition import with_acquisition
 from deployengine.domain.errors import RequestError
 from deployengine.domain.lifecycle import Lifecycle
+from deployengine.domain.package import Package
 from deployengine.domain.project import Mutex, Step, steps_of
 from deployengine.domain.variables import Source, Variable, key
 
@@ -58,6 +60,7 @@ class Snapshot:
         channel: str | None,
         lifecycle: Lifecycle,
         variable_sets: list[Mapping[str, Any]],
+        packages: Iterable[Package] = (),
     ) -> Snapshot:
         """Freezes today's catalog documents; the sets in the order in which they are included."""
         document = {
@@ -71,6 +74,8 @@ class Snapshot:
         }
         if "mutex" in project:
             document["mutex"] = project["mutex"]
+        if found := [package.to_document() for package in packages]:
+            document["packages"] = found
         return cls(document)
 
     def with_variables_of(self, today: Snapshot) -> Snapshot:
@@ -122,8 +127,17 @@ class Snapshot:
 
     @cached_property
     def process(self) -> tuple[Step, ...]:
-        """The steps in order, the children of rolling groups in the place of their group."""
-        return steps_of(self.document["process"])
+        """The steps in order, the children of rolling groups in the place of their group.
+
+        And those that bring its packages to the machines.
+        """
+        return with_acquisition(steps_of(self.document["process"]))
+
+    @cached_property
+    def packages(self) -> Mapping[str, Package]:
+        """Its packages by their names."""
+        found = map(Package.from_document, self.document.get("packages", ()))
+        return {package.name: package for package in found}
 
     @property
     def mutex(self) -> Mutex:

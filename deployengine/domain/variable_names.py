@@ -10,6 +10,9 @@ def key(name: str) -> str:
     return name.strip().casefold()
 
 
+#: The folder of the version that a step brings into use; the machine alone knows it.
+INSTALLED = "Octopus.Action.Package.InstallationDirectoryPath"
+
 _SYSTEM = {
     "project": ("Octopus.Project.Name",),
     "release": ("Octopus.Release.Number",),
@@ -19,6 +22,11 @@ _SYSTEM = {
     "roles": ("Octopus.Machine.Roles",),
     "step": ("Octopus.Step.Name", "Octopus.Action.Name"),
     "deployment": ("Octopus.Deployment.Id",),
+    "package": ("Octopus.Action.Package.PackageId",),
+    "package_version": ("Octopus.Action.Package.PackageVersion",),
+    "feed": ("Octopus.Action.Package.FeedId",),
+    "into": ("Octopus.Action.Package.CustomInstallationDirectory",),
+    "folder": (INSTALLED,),
 }
 
 #: The variables that the engine sets and nobody else may.
@@ -45,10 +53,15 @@ def system_variables(
     step: str | None = None,
     deployment: str | None = None,
     channel: str | None = None,
+    package: str | None = None,
+    package_version: str | None = None,
+    feed: str | None = None,
+    into: str | None = None,
 ) -> dict[str, str]:
     """The system variables by name; what is not known (``None``) is left out.
 
-    ``deployment`` is its id; roles are joined by commas, as Octopus does.
+    ``deployment`` is its id; roles are joined by commas, as Octopus does. The last four are those
+    of a package step; ``into`` is the folder that its versions lie in.
     """
     known = {
         "project": project,
@@ -59,6 +72,10 @@ def system_variables(
         "step": step,
         "deployment": deployment,
         "channel": channel,
+        "package": package,
+        "package_version": package_version,
+        "feed": feed,
+        "into": into,
     }
     return {
         name: value for kind, value in known.items() if value is not None for name in _SYSTEM[kind]

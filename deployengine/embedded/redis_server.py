@@ -32,9 +32,9 @@ from redis.retry import Retry
 
 from deployengine.domain.errors import Unreachable
 from deployengine.embedded.broker_url import broker_url
-from deployengine.file_lock import is_held, locked
 from deployengine.embedded.private_folder import private_folder, socket_folder
 from deployengine.embedded.server_binary import ServerBinary, find_server
+from deployengine.file_lock import is_held, locked
 
 __all__ = ["EmbeddedRedis", "broker_url"]
 

@@ -62,7 +62,8 @@ class Queries:
             runs = tx.runs.of_deployment(number)
             places = _carriers(tx, number, runs)
         runs = [replace(r, lock_mode=places[r.id][1]) if r.id in places else r for r in runs]
-        names = {run: name for run, (name, _) in places.items()}
+        elsewhere = (run for run in runs if run.id in places)
+        names = {r.id: places[r.id][0] for r in elsewhere if places[r.id][0] != r.machine}
         return DeploymentDetail(deployment, steps, self.with_grants(runs), names)
 
     def run(self, number: int) -> RunRecord:
@@ -236,13 +237,16 @@ class Queries:
 def _carriers(
     tx: Transaction, number: int, runs: Sequence[RunRecord]
 ) -> dict[int, tuple[str, str]]:
-    """Of runs that other machines carry out: which machine that is, and the mode of their claim."""
+    """Of runs that have nothing of their own machine: who carries them out, and with what mode."""
     elsewhere = [run for run in runs if run.lock_mode == ELSEWHERE]
     if not elsewhere:
         return {}
     plan = Plan.from_document(tx.deployments.plan(number))
     planned = {run.id: plan.steps[run.step].runs[run.place] for run in elsewhere}
-    return {n: (each.where.name, each.lock_mode.value) for n, each in planned.items()}
+    return {
+        n: (each.where.name, each.lock_mode.value if each.runs_on else "none")
+        for n, each in planned.items()
+    }
 
 
 def _check_known(tx: Transaction, kind: str, name: str, there: Sequence[object]) -> None:

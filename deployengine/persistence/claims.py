@@ -22,7 +22,7 @@ from sqlalchemy import (
 from deployengine import failpoints
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
-from deployengine.domain.plan import ELSEWHERE, MACHINE
+from deployengine.domain.plan import ELSEWHERE, MACHINE, NOWHERE
 from deployengine.persistence.holds import IN_FORCE
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import (
@@ -222,13 +222,17 @@ class Claims:
         return sorted(found.values(), key=lambda each: each.ticket or 0)
 
     def _place(self, run: RunRecord) -> tuple[str, str]:
-        """The machine that carries out an open run, and the mode in which the run claims it."""
+        """The machine that carries out an open run, and the mode in which the run claims it.
+
+        None, if it brings a package: that takes nothing of any machine.
+        """
         if run.lock_mode == ELSEWHERE:
             query = select(run_touch.c.resource, run_touch.c.mode).where(
                 run_touch.c.run_id == run.id, run_touch.c.resource.startswith(MACHINE)
             )
             for resource, mode in self._connection.execute(query):
                 return resource.removeprefix(MACHINE), mode
+            return NOWHERE.name, Mode.SHARED
         return run.machine, run.lock_mode
 
     def _rivals(self, run: RunRecord) -> ColumnElement[bool]:

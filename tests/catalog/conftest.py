@@ -45,6 +45,10 @@ _HOOK = {
     "script": "ls", "touches": ["lb"], "timeout": "1m", "retries": 1, "backoff": "5s",
     "idempotent": True, "on_unknown": "rerun", "on_stale": "wait", "runs_on": "qa-1",
 }  # fmt: skip
+_PACKAGE = {
+    "package": "shop", "feed": "releases", "substitute": ["*.conf"],
+    "settings": ["a.json", "*.yaml"], "keep": 2, "into": "/opt/#{B}",
+}  # fmt: skip
 #: A right catalog that says all that can be said.
 FULL: dict[str, Any] = {
     "environments": [{"name": "QA", "description": "d", "guided_failure": True, "share": 3}],
@@ -55,7 +59,7 @@ FULL: dict[str, Any] = {
             "kind": "ssh", "host": "#{machine}.example", "port": 2222, "user": "deploy",
             "host_key": "SHA256:" + "a" * 43, "identity_file": "~/.ssh/#{machine}",
             "passphrase": {"set": "Shared", "variable": "A"}, "known_hosts": "known",
-            "config": "ssh_config", "jump": "bastion", "become": "root", "patience": "1m",
+            "config": "ssh_config", "jump": "bastion", "become": "root", "patience": "1m", "keepalive": "5s",
             "tickets": "t/#{machine}", "workdir": "w"}},
         {"name": "far-2", "environments": ["QA"], "connection": {
             "kind": "ssh", "identity": {"set": "Shared", "variable": "A"},
@@ -72,6 +76,10 @@ FULL: dict[str, Any] = {
              "scope": {"environments": ["QA"], "machines": ["qa-1"], "roles": ["web"],
                        "channels": ["fix"], "steps": ["Install"], "phases": ["Test"]},
              "prompt": {"label": "l", "description": "d", "required": True}}]},
+    ],
+    "feeds": [
+        {"name": "releases", "url": "https://example.com/feed", "pattern": "{name}.{version}.zip",
+         "username": "deploy", "password": {"set": "Shared", "variable": "A"}},
     ],
     "projects": [
         {"name": "app", "lifecycle": "auto", "channels": [{"name": "fix", "lifecycle": "auto"}],
@@ -96,7 +104,12 @@ FULL: dict[str, Any] = {
                   {"name": "Swap", "kind": "script", "script": "ls", "condition": "#{B}",
                    "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
                    "on_unknown": "ask", "on_stale": "terminate", "runs_on": "#{B}",
+                   "touches": [{"resource": "iis"}]},
+                  {"name": "Web", "kind": "package", **_PACKAGE, "condition": "#{B}",
+                   "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
+                   "on_unknown": "ask", "on_stale": "terminate",
                    "touches": [{"resource": "iis"}]}]},
+             {"name": "Api", "kind": "package", **_PACKAGE},
          ]},
     ],
     "freezes": [

@@ -86,6 +86,13 @@ HOOK = {key: each for key, each in {**RUNS, **RETRIES}.items() if key != "condit
 SCRIPT = {
     **RUNS, **RETRIES, **WHERE, **MACHINES, **START, "max_parallel": said(3, "max_parallel"),
 }  # fmt: skip
+USES = {
+    "substitute": said(["*.conf"], "substitute", ("*.conf",)),
+    "settings": said(["a.json", "*.yaml"], "settings", ("a.json", "*.yaml")),
+    "keep": said(7, "keep"),
+    "into": said("/opt/shop", "into"),
+}
+PACKAGE = {**{key: each for key, each in SCRIPT.items() if key != "runs_on"}, **USES}
 MANUAL = {**ASKS, **WHERE, **START}
 GROUP = {**ROLLS, **WHERE, **MACHINES, **START}
 CHILD = {**RUNS, **RETRIES}
@@ -139,6 +146,7 @@ def loaded(folder: Path, **project: Any) -> Mapping[str, Any]:
     """The document of the small catalog's project with these keys."""
     document = yaml.safe_load(SMALL)
     document["projects"][0] |= project
+    document["feeds"] = [{"name": "f", "url": "feed"}]
     file = folder / "catalog.yaml"
     file.write_text(yaml.safe_dump(document))
     return load([file]).of("project")[0].document
@@ -157,8 +165,9 @@ anything = settings(
 
 def test_all_keys_of_the_schema_are_tried_below() -> None:
     rest = {"name", "kind", "script", "instructions", "steps", "before", "after"}
-    assert set(StepModel.model_fields) == {*SCRIPT, *MANUAL, *GROUP} | rest
-    assert set(GroupStep.model_fields) - rest == {*CHILD}
+    rest |= {"package", "feed"}
+    assert set(StepModel.model_fields) == {*SCRIPT, *PACKAGE, *MANUAL, *GROUP} | rest
+    assert set(GroupStep.model_fields) - rest == {*CHILD, *USES}
     assert set(Before.model_fields) - rest == {*HOOK}
     assert set(After.model_fields) - rest == {*HOOK, "always"}
     other = {"name", "lifecycle", "channels", "include", "variables", "process"}
@@ -171,6 +180,22 @@ def test_all_keys_of_the_schema_are_tried_below() -> None:
 def test_a_script_step_keeps_all_that_is_said_of_it(tmp_path: Path, chosen: Chosen) -> None:
     (step,) = steps(tmp_path, {"name": "S", "script": "ls", **keys(chosen)})
     assert differing(step, Step("S", "ls")) == read(chosen)
+
+
+@anything
+@given(some(PACKAGE), st.booleans())
+def test_a_package_step_keeps_all_that_is_said_of_it_within_a_group_too(
+    tmp_path: Path, chosen: Chosen, grouped: bool
+) -> None:
+    if grouped:
+        chosen = {key: each for key, each in chosen.items() if key in {**CHILD, **USES}}
+    said_of_it = {"name": "S", "kind": "package", "package": "shop", "feed": "f", **keys(chosen)}
+    around = {"name": "G", "kind": "rolling", "steps": [said_of_it]} if grouped else said_of_it
+    (step,) = steps(tmp_path, around)
+    plain = Step("S", kind=StepKind.PACKAGE, package="shop", feed="f", into="packages/shop")
+    assert differing(step, replace(plain, rolling=Rolling("G") if grouped else None)) == read(
+        chosen
+    )
 
 
 @anything

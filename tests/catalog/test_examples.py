@@ -78,11 +78,12 @@ def test_the_starter_shows_every_key_that_there_is(read: Read) -> None:
     assert marker
     whole = above + re.sub("(?m)^#", "", marker + below)
     whole = re.sub("(?m)^  #(?=- name: far|  )", "  ", whole)
+    whole = re.sub("(?m)^      #(?=- name: Bring|  )", "      ", whole)
     for other in ("responsible:", "identity:", "password:"):
         whole = whole.replace(f"# {other}", other)
     # A private key is given in one way.
     whole = whole.replace("      identity_file: ~/.ssh/deploy\n", "")
-    secrets = ("DeployKey", "DeployKeyPassphrase", "DeployPassword")
+    secrets = ("DeployKey", "DeployKeyPassphrase", "DeployPassword", "FeedPassword")
     listed = "".join(f"      - {{name: {each}, value: x, sensitive: true}}\n" for each in secrets)
     whole = whole.replace(
         "  - name: Shared\n    variables:\n", f"  - name: Shared\n    variables:\n{listed}"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import yaml
 
+from deployengine.domain.package_layout import settings_format
 from deployengine.packages.settings import env_text, json_text, yaml_text
 from deployengine.packages.settings.spots import Values, change
 
 #: The text with the values in it; raises :class:`Unreadable`.
 Change = Callable[[str, Values], str]
-
-_ENDINGS = re.compile(r"\.(json|jsonc|yaml|yml|toml|env)$|(?:^|/)\.env(?:\.[^/]*)?$", re.IGNORECASE)
 
 
 class Unreadable(ValueError):
@@ -22,8 +20,8 @@ class Unreadable(ValueError):
 
 def format_of(path: str) -> Change | None:
     """How values get into a file of this name; ``None``: its format is not known."""
-    match = _ENDINGS.search(path)
-    return _FORMATS[(match[1] or "env").lower()] if match else None
+    name = settings_format(path)
+    return _FORMATS[name] if name else None
 
 
 def _json(text: str, values: Values) -> str:
