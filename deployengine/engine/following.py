@@ -78,7 +78,7 @@ class Follower:
             if not isinstance(error, StepError):
                 log.exception("%s cannot be followed", run_id(following.claimed.run.id))
             self.assert_owned(following.claimed)
-            outcome = _given_up(following.ticket, error)
+            outcome = given_up(following.ticket, error)
         if outcome is None:
             return None
         outcome, outputs = self._read_out(following, outcome)
@@ -159,7 +159,7 @@ def timed_out(claimed: Claimed, when: str = "") -> Outcome:
     return Outcome(RunState.FAILED, None, text)
 
 
-def _given_up(ticket: Ticket, error: Exception) -> Outcome:
+def given_up(ticket: Ticket, error: Exception) -> Outcome:
     """A run that can't be followed is ended, as its machine is about to be handed on."""
     try:
         ticket.cancel()

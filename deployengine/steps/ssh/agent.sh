@@ -532,7 +532,10 @@ de_send_on() {
   trap 'exit 0' TERM
   de_rest=0.05 de_beats=0
   while :; do
-    de_pause "$de_rest" < /dev/null > /dev/null 2>&1 3<&- &
+    (
+      exec < /dev/null > /dev/null 2>&1 3<&-
+      de_pause "$de_rest"
+    ) &
     wait $!
     cat <&3 || exit 3
     case $de_rest in 0.05) de_rest=0.1 ;; 0.1) de_rest=0.2 ;; 0.2) de_rest=0.4 ;; *) de_rest=1 ;; esac

@@ -18,8 +18,7 @@ from deployengine.steps.ssh.way import Way
 #: Seconds until a host that does not answer is given up, and until a login is.
 CONNECT_WITHIN = 10
 LOGIN_WITHIN = 20
-#: Seconds between two signs of life, and how many may stay unanswered before a connection is dead.
-KEEPALIVE = 10
+#: How many signs of life may stay out before a connection is dead.
 KEEPALIVES = 3
 
 # asyncssh tells each connection and channel at INFO.
@@ -81,7 +80,7 @@ async def _door(way: Way) -> _Door:
         "send_env": None,
         "connect_timeout": CONNECT_WITHIN,
         "login_timeout": LOGIN_WITHIN,
-        "keepalive_interval": KEEPALIVE,
+        "keepalive_interval": way.keepalive.total_seconds(),
         "keepalive_count_max": KEEPALIVES,
         "encoding": None,
     }

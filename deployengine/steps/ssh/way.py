@@ -9,6 +9,8 @@ from typing import Any
 
 #: How long a machine may be out of reach while a script runs on it.
 PATIENCE = timedelta(minutes=5)
+#: How often a machine is asked for a sign of life.
+KEEPALIVE = timedelta(seconds=10)
 
 #: The value of a sensitive variable of a variable set, by the names of both.
 Secret = Callable[[str, str], str]
@@ -40,6 +42,7 @@ class Way:
     workdir: str = ""
     tickets: str = ""
     patience: timedelta = PATIENCE
+    keepalive: timedelta = KEEPALIVE
 
     @property
     def address(self) -> str:
@@ -52,7 +55,8 @@ def way_to(
 ) -> Way:
     """The way that a stored connection describes; raises what ``secret`` raises."""
     workdir = str(connection["workdir"])
-    seconds = connection.get("patience_seconds")
+    patience = connection.get("patience_seconds", PATIENCE.total_seconds())
+    keepalive = connection.get("keepalive_seconds", KEEPALIVE.total_seconds())
     texts = ("identity_file", "known_hosts", "config", "jump", "become", "user")
     secrets = {
         kind: secret(connection[kind]["set"], connection[kind]["variable"])
@@ -67,7 +71,8 @@ def way_to(
         learned=tuple(learned),
         workdir=workdir,
         tickets=connection.get("tickets", f"{workdir.rstrip('/')}/.deployengine"),
-        patience=PATIENCE if seconds is None else timedelta(seconds=seconds),
+        patience=timedelta(seconds=patience),
+        keepalive=timedelta(seconds=keepalive),
         **{key: str(connection.get(key, "")) for key in texts},
         **secrets,
     )
