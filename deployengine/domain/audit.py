@@ -51,6 +51,8 @@ class Action(StrEnum):
     MACHINE_DRAIN = "machine.drain"
     MACHINE_DISABLE = "machine.disable"
     MACHINE_CATCH_UP = "machine.catch-up"
+    MACHINE_TRUST = "machine.trust"
+    MACHINE_DISTRUST = "machine.distrust"
     MUTEX_BYPASS = "mutex.bypass"
     RETENTION_APPLY = "retention.apply"
     SECRETS_ROTATE = "secrets.rotate"

@@ -2,9 +2,9 @@
 
 How it goes
     :mod:`way` says how a machine is reached, :mod:`login` logs in (:mod:`host_keys`). The
-    :mod:`machine` keeps connections and asks, over a :mod:`channel`, what :mod:`agent` sends along: a shell text
-    (``agent.sh``) that does on the machine what the modules for local machines do here, with the
-    same files, the same wrapper and the same rule (:mod:`deployengine.steps.fences`).
+    :mod:`machine` keeps connections and asks, over a :mod:`channel`, what :mod:`agent` sends along:
+    a shell text (``agent.sh``) that does on the machine what the modules for local machines do
+    here, with the same files, wrapper and rule (:mod:`deployengine.steps.fences`).
     :mod:`start` and :mod:`ticket` are the two halves of the contract, :mod:`stream` is what comes
     back.
 
@@ -20,5 +20,6 @@ Why nobody else's library has to be there
 from __future__ import annotations
 
 from deployengine.steps.ssh.fleet import Fleet
+from deployengine.steps.ssh.shown_key import ShownKey, show_host_key
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "ShownKey", "show_host_key"]

@@ -57,6 +57,7 @@ def installation(workdir: str, tickets: str, shell: str) -> str:
     there = quoted(folder(tickets))
     return f"""{{
 cd 2> /dev/null
+echo deployengine >&2
 de_umask=$(umask)
 umask 077
 de_there={there} de_new={there}.$$

@@ -8,8 +8,8 @@
 # needs POSIX tools; setsid (for the script's own process group) and flock (for the machine's lock)
 # where there are any. Forks are few, since each costs a millisecond.
 #
-# What it answers goes to stdout, after a first line "deployengine": whatever a login prints comes
-# before that. A stream of output has its talk on stderr, in lines that begin with "de:".
+# What it answers goes to stdout, and its talk to stderr, in lines that begin with "de:". Both begin
+# with a line "deployengine": whatever a login prints comes before that.
 # Variables bear a prefix, as those of the script come into the same shell.
 
 de_here=${0%/*}
@@ -799,6 +799,7 @@ de_check() {
 }
 
 echo deployengine
+echo deployengine >&2
 case $de_verb in
   start | status | output | outputs | cancel | clean | revoke | calloff | has | deliver | check) "de_$de_verb" "$@" ;;
   follow) de_attach "$@" ;;

@@ -19,6 +19,7 @@ _MOST_NOISE = 65_536
 #: How many lines of what is no talk of the agent's are kept, for error messages.
 _MOST_SAID = 20
 _TALK = "de:"
+_GREETING = GREETING.decode().rstrip()
 _STDERR = asyncssh.EXTENDED_DATA_STDERR
 
 
@@ -36,6 +37,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._channel: Any = None
         self._noise: bytearray | None = bytearray()
         self._line = bytearray()
+        #: Whether the greeting has come on stderr; talk before it is none.
+        self._talks = False
         self._paused = False
         self._body = bytearray()
         #: How many bytes of the body were dropped as read.
@@ -110,7 +113,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         while self.tail is None and (end := self._line.find(b"\n")) >= 0:
             line = self._line[:end].decode("utf-8", "replace").rstrip("\r")
             del self._line[: end + 1]
-            if not line.startswith(_TALK):
+            if line == _GREETING:
+                self._talks = True
+            elif not (self._talks and line.startswith(_TALK)):
                 self.said = [*self.said, line][-_MOST_SAID:]
             elif line == f"{_TALK}outputs":
                 self.tail, self._line = self._line, bytearray()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from deployengine.domain.environment import Machine
@@ -13,6 +14,18 @@ from deployengine.steps.ssh.way import Way
 
 if TYPE_CHECKING:
     from deployengine.steps.ssh.machine import SshMachine
+
+
+@contextmanager
+def needing_ssh(machine: str) -> Iterator[None]:
+    """Says what to install where the library for SSH is not there."""
+    try:
+        yield
+    except ImportError as error:
+        raise MachineUnfit(
+            f"machine {machine} is reached by SSH, which takes a library that is not there: "
+            "pip install 'deployengine[ssh]' on every worker's host"
+        ) from error
 
 
 class Fleet:
@@ -28,14 +41,9 @@ class Fleet:
 
         Raises :class:`MachineUnfit` when this process lacks what SSH takes.
         """
-        try:
+        with needing_ssh(machine.name):
             from deployengine.steps.ssh.machine import SshMachine
             from deployengine.steps.ssh.runner import SshRunner
-        except ImportError as error:
-            raise MachineUnfit(
-                f"machine {machine.name} is reached by SSH, which takes a library that is not "
-                "there: pip install 'deployengine[ssh]' on every worker's host"
-            ) from error
         with self._lock:
             known = self._machines.get(machine.name)
             if known is None:

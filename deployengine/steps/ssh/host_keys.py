@@ -33,13 +33,15 @@ class Watch(asyncssh.SSHClient):
     def __init__(self, fingerprints: Sequence[str]) -> None:
         self._fingerprints = fingerprints
         self.shown: asyncssh.SSHKey | None = None
+        self.refused = False
 
     def validate_host_public_key(
         self, _host: str, _addr: str, _port: int, key: asyncssh.SSHKey
     ) -> bool:
         """Called for a key that is not among the known ones."""
         self.shown = key
-        return fingerprint(key) in self._fingerprints
+        self.refused = fingerprint(key) not in self._fingerprints
+        return not self.refused
 
 
 def fingerprint(key: asyncssh.SSHKey) -> str:

@@ -100,12 +100,12 @@ async def _door(way: Way) -> _Door:
         given["client_keys"] = None
     try:
         options: Any = await asyncssh.SSHClientConnectionOptions.construct(host=way.host, **given)
-    except asyncssh.KeyEncryptionError as error:
-        raise MachineUnreachable(
-            f"machine {way.machine}: its private key is locked, and the passphrase that opens it "
-            "was not given; name it in the catalog as passphrase: {set, variable}"
-        ) from error
     except (asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
+        if isinstance(error, asyncssh.KeyEncryptionError) or "assphrase" in str(error):
+            raise MachineUnreachable(
+                f"machine {way.machine}: its private key is locked, and the passphrase that opens "
+                "it was not given; name it in the catalog as passphrase: {set, variable}"
+            ) from error
         what = way.identity_file or ("its identity" if way.identity else "the ssh_config")
         said = getattr(error, "strerror", None) or str(error)
         raise MachineUnreachable(
@@ -155,14 +155,12 @@ async def _enter(
             return await _connect(way, door, watch, tunnel, known, family)
         except asyncssh.HostKeyNotVerifiable:
             continue
-        except _NoSuchKey:
-            continue
+        except MachineUnreachable:
+            if not watch.refused:
+                raise
+            # It has no key of that family, and says so or just hangs up.
     by_others = not way.fingerprints and not way.learned and _is_known(door)
     raise host_keys.refusal(way, watch.shown, known=by_others)
-
-
-class _NoSuchKey(Exception):
-    """The server has no host key of the family that was asked for."""
 
 
 async def _connect(
@@ -181,8 +179,6 @@ async def _connect(
     except asyncssh.HostKeyNotVerifiable:
         raise
     except asyncssh.KeyExchangeFailed as error:
-        if family:
-            raise _NoSuchKey from error
         raise _unreachable(way, f"it agrees to no way of encryption ({error.reason})") from error
     except asyncssh.PermissionDenied as error:
         raise MachineUnreachable(
