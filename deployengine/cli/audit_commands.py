@@ -33,7 +33,8 @@ def audit() -> None:
 @audit.command("list", epilog="Example:  deployengine audit list --subject dep-17")
 @click.option(
     "--subject",
-    help="Only about this: dep-17 (and its runs), run-1044, rel-3, 'batch nightly', catalog.",
+    help="Only about this: dep-17 (and its runs), run-1044, rel-3, 'batch nightly', "
+    "'machine prod-05', catalog.",
 )
 @click.option("--who", help="Only what this person did.")
 @click.option("--action", type=click.Choice([action.value for action in Action]))

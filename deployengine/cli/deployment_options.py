@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from deployengine.cli.deployment_view import follow, remark, show_deployment
+from deployengine.cli.deployment_view import follow, remark, show_deployment, without
 from deployengine.cli.documents import deployment_document, detail_document
 from deployengine.cli.moments import Moment, moved
 from deployengine.cli.prompted_values import prompted_values
@@ -86,6 +86,8 @@ def terms_of(
 def told(session: Session, deployment: DeploymentRecord, wait: bool, timeout: float | None) -> int:
     """Answers with a deployment that was asked for, at once or when it has ended."""
     d = deployment
+    if d.without:
+        session.say(f"warning: {without(d)}: each gets the release once it is enabled and healthy")
     if not wait:
         when = f", {said}" if (said := remark(d)) else ""
         session.answer(

@@ -18,6 +18,9 @@ from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.persistence.records import DeploymentRecord, RunRecord
 
+#: So many machines are told by name.
+MANY = 5
+
 COLOURS = {
     "succeeded": "green",
     "failed": "red",
@@ -67,6 +70,13 @@ def remark(deployment: DeploymentRecord) -> str:
     if d.state is DeploymentState.QUEUED and d.ticket is None and d.not_before is not None:
         return f"scheduled for {shown(d.not_before)}"
     return ""
+
+
+def without(deployment: DeploymentRecord) -> str:
+    """Which machines it was planned without, and why."""
+    told = [f"{name} ({mode})" for name, mode in deployment.without.items()]
+    more = f" and {len(told) - MANY} more" if len(told) > MANY else ""
+    return f"without {', '.join(told[:MANY])}{more}"
 
 
 def cancel_said(session: Session, deployment: DeploymentRecord) -> str:
@@ -131,6 +141,10 @@ def _terms(d: DeploymentRecord) -> Iterator[str]:
         yield f"not to begin after {shown(d.expires_at)}"
     if d.overrides_freezes:
         yield f"overrides freezes: {(d.options or {})['override_freeze']}"
+    if d.catches_up:
+        yield "for machines that were left out before"
+    if d.without:
+        yield without(d)
     if d.priority:
         yield f"priority {d.priority}"
     if d.guided:

@@ -12,11 +12,13 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from deployengine.cli.session import Session, command
+from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError
 from deployengine.domain.identity import run_id
 from deployengine.domain.variables import Sealed, Variable
+from deployengine.engine.reception import is_not_enabled
 from deployengine.engine.requests import on_machine
 from deployengine.persistence.migrate import prepare
 from deployengine.services import Services
@@ -150,6 +152,23 @@ def _machines(services: Services) -> Iterator[Finding]:
     faults = [fault for m in machines if (fault := _workdir_fault(services, m))]
     told = f"{len(machines)}, {len(faults)} unfit"
     yield Finding("machines", fit=not faults, found=told, advice="; ".join(faults[:5]))
+    yield from _out_of_use(services)
+
+
+def _out_of_use(services: Services) -> Iterator[Finding]:
+    """Machines that could not be used, and those that people have taken out of use."""
+    known = [view.known for view in services.machines.all()]
+    away = [each for each in known if each.state is Health.UNAVAILABLE]
+    if away:
+        names = [f"{each.machine} ({each.message})" for each in away[:5]]
+        found = f"{len(away)} unavailable: {'; '.join(names)}"
+        advice = "see to them, then: deployengine machine check"
+        yield Finding("unavailable machines", fit=False, found=found, advice=advice)
+    others = [each for each in known if each.mode is not MachineMode.ENABLED]
+    if others:
+        found = "; ".join(is_not_enabled(each) for each in others[:5])
+        advice = "to use them again: deployengine machine enable"
+        yield Finding("machines out of use", fit=True, found=found, advice=advice)
 
 
 def _workdir_fault(services: Services, machine: Machine) -> str | None:

@@ -37,6 +37,7 @@ def deployment_document(deployment: DeploymentRecord) -> dict[str, Any]:
         "not_before": instant(deployment.not_before),
         "expires_at": instant(deployment.expires_at),
         "frozen_by": deployment.frozen_by,
+        "without": dict(deployment.without),
         "message": deployment.message,
         "created_at": instant(deployment.created_at),
         "started_at": instant(deployment.started_at),

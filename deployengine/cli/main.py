@@ -18,6 +18,7 @@ from deployengine.cli.demo import demo
 from deployengine.cli.deployment_commands import deployment
 from deployengine.cli.doctor import doctor
 from deployengine.cli.import_commands import import_
+from deployengine.cli.machine_commands import machine
 from deployengine.cli.people_commands import approve, guide, inbox
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
 from deployengine.cli.release_commands import release
@@ -53,6 +54,7 @@ for _command in (
         guide,
         locks,
         calendar,
+        machine,
         variable,
         secrets,
         audit,

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from deployengine.catalog.ranges import BadRange, expand
+
 #: Characters that a name may have; the columns of names take no more.
 _LONGEST = 255
 
@@ -25,3 +27,23 @@ class _Name(click.ParamType[str]):
 
 
 NAME = _Name()
+
+
+class _Names(click.ParamType[tuple[str, ...]]):
+    """A name, or a range of names as a catalog has them: prod-[01:30]."""
+
+    name = "text"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The names that it stands for."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return expand(NAME.convert(value, param, ctx))
+        except BadRange as error:
+            self.fail(str(error), param, ctx)
+
+
+NAMES = _Names()

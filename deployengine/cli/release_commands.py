@@ -15,7 +15,7 @@ from deployengine.cli.deployment_options import (
     terms_options,
     told,
 )
-from deployengine.cli.deployment_view import cancel_said, coloured, remark
+from deployengine.cli.deployment_view import cancel_said, coloured, remark, without
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.moments import shown
 from deployengine.cli.names import NAME
@@ -54,7 +54,8 @@ def create(session: Session, project: str, version: str, channel: str | None) ->
         made = "created" if created.new else "exists already, unchanged"
         out.print(f"{document['id']}  {project} {version}: {made}", markup=False)
         for d in created.deployments:
-            out.print(f"{deployment_id(d.id)}  → {d.environment}: {d.state}", markup=False)
+            note = f", {without(d)}" if d.without else ""
+            out.print(f"{deployment_id(d.id)}  → {d.environment}: {d.state}{note}", markup=False)
 
     session.answer(document, show)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from deployengine.domain.audit import Action, Entry, Verdict, verify
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import BadId, Kind, deployment_id, parse, run_id
-from deployengine.engine.audit import release_subject
+from deployengine.engine.audit import machine_subject, release_subject
 from deployengine.persistence import Database, Transaction
 
 #: Entries that are read at once.
@@ -78,7 +78,8 @@ def _subjects(tx: Transaction, text: str) -> list[str]:
     try:
         kind, number = parse(text)
     except BadId:
-        found, there = [text], text in _STANDING
+        machines = [machine_subject(name) for name in tx.catalog.names("machine")]
+        found, there = [text], text in (*_STANDING, *machines)
     else:
         found, there = _with_runs(tx, kind, number)
     if not there and not tx.audit.latest(1, found):

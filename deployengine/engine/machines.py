@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployengine.domain.audit import Action
 from deployengine.domain.availability import MachineMode
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.environment import Machine
+from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
@@ -43,6 +43,15 @@ class MachineView:
     missed: Sequence[tuple[AbsenceRecord, DeploymentRecord]]
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Whether something else is wanted of a machine than before, and who goes on without it."""
+
+    machine: str
+    changed: bool
+    left_out_of: Sequence[int] = ()
+
+
 class Machines:
     """Looks machines up, and takes them out of use and back in."""
 
@@ -60,13 +69,19 @@ class Machines:
         self._clock = clock
         self._unseal = unseal
 
-    def all(self, names: Sequence[str] | None = None) -> list[MachineView]:
+    def all(
+        self, names: Sequence[str] | None = None, environment: str | None = None
+    ) -> list[MachineView]:
         """Those of the catalog, or some of them, in its order; raises :class:`UnknownName`."""
         with self._database.read() as tx:
             machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
             if names is not None:
                 _check(names, [machine.name for machine in machines])
                 machines = [machine for machine in machines if machine.name in names]
+            if environment is not None:
+                if environment not in (there := tx.catalog.names("environment")):
+                    raise UnknownName("environment", environment, there)
+                machines = list(machines_in(machines, environment))
             known = tx.machines.all()
             busy = tx.lanes.busy()
             absences = tx.absences.all()
@@ -87,19 +102,20 @@ class Machines:
 
     def set_mode(
         self, names: Sequence[str], mode: MachineMode, reason: str | None, who: str = ENGINE
-    ) -> list[str]:
-        """Wants something else of these machines; those of which that was not wanted before.
+    ) -> list[Change]:
+        """Wants this of some machines; what that changes.
 
         Nothing begins any more on one that is disabled: what was to come there is left out of the
         deployments that exist. Raises :class:`UnknownName`, and then changes nothing.
         """
         with self._database.read() as tx:
             _check(names, tx.catalog.names("machine"))
-        changed = [name for name in names if self._set_mode(name, mode, reason, who)]
-        if mode is MachineMode.DISABLED:
-            for name in names:
-                self._leave_out(name)
-        return changed
+        changes = []
+        for name in dict.fromkeys(names):
+            changed = self._set_mode(name, mode, reason, who)
+            disabled = mode is MachineMode.DISABLED
+            changes.append(Change(name, changed, self._leave_out(name) if disabled else ()))
+        return changes
 
     def _set_mode(self, name: str, mode: MachineMode, reason: str | None, who: str) -> bool:
         with self._database.write("machine") as tx:
@@ -120,21 +136,20 @@ class Machines:
             )
             return True
 
-    def _leave_out(self, machine: str) -> None:
-        """Leaves a machine out of all that is still to come there.
+    def _leave_out(self, machine: str) -> list[int]:
+        """Leaves a machine out of all that is still to come there; out of which deployments.
 
-        A deployment that comes meanwhile is told when it wants to begin something there.
+        One that comes meanwhile is told when it wants to begin something there.
         """
         with self._database.read() as tx:
             numbers = tx.lanes.planned_on(machine)
-        for number in numbers:
-            self._leave_out_of(number, machine)
+        return [number for number in numbers if self._leave_out_of(number, machine)]
 
-    def _leave_out_of(self, number: int, machine: str) -> None:
+    def _leave_out_of(self, number: int, machine: str) -> bool:
         with self._database.write("machine") as tx:
             deployment = tx.deployments.locked(number)
             if deployment is None or deployment.state.final or deployment.cancel_requested_at:
-                return
+                return False
             now = self._clock.now()
             plan = self._archive.plan(tx, number)
             snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
@@ -152,6 +167,7 @@ class Machines:
             )
             if moved.done and not lining_up:
                 self._handoff.resume(number)
+        return True
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:

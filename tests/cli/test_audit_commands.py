@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from deployengine.cli.main import main
 from deployengine.domain.audit import Action
+from deployengine.domain.availability import MachineMode
 from deployengine.domain.identity import run_id
 from deployengine.engine.batches import Row
 from deployengine.engine.questions import CHOICES, Answer, Asks
@@ -189,6 +190,15 @@ def retain(house: House) -> list[str]:
     return ["retention", "apply"]
 
 
+def disable(house: House) -> list[str]:
+    return ["machine", "disable", "qa-1", "--reason", "new disk"]
+
+
+def enable(house: House) -> list[str]:
+    house.machines.set_mode(["qa-1"], MachineMode.DISABLED, None, "bob")
+    return ["machine", "enable", "qa-1"]
+
+
 def answer(how: Answer) -> Callable[[House], list[str]]:
     commands = {
         Asks.END: lambda run: ["deployment", "answer", run, how.value],
@@ -222,6 +232,9 @@ COMMANDS: dict[Action, tuple[Callable[[House], list[str]], str]] = {
     Action.FREEZE_OVERRIDE: (override, "dep-1"),
     Action.MUTEX_BYPASS: (share, "dep-1"),
     Action.RETENTION_APPLY: (retain, "retention"),
+    Action.MACHINE_DISABLE: (disable, "machine qa-1"),
+    Action.MACHINE_DRAIN: (lambda _: ["machine", "drain", "qa-1"], "machine qa-1"),
+    Action.MACHINE_ENABLE: (enable, "machine qa-1"),
     **{Action(f"answer.{how}"): (answer(how), "run-1") for how in Answer},
 }
 
@@ -240,7 +253,8 @@ def test_a_command_is_on_record_with_who_gave_it(house: House, say: Any, action:
 
 
 def test_every_action_has_its_command() -> None:
-    assert set(COMMANDS) == set(Action) - {Action.SECRETS_ROTATE}, "keys are in their own test"
+    others = {Action.SECRETS_ROTATE, Action.MACHINE_CATCH_UP}
+    assert set(COMMANDS) == set(Action) - others, "keys, and what comes by itself, elsewhere"
 
 
 def test_cancelling_a_release_is_on_record_with_each_of_its_deployments(
@@ -381,7 +395,7 @@ def test_a_subject_that_is_there_and_has_no_event_is_no_fault(
 ) -> None:
     queued(house)
     house.deliver_all()
-    for subject in ("retention", "run-1"):
+    for subject in ("retention", "run-1", "machine qa-1"):
         assert say("audit", "list", "--subject", subject) == []
     assert run("audit", "list", "--subject", "run-1") == 0
     assert capsys.readouterr().out == "nothing is on record of that\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -38,7 +39,15 @@ def deploy(house: House, *machines: str) -> int:
 
 
 def disable(house: House, *names: str) -> list[str]:
-    return house.machines.set_mode(names, DISABLED, "new disk", "ada")
+    return changed(house, names, DISABLED, "ada", "new disk")
+
+
+def changed(
+    house: House, names: Sequence[str], mode: MachineMode, who: str, reason: str | None = None
+) -> list[str]:
+    """The machines of which this was not wanted before."""
+    changes = house.machines.set_mode(names, mode, reason, who)
+    return [each.machine for each in changes if each.changed]
 
 
 def message(house: House, number: int = 1) -> str | None:
@@ -192,7 +201,7 @@ def test_to_want_the_same_again_changes_nothing_and_is_not_put_on_record(house: 
     made(house)
     assert disable(house, "m-1", "m-2") == ["m-1", "m-2"]
     assert disable(house, "m-2") == []
-    assert house.machines.set_mode(["m-1", "m-2"], ENABLED, None, "bob") == ["m-1", "m-2"]
+    assert changed(house, ["m-1", "m-2"], ENABLED, "bob") == ["m-1", "m-2"]
     entries = house.audit_trail.latest(10, subject="machine m-2")
     events = [entry.event for entry in entries if entry.event]
     assert [(e.who, e.action, e.reason, e.before, e.after) for e in events] == [
