@@ -14,6 +14,10 @@
                    │            └──────────────────────────────────> cancelled
                    └──> skipped | cancelled | (a manual step, answered) succeeded | failed
 
+A run that was claimed and whose machine cannot be used has begun nothing. Then it goes from
+``running`` back to ``pending`` until the machine is back, or to ``skipped``, and its machine is
+left out of the deployment (:mod:`deployengine.engine.absence`).
+
 ``granted`` is what a waiting step run is called from the moment admission lets it in until a
 worker claims it: Redis knows it, the database still says ``waiting``.
 
