@@ -59,7 +59,8 @@ FULL: dict[str, Any] = {
             "kind": "ssh", "host": "#{machine}.example", "port": 2222, "user": "deploy",
             "host_key": "SHA256:" + "a" * 43, "identity_file": "~/.ssh/#{machine}",
             "passphrase": {"set": "Shared", "variable": "A"}, "known_hosts": "known",
-            "config": "ssh_config", "jump": "bastion", "become": "root", "patience": "1m", "keepalive": "5s",
+            "config": "ssh_config", "jump": "bastion", "become": "root", "patience": "1m",
+            "keepalive": "5s",
             "tickets": "t/#{machine}", "workdir": "w"}},
         {"name": "far-2", "environments": ["QA"], "connection": {
             "kind": "ssh", "identity": {"set": "Shared", "variable": "A"},

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import cache
 from itertools import count
@@ -19,6 +21,7 @@ from deployengine.steps.ssh.runner import SshRunner
 from deployengine.steps.ssh.way import way_to
 from deployengine.steps.ticket import parse_state
 from tests.steps.gates import Gate, until
+from tests.support.fleet import host_user
 from tests.support.sshd import SshServer, start_sshd
 
 PATIENCE = timedelta(seconds=20)
@@ -45,6 +48,37 @@ def _ssh(shell: str = "/bin/sh") -> Callable[[Path], Runner]:
     return make
 
 
+@cache
+def unprivileged_sshd() -> SshServer:
+    """An sshd for a user that is not root and may write nothing at home."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make other users")
+    folder = Path(tempfile.mkdtemp(prefix="sshd-"))
+    folder.chmod(0o755)
+    stack = ExitStack()
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    user = stack.enter_context(host_user(f"de{os.getpid() % 1000000}", folder))
+    os.chown(folder / "home", 0, 0)
+    (folder / "home").chmod(0o555)
+    server = start_sshd(folder, user)
+    stack.callback(server.stop)
+    atexit.register(stack.close)
+    return server
+
+
+def _as_somebody(workdir: Path) -> Runner:
+    server = unprivileged_sshd()
+    tickets = Path(tickets_of(workdir))
+    tickets.mkdir()
+    shutil.chown(tickets, server.user)
+    workdir.chmod(0o777)
+    for folder in workdir.parents[:-2]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    connection = server.connection(workdir, tickets=str(tickets))
+    way = way_to("target", connection, (), lambda _set, _variable: "")
+    return SshRunner(SshMachine("target", lambda: way))
+
+
 def tickets_of(workdir: Path) -> str:
     """Where the tickets of a machine with this work folder lie in tests."""
     return f"{workdir}.tickets"
@@ -65,14 +99,23 @@ OTHER_SHELLS = [
 ]
 
 #: Every implementation of the contract; the suite in test_contract.py holds for each.
+#: What else they have in common is tried with :data:`MAIN`.
 IMPLEMENTATIONS: Mapping[str, Callable[[Path], Runner]] = {
     "local": _local("/bin/sh"),
     # What else of shells the host has: none of them must be there.
     **{f"local-{name}": _local(name, *words) for name, *words in OTHER_SHELLS},
     "local-without-pidfds": _local("/bin/sh", pidfds=False),
     "ssh": _ssh(),
+    "ssh-as-somebody-with-a-home-that-is-read-only": _as_somebody,
     **{f"ssh-{name}": _ssh(" ".join((name, *words))) for name, *words in OTHER_SHELLS},
 }
+
+
+MAIN = [
+    name
+    for name in ("local", "local-without-pidfds", "ssh", "ssh-busybox")
+    if name in IMPLEMENTATIONS
+]
 
 
 @pytest.fixture

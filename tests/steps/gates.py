@@ -15,6 +15,7 @@ class Gate:
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
+        path.chmod(0o666)  # a script may run as somebody else
         # Open for both, so that neither side ever blocks in opening it.
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 

@@ -99,7 +99,7 @@ def test_a_login_that_is_cut_begins_nothing_and_is_told(
     runner = SshRunner(machine(network, workdir))
     work = fresh(SCRIPT)
     network.cut_after(number)
-    with pytest.raises(MachineUnreachable, match="^machine target: "):
+    with pytest.raises(MachineUnreachable, match=r"^machine target: "):
         runner.ticket(work).start()
     assert not (workdir / "journal").exists()
     assert carried_out(runner, work) == (Status(State.EXITED, 0), WRITTEN, {"N": "1"})

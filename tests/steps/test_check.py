@@ -12,14 +12,14 @@ from deployengine.steps.checkup import warnings_about_clock, warnings_about_room
 from deployengine.steps.contract import Runner, Work
 from deployengine.steps.errors import DiskFull, MachineUnfit, WorkdirUnusable
 from deployengine.steps.local import LocalRunner
-from tests.steps.conftest import IMPLEMENTATIONS, begin, end, tickets_of
+from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, tickets_of
 from tests.steps.disks import fill, make_read_only, small_disk
 from tests.steps.gates import Gate
 
 MEGABYTE = 1024 * 1024
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+@pytest.fixture(params=MAIN)
 def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
     return IMPLEMENTATIONS[request.param](workdir)
 

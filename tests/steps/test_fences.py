@@ -20,6 +20,7 @@ from deployengine.steps.processes import look
 from deployengine.steps.wake import Wake
 from tests.steps.conftest import (
     IMPLEMENTATIONS,
+    MAIN,
     PATIENCE,
     begin,
     end,
@@ -39,7 +40,7 @@ SHORT = timedelta(milliseconds=20)
 WAITING = "echo > ready; read x < go"
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+@pytest.fixture(params=MAIN)
 def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
     return IMPLEMENTATIONS[request.param](workdir)
 

@@ -16,14 +16,14 @@ import pytest
 from deployengine.steps.contract import Runner, Work
 from deployengine.steps.errors import DamagedOnTheWay, DiskFull
 from deployengine.steps.local import LocalRunner
-from tests.steps.conftest import IMPLEMENTATIONS, begin, end, tickets_of
+from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, tickets_of
 from tests.steps.disks import small_disk
 
 CONTENT = b"the tar of a package\n" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+@pytest.fixture(params=MAIN)
 def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
     return IMPLEMENTATIONS[request.param](workdir)
 

@@ -19,7 +19,7 @@ from deployengine.steps.contract import Runner, Started, State, Status, Ticket, 
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.ticket import parse_state
 from tests.engine.test_step_runs import granted, output, stored, under_way
-from tests.steps.conftest import IMPLEMENTATIONS, begin, end, lives, tickets_of, until_dead
+from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, lives, tickets_of, until_dead
 from tests.steps.gates import Gate
 from tests.support.fakes import House
 
@@ -28,7 +28,7 @@ OLD, NEW = 7, 9
 SHORT = timedelta(milliseconds=20)
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+@pytest.fixture(params=MAIN)
 def runner(request: pytest.FixtureRequest, workdir: Path) -> Runner:
     return IMPLEMENTATIONS[request.param](workdir)
 

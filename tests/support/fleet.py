@@ -79,7 +79,7 @@ def fleet(names: list[str], *, own_users: bool = False, **settings: str) -> Iter
             place = folder / name
             place.mkdir(mode=0o755)
             user = (
-                stack.enter_context(_user(f"de{os.getpid() % 100000}-{number}", place))
+                stack.enter_context(host_user(f"de{os.getpid() % 100000}-{number}", place))
                 if users
                 else None
             )
@@ -92,8 +92,8 @@ def fleet(names: list[str], *, own_users: bool = False, **settings: str) -> Iter
 
 
 @contextmanager
-def _user(name: str, place: Path) -> Iterator[str]:
-    """A user of this host with a home and a plain shell, who goes with the block."""
+def host_user(name: str, place: Path) -> Iterator[str]:
+    """A user of this host with a home and a plain shell, who goes with the block; only as root."""
     home = place / "home"
     subprocess.run(
         ["useradd", "-m", "-d", str(home), "-s", "/bin/sh", "-p", "*", name],

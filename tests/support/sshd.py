@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +98,20 @@ def free_port() -> int:
 
 @contextmanager
 def private_sshd(
-    folder: Path | None = None, user: str | None = None, **settings: str
+    folder: Path | None = None,
+    user: str | None = None,
+    within: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[SshServer]:
-    """An sshd that ends with the block; ``settings`` are words of its sshd_config."""
+    """An sshd that ends with the block; ``settings`` are words of its sshd_config.
+
+    ``within`` is a command that starts it, as in a namespace of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="sshd-") as temporary:
         home = folder or Path(temporary)
         home.mkdir(exist_ok=True)
         home.chmod(0o755)
-        server = start_sshd(home, user, **settings)
+        server = start_sshd(home, user, within=within, **settings)
         try:
             yield server
         finally:
@@ -113,7 +119,11 @@ def private_sshd(
 
 
 def start_sshd(
-    folder: Path, user: str | None = None, port: int | None = None, **settings: str
+    folder: Path,
+    user: str | None = None,
+    port: int | None = None,
+    within: Sequence[str] = (),
+    **settings: str,
 ) -> SshServer:
     """An sshd that somebody has to stop; keys that are in the folder stay."""
     program = tool("sshd")
@@ -142,7 +152,7 @@ def start_sshd(
     config = folder / "sshd_config"
     config.write_text("".join(f"{word} {value}\n" for word, value in lines.items()))
     process = subprocess.Popen(
-        [program, "-D", "-f", str(config), "-E", str(folder / "log")],
+        [*within, program, "-D", "-f", str(config), "-E", str(folder / "log")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

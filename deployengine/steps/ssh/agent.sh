@@ -39,6 +39,12 @@ de_fault() {
   exit 3
 }
 
+# Ends because a file could not be written in a folder.
+de_unwritten() {
+  if [ -d "$1" ] && [ ! -w "$1" ]; then de_fault folder "$1" "it cannot be written"; fi
+  de_fault full "$1"
+}
+
 de_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac; }
 
 # A number without zeros in front, which some shells take for octal.
@@ -340,7 +346,7 @@ de_take() {
   for de_word in $de_locks; do
     case $de_word in
       [xX]:*) printf '%020d %-127s\n' "$de_fence" "$de_ticket" 1<> "$de_fences/${de_word#?:}" ||
-        de_fault full "no room in $de_fences" ;;
+        de_unwritten "$de_fences" ;;
     esac
   done
   case $de_locks in [xX]:*) de_forget ;; esac
@@ -458,7 +464,7 @@ de_put() {
   fi
   if ! { printf %s "$2" > "$de_folder/$1.$$"; } 2> /dev/null ||
     ! mv -f "$de_folder/$1.$$" "$de_folder/$1" 2> /dev/null; then
-    if [ -d "$de_folder" ]; then de_fault full "$de_folder"; fi
+    if [ -d "$de_folder" ]; then de_unwritten "$de_folder"; fi
     de_fault gone "$de_folder"
   fi
 }
@@ -671,7 +677,7 @@ de_cancel() {
       return
     fi
     set +C
-    if [ ! -e "$de_folder/state" ]; then de_fault full "$de_folder"; fi
+    if [ ! -e "$de_folder/state" ]; then de_unwritten "$de_folder"; fi
     de_record "$1"
   done
   # What has ended by itself is left as it is.
@@ -727,7 +733,7 @@ de_revoke() {
   if [ ! -d "$de_fences" ]; then
     de_error=$(mkdir -p "$de_fences" 2>&1) || de_fault folder "$de_fences" "$de_error"
   fi
-  { : >> "$de_fences/revoked-$1"; } 2> /dev/null || de_fault full "$de_fences"
+  { : >> "$de_fences/revoked-$1"; } 2> /dev/null || de_unwritten "$de_fences"
 }
 
 de_list() {
@@ -765,7 +771,7 @@ de_deliver() {
   de_new=$de_packages/.$1.$$
   if ! cat > "$de_new" 2> /dev/null; then
     rm -f "$de_new"
-    de_fault full "$de_packages"
+    de_unwritten "$de_packages"
   fi
   de_found=$(gzip -dc < "$de_new" 2> /dev/null | de_digest)
   if [ "${de_found%% *}" != "$1" ]; then
