@@ -33,7 +33,15 @@ class Loop:
         self._loop.call_soon_threadsafe(act, *arguments)
 
 
-@cache
+_making = threading.Lock()
+
+
 def the_loop() -> Loop:
     """The process's loop; its thread begins when it is first asked for."""
+    with _making:  # a cache alone lets threads that ask at the same moment make one each
+        return _the_loop()
+
+
+@cache
+def _the_loop() -> Loop:
     return Loop()
