@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.catalogs import SHORT, catalog, project, step
-from tests.support.engine import LiveEngine
+from tests.acceptance.catalogs import BEGIN, END, SHORT, catalog, project, step
+from tests.support.bad_network import BadNetwork
+from tests.support.engine import LiveEngine, until
 from tests.support.fleet import Target, fleet, uid_of
 
 STAGES = ("QA", "Staging", "Production")
@@ -42,3 +44,90 @@ def test_three_machines_with_own_ports_users_and_folders_carry_a_batch_of_fifty(
         assert target.clashes() == []
         assert uid_of(target.workdir / "journal") == target.server.user
     assert len({target.server.user for target in three}) == 3
+
+
+def test_then_thirty_machines_carry_one_step_each_on_all_of_them(engine: LiveEngine) -> None:
+    names = [f"prod-{n:02}" for n in range(1, 31)]
+    with fleet(names) as targets:
+        machines = [target.machine("QA") for target in targets]
+        engine.apply(catalog(project("app-[1:8]", process=[step(SHORT)]), machines=machines))
+        engine.worker(task_cap=16)
+        projects = [f"app-{n}" for n in range(1, 9)]
+        engine.batch(projects)
+        assert engine.await_batch(timeout=120) == "succeeded"
+        for target in targets:
+            assert sorted(target.began()) == projects
+            assert target.clashes() == []
+
+
+def test_a_script_on_a_machine_outlives_its_worker_and_another_picks_it_up_from_anywhere() -> None:
+    with LiveEngine(DEPLOYENGINE_LEASE="1.5") as engine, fleet(["qa-1"]) as (target,):
+        gate = engine.gate("app")
+        script = f"{BEGIN}echo before\nread -r _ < {engine.scratch}/app\necho after\n{END}"
+        engine.apply(
+            catalog(project("app", process=[step(script)]), machines=[target.machine("QA")])
+        )
+        first = engine.worker()
+        engine.create("app")
+        until(lambda: target.began() == ["app"], "the script has begun")
+        first.kill()
+        first.wait()
+        engine.worker()
+        (deployment,) = engine.deployments()
+        until(
+            lambda: engine.detail(deployment.id).runs[0].worker not in (None, _name(first)),
+            "another worker has taken it over",
+        )
+        gate.open()
+        assert engine.await_end(deployment.id) == "succeeded"
+        (run,) = engine.detail(deployment.id).runs
+        said = "".join(text for _, text in engine.services.queries.output(run.id))
+        assert said == "before\nafter\n"
+        assert target.began() == ["app"]
+
+
+def _name(worker: subprocess.Popen[bytes]) -> str:
+    return f"worker-{worker.pid}"
+
+
+def test_a_machine_that_goes_away_in_the_middle_is_waited_for_and_cancelled_when_it_is_back(
+    engine: LiveEngine,
+) -> None:
+    with fleet(["qa-1"]) as (target,), BadNetwork(target.server.port) as network:
+        gate = engine.gate("app")
+        script = f"{BEGIN}read -r _ < {engine.scratch}/app\n{END}"
+        far = target.machine("QA", port=network.port)
+        engine.apply(catalog(project("app", process=[step(script)]), machines=[far]))
+        engine.worker()
+        engine.create("app")
+        until(lambda: target.began() == ["app"], "the script has begun")
+        network.deaf = True
+        network.cut()
+        gate.open()
+        until(lambda: len(target.journal()) == 2, "the script has ended while nobody saw it")
+        (deployment,) = engine.deployments()
+        assert engine.detail(deployment.id).runs[0].state == "running"
+        network.deaf = False
+        assert engine.await_end(deployment.id) == "succeeded"
+
+
+def test_a_start_that_is_lost_for_good_is_unknown_and_begun_at_most_once(
+    engine: LiveEngine,
+) -> None:
+    with fleet(["qa-1"]) as (target,), BadNetwork(target.server.port) as network:
+        far = target.machine("QA", port=network.port, patience="0.5s")
+        engine.gate("app")
+        script = f"{BEGIN}read -r _ < {engine.scratch}/app\n{END}"
+        engine.apply(catalog(project("app", process=[step(script)]), machines=[far]))
+        engine.worker()
+        engine.create("app")
+        until(lambda: target.began() == ["app"], "the script has begun")
+        network.deaf = True
+        network.cut()
+        (deployment,) = engine.deployments()
+        assert engine.await_end(deployment.id) == "failed"
+        (run,) = engine.detail(deployment.id).runs
+        assert run.state == "unknown"
+        assert "out of reach for more than 0.5 s" in str(run.message)
+        assert "qa-1" in str(run.message)
+        assert target.began() == ["app"]

@@ -31,13 +31,11 @@ class Target:
 
     def machine(self, environment: str, **more: Any) -> dict[str, Any]:
         """As a catalog has it."""
-        connection = {**self.server.connection("x"), **more}
-        del connection["workdir"]
         return {
             "name": self.name,
             "environments": [environment],
             "roles": ["web"],
-            "connection": {**connection, **more},
+            "connection": self.server.connection(self.workdir, **more),
         }
 
     def journal(self) -> list[list[str]]:
@@ -83,8 +81,6 @@ def fleet(names: list[str], *, own_users: bool = False, **settings: str) -> Iter
                 if users
                 else None
             )
-            if user is None:
-                settings = {**settings, "SetEnv": f"SHLVL=5 HOME={place}"}
             server = start_sshd(place, user, **settings)
             stack.callback(server.stop)
             targets.append(Target(name, server, place / "home" if user else place))

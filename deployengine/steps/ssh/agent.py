@@ -56,7 +56,6 @@ def installation(workdir: str, tickets: str, shell: str) -> str:
     """
     there = quoted(folder(tickets))
     return f"""{{
-cd 2> /dev/null
 echo deployengine >&2
 de_umask=$(umask)
 umask 077
