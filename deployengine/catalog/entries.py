@@ -71,7 +71,7 @@ class Entries:
 
 def entries(documents: Iterable[Document]) -> Entries:
     """The items of these documents, read as one catalog."""
-    found = Entries({section: [] for section in schema.SECTIONS}, [])
+    found = Entries({section: [] for section in schema.PARTS}, [])
     for document in documents:
         _gather(document, found)
     return found
@@ -81,27 +81,28 @@ def _gather(document: Document, found: Entries) -> None:
     if document.data is None:
         return
     if not isinstance(document.data, dict):
-        known = ", ".join(schema.SECTIONS)
+        known = ", ".join(schema.PARTS)
         found.faults.append(document.fault((), f"a catalog is a mapping with the keys {known}"))
         return
     for key, items in document.data.items():
         section: str | None = key
-        if key not in schema.SECTIONS:
-            message = wording.unknown_key(key, schema.SECTIONS)
+        if key not in schema.PARTS:
+            message = wording.unknown_key(key, schema.PARTS)
             found.faults.append(document.fault((key,), message))
-            section = nearest(key, schema.SECTIONS)
+            section = nearest(key, schema.PARTS)
         if items is not None and not isinstance(items, list):
             found.faults.append(document.fault((key,), "must be a list"))
         elif section is not None:
             found.sections[section].extend(
-                _entry(document, (key, index), raw, schema.SECTIONS[section], found.faults)
+                entry_of(document, (key, index), raw, schema.PARTS[section], found.faults)
                 for index, raw in enumerate(items or ())
             )
 
 
-def _entry(
+def entry_of(
     document: Document, path: Path, raw: Any, model: type[Model], faults: list[Fault]
 ) -> Entry[Model]:
+    """An item that stands at this path; adds what the schema finds wrong with it."""
     try:
         return Entry(document, path, raw, model.model_validate(raw))
     except ValidationError as error:

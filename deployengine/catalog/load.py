@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from deployengine.catalog import lines
@@ -10,6 +11,7 @@ from deployengine.catalog.declared import Declared
 from deployengine.catalog.duplicates import duplicates
 from deployengine.catalog.entries import Entries, entries
 from deployengine.catalog.insertions import misled
+from deployengine.catalog.inventory.machines import add_machines, named_by
 from deployengine.catalog.items import KINDS, Catalog, CatalogItem, documents
 from deployengine.catalog.references import references
 from deployengine.catalog.soundness import unsound
@@ -30,6 +32,8 @@ def load(paths: Iterable[Path | str]) -> Catalog:
     faults: list[Fault] = []
     found, whole = _read(list(_files(paths, faults)), faults)
     read = entries(found)
+    added = add_machines(read)
+    whole = whole and added.whole
     faults += read.faults
     if whole and not faults and not any(read.sections.values()):
         faults.append(Fault("the catalog is empty", ", ".join(str(path) for path in paths)))
@@ -39,7 +43,7 @@ def load(paths: Iterable[Path | str]) -> Catalog:
         faults += _checked(read, declared)
     if faults:
         raise InvalidInput(sorted(dict.fromkeys(faults), key=_place))
-    warnings = sorted(_doubtful(read, declared), key=_place)
+    warnings = sorted([*dict.fromkeys(added.warnings), *_doubtful(read, declared)], key=_place)
     return Catalog(tuple(_items(read, declared.default_lifecycle)), tuple(warnings))
 
 
@@ -77,22 +81,42 @@ def _inside(folder: Path, faults: list[Fault]) -> Sequence[Path]:
 
 
 def _read(files: Sequence[Path], faults: list[Fault]) -> tuple[list[lines.Document], bool]:
-    found: list[lines.Document] = []
+    """The documents of all files but those that others name as inventories."""
     whole = not faults
-    for file in files:
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            said = "there is no such file" if missing else f"can't be read: {error.strerror}"
-            faults.append(Fault(said, str(file)))
-            whole = False
-            continue
-        documents_, wrong, complete = lines.read(content, str(file))
-        found += documents_
-        faults += wrong
-        whole = whole and complete
+    contents = [_content(file) for file in files]
+    inventories = {path for content in contents for path in content.inventories()}
+    found: list[lines.Document] = []
+    for content in contents:
+        if content.file.absolute() not in inventories:
+            found += content.documents
+            faults += content.faults
+            whole = whole and content.complete
     return found, whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What one file holds; ``complete``: it was read to its end."""
+
+    file: Path
+    documents: list[lines.Document]
+    faults: list[Fault]
+    complete: bool
+
+    def inventories(self) -> Iterator[Path]:
+        """The inventories that it names."""
+        for document in self.documents:
+            for path in named_by(document):
+                yield path.absolute()
+
+
+def _content(file: Path) -> _Content:
+    try:
+        return _Content(file, *lines.read(file.read_bytes(), str(file)))
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        said = "there is no such file" if missing else f"can't be read: {error.strerror}"
+        return _Content(file, [], [Fault(said, str(file))], False)
 
 
 def _checked(read: Entries, declared: Declared) -> Iterator[Fault]:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from deployengine.catalog.connection import Connection
+from deployengine.catalog.inventory.section import Inventory
 from deployengine.catalog.names import (
     Name,
     Names,
@@ -212,6 +213,7 @@ class CatalogFile(Node):
 
     environments: list[Environment] = Field(default_factory=list)
     machines: list[Machine] = Field(default_factory=list)
+    inventories: list[Inventory] = Field(default_factory=list)
     lifecycles: list[Lifecycle] = Field(default_factory=list)
     variable_sets: list[VariableSet] = Field(default_factory=list)
     feeds: list[Feed] = Field(default_factory=list)
@@ -233,3 +235,6 @@ SECTIONS: dict[str, type[Item]] = {
     "freezes": Freeze,
     "schedules": Schedule,
 }
+
+#: All sections of a file: those, and the inventories that further machines are read from.
+PARTS: dict[str, type[Node]] = {**SECTIONS, "inventories": Inventory}

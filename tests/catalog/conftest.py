@@ -41,6 +41,9 @@ projects:
         script: echo hello
 """
 
+#: An inventory with two hosts, and those two in groups of their own.
+INVENTORY = Path(__file__).parent / "inventory" / "two.ini"
+
 _HOOK = {
     "script": "ls", "touches": ["lb"], "timeout": "1m", "retries": 1, "backoff": "5s",
     "idempotent": True, "on_unknown": "rerun", "on_stale": "wait", "runs_on": "qa-1",
@@ -65,6 +68,12 @@ FULL: dict[str, Any] = {
         {"name": "far-2", "environments": ["QA"], "connection": {
             "kind": "ssh", "identity": {"set": "Shared", "variable": "A"},
             "password": {"set": "Shared", "variable": "A"}}},
+    ],
+    "inventories": [
+        {"file": str(INVENTORY), "format": "ansible", "environments": {"web": ["QA"]},
+         "roles": {"web": ["web"]}, "only": ["web"], "exclude": ["db-*"],
+         "connection": {"kind": "ssh", "user": "deploy"}},
+        {"file": str(INVENTORY), "environment": "QA", "roles": ["db"], "only": ["db"]},
     ],
     "lifecycles": [
         {"name": "auto", "default": True, "phases": [
@@ -168,7 +177,7 @@ def small(old: str = "", new: str = "", *more: str) -> str:
 def unsaid(catalog: Mapping[str, Any]) -> dict[str, set[str]]:
     """The keys of each part of the schema that stand nowhere in a file."""
     missing: dict[str, set[str]] = {}
-    for section, model in schema.SECTIONS.items():
+    for section, model in schema.PARTS.items():
         for part, of in _parts(catalog[section], model):
             missing[of.__name__] = missing.get(of.__name__, set(fields.written(of))) - part.keys()
     return {name: keys for name, keys in missing.items() if keys}

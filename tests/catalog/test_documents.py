@@ -195,7 +195,7 @@ def test_at_most_one_lifecycle_is_the_default(faults: Faults) -> None:
 
 def test_the_full_catalog_says_all_that_the_schema_knows(read: Read) -> None:
     assert unsaid(FULL) == {}
-    assert len(read(yaml.safe_dump(FULL)).items) == 11
+    assert len(read(yaml.safe_dump(FULL)).items) == 13
 
 
 def with_defaults(document: dict[str, Any], model: fields.Model) -> dict[str, Any]:

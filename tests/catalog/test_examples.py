@@ -72,7 +72,9 @@ def test_every_key_that_needs_words_has_them() -> None:
     assert all(part.get("description") for part in whole["$defs"].values() if "anyOf" not in part)
 
 
-def test_the_starter_shows_every_key_that_there_is(read: Read) -> None:
+def test_the_starter_shows_every_key_that_there_is(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "hosts.ini").write_text("localhost\n[production]\nweb-1\n[staging]\nweb-2\n")
+    (tmp_path / "ssh_config").write_text("Host db-1 db-2\n  User deploy\n")
     text = (CONFIG / "starter" / "catalog.yaml").read_text(encoding="utf-8")
     above, marker, below = text.partition("#freezes:")
     assert marker
