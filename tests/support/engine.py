@@ -369,9 +369,10 @@ class LiveEngine:
         number = number_of(str(deployment), Kind.DEPLOYMENT)
         return self.services.queries.deployment(number)
 
-    def await_end(self, deployment: str | int) -> DeploymentState:
+    def await_end(self, deployment: str | int, timeout: float = PATIENCE) -> DeploymentState:
         """The state in which the deployment ends."""
-        until(lambda: self.detail(deployment).deployment.state.final, f"the end of {deployment}")
+        what = f"the end of {deployment}"
+        until(lambda: self.detail(deployment).deployment.state.final, what, timeout)
         return self.detail(deployment).deployment.state
 
     def deployments(self, environment: str | None = None) -> Iterator[DeploymentRecord]:
