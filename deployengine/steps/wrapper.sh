@@ -12,7 +12,7 @@
 # Until the script starts, stdout is the starter's ear; its last word is "begun", "attached" or
 # "revoked", or else the reason why nothing begins.
 # Descriptors 4 to 9 are the locks of the machine: held until this shell ends, not by the script.
-# Forks: the script, nothing else; the last act (mv) replaces this shell.
+# Forks (on Linux): the script, nothing else; the last act (mv) replaces this shell.
 # Variables bear a prefix, since those that the environment brings along belong to the script.
 # ODD is empty but in a battery, see deployengine/failpoints.py: "kill:POINT" and "stop:POINT" are
 # traps at a door (they meet this shell alone, as when the kernel kills it for want of memory; what
@@ -41,8 +41,16 @@
 
   [ -z "$de_odd" ] || de_pass ticket.state.before
   de_boot='' de_stat=''
-  read -r de_boot < /proc/sys/kernel/random/boot_id
-  read -r de_stat < "/proc/$$/stat"
+  de_proc=${DEPLOYENGINE_PROC:-/proc}
+  if [ -r "$de_proc/self/stat" ]; then
+    read -r de_boot < "$de_proc/sys/kernel/random/boot_id"
+    read -r de_stat < "$de_proc/$$/stat"
+  else # as on BSD: the same fields, those that are needed, and when it began
+    de_boot=$(sysctl -n kern.boottime 2> /dev/null | tr -cd 'A-Za-z0-9')
+    de_boot=${de_boot:-unknown}
+    de_stat="$$ (sh) S 0 $$ $$ 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0"
+    de_stat="$de_stat $(ps -o lstart= -p $$ | tr -cd 'A-Za-z0-9')"
+  fi
   de_won=
   case $de_odd in *without:start-once*) ;; *) set -C ;; esac
   {

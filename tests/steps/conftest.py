@@ -107,6 +107,8 @@ IMPLEMENTATIONS: Mapping[str, Callable[[Path], Runner]] = {
     "local-without-pidfds": _local("/bin/sh", pidfds=False),
     "ssh": _ssh(),
     "ssh-as-somebody-with-a-home-that-is-read-only": _as_somebody,
+    # As on BSD, by what ps tells.
+    "ssh-without-proc": _ssh("env DEPLOYENGINE_PROC=/nowhere /bin/sh"),
     **{f"ssh-{name}": _ssh(" ".join((name, *words))) for name, *words in OTHER_SHELLS},
 }
 

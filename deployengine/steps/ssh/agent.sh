@@ -13,7 +13,7 @@
 # Variables bear a prefix, as those of the script come into the same shell.
 
 de_here=${0%/*}
-de_proc=/proc
+de_proc=${DEPLOYENGINE_PROC:-/proc} # another one only in tests
 de_verb=$1 de_workdir=$2 de_tickets=$3
 shift 3
 case $de_workdir in /*) ;; *) de_workdir=$PWD/$de_workdir ;; esac
@@ -60,6 +60,7 @@ de_boot_id() {
   de_boot_now=
   if { read -r de_boot_now < "$de_proc/sys/kernel/random/boot_id"; } 2> /dev/null; then return; fi
   de_boot_now=$(sysctl -n kern.boottime 2> /dev/null | tr -cd 'A-Za-z0-9')
+  de_boot_now=${de_boot_now:-unknown}
 }
 
 # The process of a number: its state, group, session and start. False when there is none.
