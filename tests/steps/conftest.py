@@ -72,8 +72,6 @@ def _as_somebody(workdir: Path) -> Runner:
     tickets.mkdir()
     shutil.chown(tickets, server.user)
     workdir.chmod(0o777)
-    for folder in workdir.parents[:-2]:
-        folder.chmod(folder.stat().st_mode | 0o011)
     connection = server.connection(workdir, tickets=str(tickets))
     way = way_to("target", connection, (), lambda _set, _variable: "")
     return SshRunner(SshMachine("target", lambda: way))
@@ -121,10 +119,13 @@ MAIN = [
 
 
 @pytest.fixture
-def workdir(tmp_path: Path) -> Path:
-    folder = tmp_path / "machine"
-    folder.mkdir()
-    return folder
+def workdir() -> Iterator[Path]:
+    """A machine's work folder, in a place that others than this user may come to."""
+    with tempfile.TemporaryDirectory(prefix="steps-", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o755)
+        folder = Path(place) / "machine"
+        folder.mkdir()
+        yield folder
 
 
 @pytest.fixture

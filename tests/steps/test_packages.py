@@ -68,7 +68,9 @@ def test_it_is_known_by_what_is_packed_and_not_by_how(
 
 
 @pytest.mark.parametrize(
-    "content", [gzip.compress(b"other"), gzip.compress(CONTENT)[:-20], b"", b"no gzip at all"]
+    "content",
+    [gzip.compress(b"other"), gzip.compress(CONTENT)[:-20], b"", b"no gzip at all"],
+    ids=["another", "cut short", "empty", "no gzip"],
 )
 def test_what_comes_damaged_is_refused_and_leaves_nothing(
     content: bytes, runner: Runner, archive: Path, workdir: Path
@@ -84,7 +86,8 @@ def test_what_comes_damaged_is_refused_and_leaves_nothing(
 def test_what_somebody_left_who_died_half_way_is_no_obstacle(
     runner: Runner, archive: Path, workdir: Path
 ) -> None:
-    kept(workdir).mkdir(parents=True)
+    kept(workdir).mkdir(parents=True, exist_ok=True)
+    kept(workdir).chmod(0o777)
     (kept(workdir) / f".{DIGEST}.1.1").write_bytes(b"half")
     assert not runner.has(DIGEST)
     runner.deliver(archive, DIGEST)

@@ -7,7 +7,6 @@ machine may still have the folder of an earlier run of the same number.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,13 +18,21 @@ from deployengine.steps.contract import Runner, Started, State, Status, Ticket, 
 from deployengine.steps.local import LocalRunner
 from deployengine.steps.ticket import parse_state
 from tests.engine.test_step_runs import granted, output, stored, under_way
-from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, lives, tickets_of, until_dead
+from tests.steps.conftest import (
+    IMPLEMENTATIONS,
+    MAIN,
+    PATIENCE,
+    begin,
+    end,
+    lives,
+    tickets_of,
+    until_dead,
+)
 from tests.steps.gates import Gate
 from tests.support.fakes import House
 
 ONCE = "echo once >> ran; echo said; set_output Name value"
 OLD, NEW = 7, 9
-SHORT = timedelta(milliseconds=20)
 
 
 @pytest.fixture(params=MAIN)
@@ -73,7 +80,7 @@ def test_a_record_of_another_run_of_the_name_begins_nothing_and_is_no_end(
     assert_unknown(ticket.status())
     assert ticket.start() is Started.ATTACHED
     assert_unknown(ticket.status())
-    assert_unknown(ticket.wait(SHORT))
+    assert_unknown(ticket.wait(PATIENCE))
     assert ran(workdir) == 1
 
 
@@ -123,7 +130,7 @@ def test_a_script_of_another_database_that_still_runs_is_neither_followed_nor_en
     leader = leader_from(Path(tickets_of(workdir), "run-1"))
     ticket = runner.ticket(work(earlier=()))
     assert ticket.start() is Started.ATTACHED
-    assert_unknown(ticket.wait(SHORT))
+    assert_unknown(ticket.wait(PATIENCE))
     ticket.cancel()
     assert lives(leader)
     go.let()

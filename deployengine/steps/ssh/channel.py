@@ -39,7 +39,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._line = bytearray()
         #: Whether the greeting has come on stderr; talk before it is none.
         self._talks = False
-        self._paused = False
+        self.paused = False
         self._body = bytearray()
         #: How many bytes of the body were dropped as read.
         self._dropped = 0
@@ -70,8 +70,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
                 self._hear(data)
             else:
                 self._take(data)
-            if len(self._body) > MOST_UNREAD and not self._paused:
-                self._paused = True
+            if len(self._body) > MOST_UNREAD and not self.paused:
+                self.paused = True
                 self._channel.pause_reading()
         self._news()
 
@@ -150,9 +150,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             if start > MOST_UNREAD // 4:
                 del self._body[:start]
                 self._dropped = offset
-            resume = self._paused and len(self._body) <= MOST_UNREAD // 2
+            resume = self.paused and len(self._body) <= MOST_UNREAD // 2
             if resume:
-                self._paused = False
+                self.paused = False
         if resume:
             self._resume()
         return piece

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,14 @@ class SshMachine:
         """
         return the_loop().run(self._ask(verb, arguments, stdin, within, what))
 
-    def follow(
-        self, channel: Channel, verb: str, *arguments: str, stdin: bytes = b""
-    ) -> Future[None]:
-        """Begins a verb whose answers go to the channel; the future ends when it runs there."""
-        return the_loop().begin(self._begin(channel, verb, arguments, stdin))
+    def begin(
+        self, news: Callable[[], None], verb: str, *arguments: str, stdin: bytes = b""
+    ) -> Channel:
+        """Runs a verb, and returns when it has begun there; what comes of it comes to the channel.
+
+        Raises :class:`MachineUnreachable` where nothing of ``stdin`` was sent.
+        """
+        return the_loop().run(self._begin(news, verb, arguments, stdin))
 
     def connect_once(self) -> None:
         """Makes sure that the machine was seen by this process, so that :attr:`facts` are known."""
@@ -130,14 +133,14 @@ class SshMachine:
     ) -> bytes:
         for last in (False, True):
             done = asyncio.Event()
-            channel = Channel(done.set)
-            await self._begin(channel, verb, arguments, stdin)
+            channel = await self._begin(done.set, verb, arguments, stdin)
             try:
                 async with asyncio.timeout(within):
                     while not channel.closed.is_set():
                         done.clear()
                         await done.wait()
             except TimeoutError as error:
+                channel.forget()
                 raise MachineUnfit(
                     f"machine {self.name}: it did not answer {verb} within {within:g} s; see what "
                     "it is busy with"
@@ -155,9 +158,13 @@ class SshMachine:
         )
 
     async def _begin(
-        self, channel: Channel, verb: str, arguments: tuple[str, ...], stdin: bytes | Path
-    ) -> None:
-        line = await self._line_for(channel, verb, arguments)
+        self,
+        news: Callable[[], None],
+        verb: str,
+        arguments: tuple[str, ...],
+        stdin: bytes | Path,
+    ) -> Channel:
+        line, channel = await self._open(news, verb, arguments)
         _when_closed(channel.remote, lambda: self._give_back(line))
         try:
             if isinstance(stdin, Path):
@@ -167,20 +174,27 @@ class SshMachine:
             channel.remote.write_eof()
         except (asyncssh.Error, BrokenPipeError) as error:
             log.debug("machine %s: %s", self.name, error)  # its end is told to the channel
+        return channel
 
-    async def _line_for(self, channel: Channel, verb: str, arguments: tuple[str, ...]) -> _Line:
-        """A connection on which the command has been begun."""
+    async def _open(
+        self, news: Callable[[], None], verb: str, arguments: tuple[str, ...]
+    ) -> tuple[_Line, Channel]:
+        """A connection, and the channel in which the command has begun and waits for its stdin.
+
+        A connection that was idle may turn out to be dead only now; then another one is made.
+        """
         troubles = 0
         while True:
             line = await self._free_line()
             way = self.way
             command = agent.call(way.workdir, way.tickets, self._shell, verb, *arguments)
             line.in_use += 1
+            channel = Channel(news)
             try:
                 await line.connection.create_session(
-                    lambda: channel, agent.as_user(command, way.become), encoding=None
+                    partial(_itself, channel), agent.as_user(command, way.become), encoding=None
                 )
-                return line
+                return line, channel
             except asyncssh.ChannelOpenError as error:
                 line.in_use -= 1
                 if line.in_use == 0:
@@ -286,6 +300,10 @@ class SshMachine:
     async def _close(self) -> None:
         for line in tuple(self._lines):
             self._drop(line)
+
+
+def _itself(channel: Channel) -> Channel:
+    return channel
 
 
 async def _pour(file: Path, channel: Channel) -> None:

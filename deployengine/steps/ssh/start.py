@@ -87,11 +87,10 @@ class SshWorkTicket(SshTicket):
     def _send(self, sent: bytes) -> Stream:
         self._machine.connect_once()
         work = self._work
-        stream = Stream(self._machine)
-        words = (work.ticket, str(work.fence), self._known, work.on_stale.value)
+        who = (work.ticket, str(work.fence), self._known, work.on_stale.value)
         holds = ticket.render_holds(work.grace, held_by(work.locks))
-        stream.open("start", *words, self._machine.umask, holds, self._locks, stdin=sent)
-        return stream
+        how = (self._machine.umask, holds, self._locks)
+        return Stream(self._machine, 0, "start", *who, *how, stdin=sent)
 
     def _hear(self, stream: Stream, wake: Wake | None, end: float) -> Heard | None:
         """What the machine tells of the start; ``None`` when it ended without a word."""
@@ -111,11 +110,20 @@ class SshWorkTicket(SshTicket):
                     log.info("ticket %s waits on its machine for %s", self.name, _holders(whom))
                     told = True
                 if time.monotonic() >= end or (bell and bell.is_set()):
-                    if self._ask("calloff", self.name, process).strip() == b"off":
+                    if self._called_off(process):
                         return Heard("fault", "off")
                     bell, end = None, math.inf  # it was about to begin, and will tell so
             left = min(end - time.monotonic(), 3600.0) if heard is not None else 3600.0
             stream.wait(max(left, 0.0), bell if heard is not None else None)
+
+    def _called_off(self, process: str) -> bool:
+        """Whether a start that waits there begins nothing any more; no: it is about to."""
+        try:
+            return self._ask("calloff", self.name, process).strip() == b"off"
+        except MachineUnreachable as error:
+            raise InDoubt(
+                f"ticket {self.name}: it waited on its machine, and may yet begin there: {error}"
+            ) from error
 
     def _came_to(self, stream: Stream, heard: Heard) -> Started:
         if heard.what != "fault":

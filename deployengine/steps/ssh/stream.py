@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from deployengine.steps import processes, ticket
 from deployengine.steps.contract import State, Status
-from deployengine.steps.ssh.channel import Channel
 from deployengine.steps.ssh.machine import SshMachine
 from deployengine.steps.wake import Wake
 
@@ -26,26 +25,22 @@ class Stream:
     It holds a pipe until it is hushed.
     """
 
-    def __init__(self, machine: SshMachine, offset: int = 0) -> None:
+    def __init__(self, machine: SshMachine, offset: int, verb: str, *arguments: str, **sent: bytes):
+        """Runs the verb on the machine. Raises ``MachineUnreachable`` when nothing was begun."""
         self._bell = Wake()
         self._hushed = False
         self._lock = threading.Lock()
-        self._machine = machine
         self._offset = offset
-        self.channel = Channel(self._ring)
+        try:
+            self.channel = machine.begin(self._ring, verb, *arguments, **sent)
+        except BaseException:
+            self.hush()
+            raise
 
     def _ring(self) -> None:
         with self._lock:
             if not self._hushed:
                 self._bell.set()
-
-    def open(self, verb: str, *arguments: str, stdin: bytes = b"") -> None:
-        """Runs the verb on the machine. Raises ``MachineUnreachable`` when nothing was begun."""
-        try:
-            self._machine.follow(self.channel, verb, *arguments, stdin=stdin).result()
-        except BaseException:
-            self.hush()
-            raise
 
     def hush(self) -> None:
         """Gives the pipe back; nobody may wait any more. What has come may still be read."""
@@ -73,6 +68,11 @@ class Stream:
     def over(self) -> bool:
         """Whether nothing more comes."""
         return self.channel.closed.is_set()
+
+    @property
+    def full(self) -> bool:
+        """Whether the machine has to wait until somebody reads what has come."""
+        return self.channel.paused
 
     @property
     def heard(self) -> Heard | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from datetime import timedelta
 
@@ -27,7 +28,8 @@ class SshTicket:
 
     A connection that breaks is made anew, and the run followed from where its output has come to.
     :class:`InDoubt` is raised when the machine was out of reach for longer than its patience; each
-    further call tries once more.
+    further call tries once more. A wait comes back before its time when there is so much output
+    that the machine has to wait until it is read.
     """
 
     def __init__(self, machine: SshMachine, name: str, grace: timedelta) -> None:
@@ -45,6 +47,8 @@ class SshTicket:
         #: Whether the script has begun for sure: its record will not be taken back any more.
         self._began = False
         self._lost_since: float | None = None
+        #: When a stream broke the last time, on the monotonic clock.
+        self._broke = -math.inf
 
     def status(self) -> Status:
         told = self._ask("status", self.name, self._known, self._locks).decode("utf-8", "replace")
@@ -68,7 +72,10 @@ class SshTicket:
                         self.name,
                     )
                     self._drop_stream()
+                    self._rest(left, wake)
                     continue
+                if stream.full:
+                    return Status(State.RUNNING)
                 stream.wait(max(left, 0.0), wake)
                 if stream.over:
                     continue
@@ -128,15 +135,22 @@ class SshTicket:
         """The stream; ``None`` while the machine is out of reach, after a pause."""
         if self._stream is not None:
             return self._stream
-        stream = Stream(self._machine, self._taken)
+        words = (self.name, self._known, self._locks, str(self._taken))
         try:
-            stream.open("follow", self.name, self._known, self._locks, str(self._taken))
+            stream = Stream(self._machine, self._taken, "follow", *words)
         except MachineUnreachable as error:
             self._miss(error)
             until_readable((wake,), min(seconds, RETRY_AFTER))
             return None
         self._stream, self._lost_since = stream, None
         return stream
+
+    def _rest(self, left: float, wake: Wake | None) -> None:
+        """A pause where streams break again and again."""
+        now = time.monotonic()
+        if now - self._broke < RETRY_AFTER:
+            until_readable((wake,), min(max(left, 0.0), RETRY_AFTER))
+        self._broke = time.monotonic()
 
     def _drop_stream(self) -> None:
         if self._stream is not None:
