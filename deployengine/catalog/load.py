@@ -30,7 +30,7 @@ def load(paths: Iterable[Path | str]) -> Catalog:
     """
     paths = list(paths)
     faults: list[Fault] = []
-    found, whole = _read(list(_files(paths, faults)), faults)
+    found, whole = read_documents(paths, faults)
     read = entries(found)
     added = add_machines(read)
     whole = whole and added.whole
@@ -80,10 +80,15 @@ def _inside(folder: Path, faults: list[Fault]) -> Sequence[Path]:
     return files
 
 
-def _read(files: Sequence[Path], faults: list[Fault]) -> tuple[list[lines.Document], bool]:
-    """The documents of all files but those that others name as inventories."""
+def read_documents(
+    paths: Iterable[Path | str], faults: list[Fault]
+) -> tuple[list[lines.Document], bool]:
+    """The documents of all files but those that others name as inventories.
+
+    Adds what is wrong with their YAML, and tells whether all of them were read to their ends.
+    """
+    contents = [_content(file) for file in _files(paths, faults)]
     whole = not faults
-    contents = [_content(file) for file in files]
     inventories = {path for content in contents for path in content.inventories()}
     found: list[lines.Document] = []
     for content in contents:

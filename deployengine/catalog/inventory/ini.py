@@ -41,7 +41,7 @@ class _Reading:
             if section := _SECTION.fullmatch(line):
                 group, kind = section["group"], section["kind"] or "hosts"
                 self._begin(group, kind)
-            elif line.startswith("[") and "]:" not in line:
+            elif line.startswith("[") and line.endswith("]"):
                 self._fault(
                     "this begins no section: write [group], [group:children] or [group:vars]"
                 )

@@ -188,10 +188,10 @@ class Listing:
             for host, said in names.items()
         }
 
-    def _parents(self) -> dict[str, set[str]]:
+    def _parents(self) -> dict[str, list[str]]:
         """The groups right above each group; all but ``all`` are within it."""
-        parents = {name: {ALL} if name != ALL else set() for name in (ALL, *self.groups)}
+        parents = {name: [ALL] if name != ALL else [] for name in (ALL, *self.groups)}
         for group in self.groups.values():
             for child in group.children:
-                parents.setdefault(child, {ALL}).add(group.name)
+                parents.setdefault(child, [ALL]).append(group.name)
         return parents

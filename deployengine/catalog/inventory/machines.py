@@ -83,7 +83,7 @@ def _add(
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed(lines.Document):
+class Listed(lines.Document):
     """A document whose parts have places of their own, in whatever files."""
 
     places: Mapping[lines.Path, Place] = field(default_factory=dict, repr=False)
@@ -121,7 +121,7 @@ class _Machines:
             raw.append(machine)
             places |= {("machines", index, *path): place for path, place in found.items()}
         known = {path: place.line or 1 for path, place in places.items()}
-        document = _Listed(self._file, {"machines": raw}, known, places)
+        document = Listed(self._file, {"machines": raw}, known, places)
         return [
             entry_of(document, ("machines", index), machine, Machine, faults)
             for index, machine in enumerate(raw)

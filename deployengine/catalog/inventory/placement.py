@@ -92,7 +92,7 @@ class Placement:
         ):
             for at, pattern in patterns:
                 if message := self._selection.missing(pattern):
-                    yield self._entry.fault(f"{message} in {model.file}", key, at)
+                    yield self._entry.fault(message, key, at)
 
     def _place(self, *path: str) -> Place:
         fault = self._entry.fault("", *path)

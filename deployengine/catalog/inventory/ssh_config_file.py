@@ -75,7 +75,7 @@ def _read(
         match = _LINE.match(line)
         if line.startswith("#") or match is None:
             continue
-        option, place = match["option"].lower(), Place(file, number)
+        option, place = match["option"].lower(), Place(file, number, match["option"])
         if option in _COMMANDS:
             found.options.append(Option(match["option"], match["rest"], place, around))
             continue

@@ -61,8 +61,8 @@ def keys(option: str, text: str) -> Mapping[str, str]:
     option = option.lower()
     if option in _NOT_CARRIED:
         raise NotCarried(
-            f"{option} has no key in a catalog; let the workers' ssh_config say it, which is read "
-            "when a machine is reached"
+            f"there is no key for {option} in a catalog; let the workers' ssh_config say it, which "
+            "is read when a machine is reached"
         )
     if option == "proxycommand":
         return _by_command(text)
@@ -124,7 +124,7 @@ def _by_command(text: str) -> Mapping[str, str]:
     if _is_none(text):
         return {"jump": ""}
     wrong = Unsupported(
-        "ProxyCommand is known as `ssh -W %h:%p [USER@]HOST` only; write ProxyJump, or leave the "
+        "a ProxyCommand may only be `ssh -W %h:%p [USER@]HOST` here; write ProxyJump, or leave the "
         "host out with `exclude`"
     )
     try:
