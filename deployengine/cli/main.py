@@ -18,6 +18,7 @@ from deployengine.cli.demo import demo
 from deployengine.cli.deployment_commands import deployment
 from deployengine.cli.doctor import doctor
 from deployengine.cli.import_commands import import_
+from deployengine.cli.inventory_commands import inventory
 from deployengine.cli.machine_commands import machine
 from deployengine.cli.people_commands import approve, guide, inbox
 from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
@@ -60,6 +61,7 @@ for _command in (
         audit,
         retention,
         import_,
+        inventory,
         doctor,
         database,
     ),

@@ -67,6 +67,7 @@ READING: Mapping[str, list[str]] = {
     "deployment show": ["{deployment}"],
     "doctor": [""],
     "inbox": [""],
+    "inventory show": ["{changed} --environment QA"],
     "locks": ["", "m-1"],
     "machine check": ["", "{machine}"],
     "machine list": [""],
