@@ -173,6 +173,12 @@ class Ticket(Protocol):
         look and the removal finds its script gone. What was removed half-way is removed wholly.
         """
 
+    def clean_soon(self) -> None:
+        """Removes it as by ``clean`` within seconds, maybe together with others; never raises.
+
+        For a run whose end is on record. What is left all the same is found by whoever tidies up.
+        """
+
 
 class WorkTicket(Ticket, Protocol):
     """A ticket together with its work, so that it can be started."""

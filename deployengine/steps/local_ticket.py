@@ -92,6 +92,12 @@ class LocalTicket:
         self._record, self._began = None, False
         children.bury()
 
+    def clean_soon(self) -> None:
+        try:
+            self.clean()
+        except StepError as error:
+            log.warning("the ticket is removed later: %s", error)
+
     def _faults(self) -> AbstractContextManager[None]:
         machine = self._machine
         return faults(f"ticket {self._folder.name}", machine.workdir, machine.tickets)

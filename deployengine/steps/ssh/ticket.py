@@ -44,6 +44,8 @@ class SshTicket:
         #: Up to which byte of the output somebody has taken it; a new stream begins there.
         self._taken = 0
         self._ended: Status | None = None
+        #: Whether the machine was asked, and said that it does not run any more.
+        self._over = False
         #: Whether the script has begun for sure: its record will not be taken back any more.
         self._began = False
         self._lost_since: float | None = None
@@ -53,7 +55,9 @@ class SshTicket:
     def status(self) -> Status:
         told = self._ask("status", self.name, self._known, self._locks).decode("utf-8", "replace")
         self._began = self._began or told.endswith("sure\n")
-        return self._vanished(status_of(told.strip()))
+        status = self._vanished(status_of(told.strip()))
+        self._over = status.state is not State.RUNNING
+        return status
 
     def wait(self, timeout: timedelta, wake: Wake | None = None) -> Status:
         end = time.monotonic() + timeout.total_seconds()
@@ -86,7 +90,8 @@ class SshTicket:
     def output(self, offset: int, limit: int = 65536) -> bytes:
         self._taken = offset  # who asks for what follows has taken what came before
         piece = self._stream.read(offset, limit) if self._stream is not None else None
-        if piece is not None:
+        # After the end there is no more to come; so what has not come yet is asked for.
+        if piece or (piece is not None and (self._ended is not None or not self._over)):
             return piece
         return self._ask("output", self.name, self._known, str(offset), str(limit))
 
@@ -106,7 +111,7 @@ class SshTicket:
                 "before its folder is removed"
             )
         self._drop_stream()
-        self._ended, self._began = None, False
+        self._ended, self._began, self._over = None, False, False
 
     def _ask(self, verb: str, *arguments: str, within: float = ANSWER_WITHIN) -> bytes:
         what = f"ticket {self.name}"
