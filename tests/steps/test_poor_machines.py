@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from deployengine.steps.contract import Lock, Started, State, Status, Work
-from deployengine.steps.errors import MachineUnfit
+from deployengine.steps.errors import DiskFull, MachineUnfit, WorkdirUnusable
 from deployengine.steps.ssh.machine import SshMachine
 from deployengine.steps.ssh.runner import SshRunner
 from deployengine.steps.ssh.way import way_to
 from tests.steps.conftest import begin, end, lives, tickets_of
+from tests.steps.disks import fill, small_disk
 from tests.steps.gates import Gate
 from tests.support.fleet import host_user, uid_of
 from tests.support.sshd import SshServer, private_sshd, tool
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make su
 
 
 def runner(server: SshServer, workdir: Path, **more: object) -> SshRunner:
-    connection = server.connection(workdir, tickets=tickets_of(workdir), **more)
+    connection = {**server.connection(workdir, tickets=tickets_of(workdir)), **more}
     way = way_to("target", connection, (), lambda _set, _name: "")
     return SshRunner(SshMachine("target", lambda: way))
 
@@ -109,3 +110,43 @@ def test_a_sudo_that_asks_for_a_password_is_told(somebody: tuple[SshServer, str]
     server, _ = somebody
     with pytest.raises(MachineUnfit, match=r"sudo: a password is required; .*NOPASSWD"):
         runner(server, Path("work"), become="root").tickets()
+
+
+def test_on_a_full_disk_nothing_runs_and_the_same_start_works_when_there_is_room(
+    tmp_path: Path, workdir: Path, fresh: Fresh
+) -> None:
+    with private_sshd() as server, small_disk(tmp_path / "disk") as disk:
+        target = runner(server, workdir, tickets=str(disk / "tickets"))
+        assert target.tickets() == []
+        fill(disk / "big")
+        work = fresh("echo once >> journal", locks=ALONE)
+        with pytest.raises(DiskFull, match=r"machine target: ticket run-1: .* no room"):
+            target.ticket(work).start()
+        assert not (workdir / "journal").exists()
+        (disk / "big").unlink()
+        assert end(begin(target, work)) == Status(State.EXITED, 0)
+        assert (workdir / "journal").read_text() == "once\n"
+
+
+def test_a_disk_without_room_for_the_agent_is_told(tmp_path: Path, workdir: Path) -> None:
+    with private_sshd() as server, small_disk(tmp_path / "disk") as disk:
+        fill(disk / "big")
+        with pytest.raises(DiskFull, match=r"machine target: .* no room"):
+            runner(server, workdir, tickets=str(disk / "tickets")).tickets()
+
+
+def test_a_script_that_fills_the_disk_has_its_end_recorded(tmp_path: Path, fresh: Fresh) -> None:
+    with private_sshd() as server, small_disk(tmp_path / "disk") as disk:
+        target = runner(server, disk / "work", tickets=str(disk / "tickets"))
+        ticket = begin(target, fresh("cat /dev/zero > big; exit 3"))
+        assert end(ticket) == Status(State.EXITED, 3)
+
+
+@pytest.mark.parametrize("key", ["workdir", "tickets"])
+def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path, key: str) -> None:
+    (tmp_path / "file").write_text("")
+    wrong = {"workdir": tmp_path / "w", "tickets": tmp_path / "t", key: tmp_path / "file" / "x"}
+    with private_sshd() as server:
+        target = runner(server, wrong["workdir"], tickets=str(wrong["tickets"]))
+        with pytest.raises(WorkdirUnusable, match=r"machine target: .*/file/x"):
+            target.check()
