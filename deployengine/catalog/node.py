@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from deployengine.catalog import duration
+from deployengine.domain import duration
 from deployengine.catalog.names import as_written
 
 

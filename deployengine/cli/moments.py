@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from deployengine.catalog import duration
+from deployengine.domain import duration
 
 
 class Moment(click.ParamType[datetime | timedelta]):
