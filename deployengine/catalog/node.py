@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from deployengine.domain import duration
 from deployengine.catalog.names import as_written
+from deployengine.domain import duration
 
 
 def _value(value: Any) -> Any:
