@@ -11,18 +11,22 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from deployengine.domain.deployment import RunState
+from deployengine.domain.availability import MachineMode
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import RequestError, Unreachable
 from deployengine.domain.project import Hook
-from deployengine.engine.claims import Claimed
+from deployengine.engine.claims import Claimed, Relinquished
 from deployengine.engine.endings import Outcome
+from deployengine.engine.history import begun, current
 from deployengine.engine.intake import Terms
 from deployengine.engine.questions import CHOICES, asks_for
 from deployengine.engine.releases import Wanted
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import IGNORED, DeploymentRecord, RunRecord
+from deployengine.steps.errors import MachineUnreachable
 from tests.acceptance.catalogs import bypassing, catalog, machine, project
-from tests.support.fakes import House, away
+from tests.support.fakes import away
+from tests.support.machines import NetworkedHouse
 
 #: Deployments of one history at most.
 MOST = 14
@@ -31,7 +35,7 @@ ROUNDS = 400
 #: Writes whose answer may get lost.
 UNANSWERED = (
     *("deploy", "release", "begin", "open", "finish", "end", "cancel", "answer", "claim", "due"),
-    *("recall", "reorder"),
+    *("recall", "reorder", "aside", "health", "machine", "catch-up"),
 )
 BAD = (RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN)
 
@@ -69,6 +73,7 @@ def _project(dice: random.Random, name: str) -> dict[str, Any]:
         (0.4, {"guided_failure": True}),
         (0.2, {"share": dice.choice([1, 2])}),
         (0.2, {"variables": [bypassing("True")]}),
+        (0.6, {"unavailable_machines": dice.choice(["skip", "wait"])}),
     ]
     chosen = {k: v for often, more in options if dice.random() < often for k, v in more.items()}
     return project(name, process=_process(dice), **chosen)
@@ -140,7 +145,7 @@ class History:
     With ``faults`` Redis is away at times, and answers of the database get lost.
     """
 
-    def __init__(self, house: House, seed: int, *, faults: bool) -> None:
+    def __init__(self, house: NetworkedHouse, seed: int, *, faults: bool) -> None:
         self._house = house
         self._dice = random.Random(seed)
         self._faults = faults
@@ -150,6 +155,7 @@ class History:
         document = drawn_catalog(self._dice)
         house.apply(document)
         self._names = [each["name"] for each in document["projects"]]
+        self._machines = [each["name"] for each in document["machines"]]
         self._moves: dict[Callable[[], None], float] = {
             self._take: 30,
             self._end: 25,
@@ -165,6 +171,10 @@ class History:
             self._retry: 2,
             self._catch_up: 1,
             self._roll_back: 1,
+            self._machine_goes: 2,
+            self._machine_comes: 3,
+            self._look_at_machines: 6,
+            self._set_mode: 3,
             self._lose_redis: 1,
             self._lose_messages: 2,
             self._repeat_messages: 3,
@@ -209,7 +219,29 @@ class History:
             claims = self._house.step_runs.claims
             self._say(f"a worker takes run-{run.run_id}")
             if claimed := claims.claim(run.run_id, run.granted_at, "somebody"):
-                self._running[run.run_id] = claimed
+                self._begin(claimed)
+
+    def _begin(self, claimed: Claimed) -> None:
+        """As a worker does, which begins nothing where nothing is to begin."""
+        number, name = claimed.run.id, claimed.machine.name
+        with self._house.database.read() as tx:
+            disabled = tx.machines.get(name).mode is MachineMode.DISABLED
+        assert claimed.obstacle or not disabled, f"run-{number} is let begin on {name}"
+        absence = self._house.step_runs._absence
+        try:
+            if claimed.obstacle is not None:
+                self._say(f"  it is turned away: {claimed.obstacle.said}")
+                absence.turn_away(claimed, claimed.obstacle)
+                return
+            try:
+                self._house.network.reach(name)
+            except MachineUnreachable as error:
+                self._say(f"  {error}")
+                absence.met(claimed, str(error))
+                return
+        except Relinquished:
+            return
+        self._running[number] = claimed
 
     def _end(self, well: float = 0.75) -> None:
         if not self._running:
@@ -310,7 +342,29 @@ class History:
             return None
         return self._dice.choice(found)
 
+    def _set_mode(self) -> None:
+        name, mode = self._dice.choice(self._machines), self._dice.choice(list(MachineMode))
+        self._say(f"{name} is to be {mode}")
+        self._house.machines.set_mode([name], mode, None, "ann")
+
     # what goes wrong
+
+    def _machine_goes(self) -> None:
+        name = self._dice.choice(self._machines)
+        self._say(f"{name} goes")
+        self._house.network.cut(name)
+
+    def _machine_comes(self) -> None:
+        name = self._dice.choice(self._machines)
+        self._say(f"{name} comes")
+        self._house.network.mend(name)
+
+    def _look_at_machines(self) -> None:
+        """One after the other, so that what follows is the same each time."""
+        for name in self._machines:
+            found = self._house.check(name)
+            self._say(f"somebody looks: {found}")
+        self._house.catching_up.look()
 
     def _lose_redis(self) -> None:
         self._say("Redis loses everything")
@@ -356,7 +410,11 @@ class History:
         return planned.where.name, planned.lock_mode.value
 
     def _come_to_rest(self) -> None:
+        self._house.network.mend(*self._machines)
+        self._house.machines.set_mode(self._machines, MachineMode.ENABLED, None, "ann")
         for number in range(ROUNDS):
+            if number % 5 == 0:
+                self._undisturbed(self._look_at_machines)
             for move in (self._link, self._take):
                 for _ in range(6):
                     self._undisturbed(move)
@@ -367,7 +425,9 @@ class History:
             if number % 2 == 0:
                 self._undisturbed(lambda: self._housekeeping(5))
             if self._one() is None and not self._running and not self._house.dispatcher.granted:
-                return
+                self._undisturbed(self._look_at_machines)
+                if self._one() is None:  # nothing was missed that can be caught up with
+                    return
         still = [d for d in self._house.queries.deployments() if not d.state.final]
         raise AssertionError(f"these stand still: {still}")
 
@@ -391,6 +451,7 @@ class History:
             well = deployment.state != "succeeded" or not bad
             assert well, f"dep-{deployment.id} has succeeded in spite of {bad}"
             self._check_put_back(deployment, list(last.values()))
+        self._check_caught_up()
 
     def _check_put_back(self, deployment: DeploymentRecord, last: list[RunRecord]) -> None:
         """No machine on which something of its turn went wrong is put back without a word."""
@@ -403,3 +464,23 @@ class History:
                 own = [r for r in turn if process[r.step].rolling == step.rolling]
                 bad = [r.id for r in own if r.state in BAD and r.answer != IGNORED]
                 assert not bad, f"{run.machine} is put back by run-{run.id} in spite of {bad}"
+
+    def _check_caught_up(self) -> None:
+        """What came by itself was what was there; and what is still missed, nobody knows of."""
+        every = self._house.queries.deployments()
+        for late in (d for d in begun(every) if d.catches_up):
+            there = [d for d in begun(every) if _place(d) == _place(late)]
+            before = current(there[: there.index(late)])
+            assert before is not None
+            assert before.release_id == late.release_id, f"dep-{late.id} came over dep-{before.id}"
+        with self._house.database.read() as tx:
+            missed = tx.absences.all()
+        for absence in missed:
+            without = next(d for d in every if d.id == absence.deployment_id)
+            latest = current(d for d in every if _place(d) == _place(without))
+            clear = latest is None or latest.state is DeploymentState.SUCCEEDED
+            assert not clear, f"{absence.machine} has not caught up with dep-{without.id}"
+
+
+def _place(deployment: DeploymentRecord) -> tuple[str, str]:
+    return deployment.project, deployment.environment
