@@ -1,6 +1,7 @@
 """Transactions that meet on PostgreSQL wait for each other in one order, so that none is undone.
 
-Rows of deployments by their ids, then the release, the counters, and runs by their ids.
+Rows of deployments by their ids, then the release, the counters, runs by their ids, and the state
+of one machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from deployengine.domain.availability import MachineMode
 from deployengine.engine.batches import Row
 from deployengine.engine.intake import Terms
 from deployengine.engine.releases import Wanted
@@ -20,6 +22,7 @@ from tests.acceptance.catalogs import SHORT, catalog, machine, project, step
 from tests.engine.test_order import MANUAL, claimed
 from tests.persistence.test_put_back_and_cancel import Meeting
 from tests.support.fakes import House
+from tests.support.machines import NetworkedHouse
 from tests.support.postgres import PostgresServer
 
 #: Has the first one held at this statement, and says what both came to.
@@ -32,8 +35,8 @@ def url(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-def house(url: str, tmp_path: Path, fake_redis: Redis) -> Iterator[House]:
-    with House(tmp_path / "home", fake_redis, database_url=url) as house:
+def house(url: str, tmp_path: Path, fake_redis: Redis) -> Iterator[NetworkedHouse]:
+    with NetworkedHouse(tmp_path / "home", fake_redis, database_url=url) as house:
         house.handoff.rebuild()
         yield house
 
@@ -189,3 +192,123 @@ def test_no_two_of_one_tag_begin_at_once_whatever_redis_has_let_in(
     meet(lambda: house.phases.begin(first), comes_in_before_it, r"UPDATE deployment SET state")
     states = [house.detail(number).deployment.state.value for number in (late, first)]
     assert states.count("running") == 1
+
+
+# ---- machines that come and go ----
+
+TWO = [machine("m-[1:2]", "QA")]
+SLOW = step(SHORT, "One"), step(SHORT, "Two")
+
+
+def under_way(house: NetworkedHouse, policy: str = "wait") -> int:
+    """A deployment to two machines, whose first runs are granted."""
+    app = project("app", process=list(SLOW), unavailable_machines=policy)
+    house.apply(catalog(app, machines=TWO))
+    number = house.create("app").id
+    house.deliver_chains()
+    return number
+
+
+def granted(house: NetworkedHouse, name: str) -> Any:
+    """The run on a machine, taken out of the queue."""
+    found = {run.label.split()[-1]: run for run in house.dispatcher.granted}[name]
+    house.dispatcher.granted.remove(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        r"SELECT .* FROM deployment .* FOR UPDATE",
+        r"UPDATE step_run SET state=.*RETURNING",
+        r"INSERT INTO absence",
+    ],
+)
+@pytest.mark.parametrize("meets", ["a claim", "a cancel", "an end", "itself"])
+def test_a_machine_that_is_disabled_meets(
+    house: NetworkedHouse, meet: Meet, statement: str, meets: str
+) -> None:
+    number = under_way(house)
+    run = granted(house, "m-2")
+    acts: dict[str, Callable[[], Any]] = {
+        "a claim": lambda: house.execute(run),
+        "a cancel": lambda: house.deployments.cancel(number),
+        "an end": lambda: house.deliver_runs(),
+        "itself": lambda: house.machines.set_mode(["m-2"], MachineMode.DISABLED, None, "bob"),
+    }
+    meet(
+        lambda: house.machines.set_mode(["m-2"], MachineMode.DISABLED, None, "ada"),
+        acts[meets],
+        statement,
+    )
+    house.recovery.sweep()
+    house.deliver_all()
+    ended = house.detail(number).deployment
+    assert ended.state == ("cancelled" if meets == "a cancel" else "succeeded"), ended.message
+    assert house.held() == {}
+
+
+@pytest.mark.parametrize("policy", ["skip", "wait"])
+@pytest.mark.parametrize("meets", ["a cancel", "a machine that is disabled"])
+def test_a_run_that_is_turned_away_meets(
+    house: NetworkedHouse, meet: Meet, policy: str, meets: str
+) -> None:
+    number = under_way(house, policy)
+    house.network.cut("m-2")
+    run = granted(house, "m-2")
+    acts: dict[str, Callable[[], Any]] = {
+        "a cancel": lambda: house.deployments.cancel(number),
+        "a machine that is disabled": lambda: house.machines.set_mode(
+            ["m-2"], MachineMode.DISABLED, None, "ada"
+        ),
+    }
+    meet(lambda: house.execute(run), acts[meets], r"UPDATE step_run SET state=.*(awaits|finished)")
+    house.deliver_all()
+    assert house.detail(number).deployment.state.final
+    assert house.held() == {}
+
+
+def test_what_waits_for_a_machine_that_is_back_meets_somebody_who_disables_it(
+    house: NetworkedHouse, meet: Meet
+) -> None:
+    house.network.cut("m-2")
+    number = under_way(house)
+    house.deliver_all()
+    house.health_checks.on_return = lambda: None
+    house.network.mend("m-2")
+    house.check("m-2")
+    meet(
+        house.calendar.look,
+        lambda: house.machines.set_mode(["m-2"], MachineMode.DISABLED, None, "ada"),
+        r"UPDATE step_run SET state=",
+    )
+    house.deliver_all()
+    assert house.detail(number).deployment.message == "without m-2"
+    assert house.held() == {}
+
+
+def test_of_two_who_have_a_machine_catch_up_at_once_one_does(
+    house: NetworkedHouse, meet: Meet
+) -> None:
+    house.network.cut("m-2")
+    under_way(house, "skip")
+    house.deliver_all()
+    house.health_checks.on_return = lambda: None
+    house.network.mend("m-2")
+    house.check("m-2")
+    first, second = meet(house.catching_up.look, house.catching_up.look, r"DELETE FROM absence")
+    assert (len(first), second) == (1, [])
+
+
+def test_two_who_find_a_machine_out_of_reach_at_once(house: NetworkedHouse, meet: Meet) -> None:
+    under_way(house, "skip")
+    house.network.cut("m-1", "m-2")
+    one, two = granted(house, "m-1"), granted(house, "m-2")
+    meet(
+        lambda: house.execute(one),
+        lambda: house.execute(two),
+        r"SELECT .* FROM deployment .* FOR UPDATE",
+    )
+    house.deliver_all()
+    assert house.detail(1).deployment.state == "failed"
+    assert house.held() == {}
