@@ -30,6 +30,8 @@ log = logging.getLogger("deployengine.runs")
 
 class _SetAside(Enum):
     DONE = "done"
+    #: Its deployment goes on without the machine by now.
+    LEFT_OUT = "left out"
     #: Nobody looks at the machine any more, so it would never be found to be back.
     NO_MACHINE = "no machine"
     #: Nothing of it is to run any more.
@@ -60,9 +62,12 @@ class Absence:
         if why.then is Reception.WAIT:
             return self._let_wait(claimed, why)
         if why.then is Reception.LEAVE_OUT:
-            left_out = Outcome(RunState.SKIPPED, None, why.said, absent=why.absent)
-            return self._endings.conclude(claimed, left_out)
+            return self._leave_out(claimed, why)
         return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, why.said))
+
+    def _leave_out(self, claimed: Claimed, why: Obstacle) -> Outcome:
+        left_out = Outcome(RunState.SKIPPED, None, why.said, absent=why.absent)
+        return self._endings.conclude(claimed, left_out)
 
     def _keep(self, claimed: Claimed, why: str) -> Obstacle:
         machine, project = claimed.machine.name, claimed.deployment.project
@@ -80,6 +85,8 @@ class Absence:
         if done is _SetAside.NO_MACHINE:
             said = f"{why.said}; it is not in the catalog any more"
             return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, said))
+        if done is _SetAside.LEFT_OUT:
+            return self._leave_out(claimed, why)
         if done is _SetAside.OVER:
             return self._endings.conclude(claimed, Outcome(RunState.CANCELLED, None, "cancelled"))
         label = run_label(claimed.deployment, claimed.plan, claimed.run)
@@ -106,9 +113,10 @@ class Absence:
             if not tx.catalog.find("machine", [machine]):
                 return _SetAside.NO_MACHINE
             gone = deployment is None or deployment.cancel_requested_at is not None
-            left_out = tx.lanes.left_out(run.deployment_id, run.machine)
-            if gone or (left_out and not claimed.step.closes):
+            if gone:
                 return _SetAside.OVER
+            if tx.lanes.left_out(run.deployment_id, run.machine) and not claimed.step.closes:
+                return _SetAside.LEFT_OUT
             if tx.claims.set_aside(run, machine):
                 tx.claims.untouch([run.id])
                 return _SetAside.DONE

@@ -141,9 +141,8 @@ class Endings:
         self, tx: Transaction, claimed: Claimed, outcome: Outcome
     ) -> DeploymentRecord | None:
         """The deployment with its row held, where what follows depends on more than this run."""
-        bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
-        further = bad or outcome.absent is not None
-        if not further and not claimed.plan.stage_of(claimed.run.step).compound:
+        well = outcome.state is RunState.SUCCEEDED
+        if well and not claimed.plan.stage_of(claimed.run.step).compound:
             return None
         return tx.deployments.locked(claimed.deployment.id)
 
@@ -171,9 +170,8 @@ class Endings:
         now: datetime,
     ) -> _Recorded:
         """Takes an end off its step, and readies what it made room for."""
-        run, plan = claimed.run, claimed.plan
-        absent = outcome.absent
-        if deployment is None or not (absent or plan.stage_of(run.step).compound):
+        run, plan, absent = claimed.run, claimed.plan, outcome.absent
+        if deployment is None:
             return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
         turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)

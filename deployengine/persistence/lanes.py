@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select, update
 
-from deployengine.domain.availability import Health
+from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.deployment import RunState
 from deployengine.persistence.questions import ASKING
 from deployengine.persistence.records import LEFT_OUT, WHY_LEFT_OUT, RunRecord, run_record
@@ -156,8 +156,13 @@ class Lanes:
         return {row.machine: row.many for row in rows}
 
     def back(self) -> list[RunRecord]:
-        """The runs that waited for a machine which is not unavailable any more, in order of id."""
-        away = machine_state.c.state == Health.UNAVAILABLE
+        """The runs that need not wait for a machine any more, in order of id.
+
+        It is not unavailable now; or it is disabled, and they are turned away for that.
+        """
+        away = (machine_state.c.state == Health.UNAVAILABLE) & (
+            machine_state.c.mode != MachineMode.DISABLED
+        )
         still = select(machine_state.c.machine).where(
             machine_state.c.machine == step_run.c.awaits_machine, away
         )

@@ -222,6 +222,18 @@ def test_after_a_rollback_it_gets_what_was_gone_back_to_although_it_had_that_bef
     assert ran(house, "m-1") == ran(house, "m-2") == ["1.0", "2.0", "1.0"]
 
 
+def test_what_it_never_got_is_nothing_to_come_back_from(house: NetworkedHouse) -> None:
+    deployed(house, "1.0")
+    house.network.cut("m-2")
+    deployed(house, "2.0")
+    house.again.roll_back("app", "QA", None, PLAIN)
+    house.deliver_all()
+    back(house)
+    house.look_at_machines()
+    house.deliver_all()
+    assert (ran(house, "m-2"), absences(house)) == (["1.0"], [])
+
+
 def test_what_somebody_deployed_to_one_machine_alone_is_not_what_is_there(
     house: NetworkedHouse,
 ) -> None:

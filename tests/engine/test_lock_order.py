@@ -224,14 +224,18 @@ def granted(house: NetworkedHouse, name: str) -> Any:
         r"INSERT INTO absence",
     ],
 )
-@pytest.mark.parametrize("meets", ["a claim", "a cancel", "an end", "itself"])
+@pytest.mark.parametrize("meets", ["a claim", "a cancel", "an end", "itself", "who misses it"])
 def test_a_machine_that_is_disabled_meets(
     house: NetworkedHouse, meet: Meet, statement: str, meets: str
 ) -> None:
     number = under_way(house)
     run = granted(house, "m-2")
+    running = None
+    if meets == "who misses it":
+        running = house.step_runs.claims.claim(run.run_id, run.granted_at, house.lease.name)
     acts: dict[str, Callable[[], Any]] = {
         "a claim": lambda: house.execute(run),
+        "who misses it": lambda: house.step_runs._absence.met(running, "away"),  # type: ignore[arg-type]
         "a cancel": lambda: house.deployments.cancel(number),
         "an end": lambda: house.deliver_runs(),
         "itself": lambda: house.machines.set_mode(["m-2"], MachineMode.DISABLED, None, "bob"),

@@ -122,9 +122,31 @@ def test_what_runs_on_a_machine_that_is_disabled_runs_to_its_end_and_nothing_fol
     house.step_runs._endings.conclude(running, Outcome(RunState.FAILED, 1))
     house.deliver_all()
     assert states(house, number)["One", "m-2"] == "failed"
+    assert (state(house, number), message(house)) == ("succeeded", "without m-2")
     assert [run.attempt for run in house.detail(number).runs if run.machine == "m-2"] == [1, 1]
     assert ran(house, "m-2") == []
     assert house.held() == {}
+
+
+def test_what_a_lost_worker_never_began_on_a_machine_that_is_disabled_does_not_count(
+    house: House,
+) -> None:
+    made(house, step(SAID, "One"), step(SAID, "Two"))
+    number = deploy(house)
+    house.deliver_chains()
+    runs = {run.label.split()[-1]: run for run in house.dispatcher.take_runs()}
+    house.execute(runs["m-1"])
+    house.lease.beat()
+    found = house.step_runs.claims.claim(runs["m-2"].run_id, runs["m-2"].granted_at, "gone")
+    assert found is not None
+    disable(house, "m-2")
+    (orphan,) = house.step_runs.claims.orphans(house.lease.name, house.lease.place)
+    inherited = house.step_runs.claims.take_over(orphan, house.lease.name)
+    assert inherited is not None
+    house.step_runs.pick_up(inherited)
+    house.deliver_all()
+    assert states(house, number)["One", "m-2"] == "cancelled"
+    assert (state(house, number), message(house)) == ("succeeded", "without m-2")
 
 
 def test_a_further_attempt_on_a_machine_that_is_disabled_does_not_begin(house: House) -> None:

@@ -358,6 +358,85 @@ def test_a_wait_whose_answer_was_lost_is_one_all_the_same(house: NetworkedHouse)
     assert state(house, number) == "succeeded"
 
 
+def test_what_waits_for_a_machine_that_is_disabled_goes_on_without_it(
+    house: NetworkedHouse,
+) -> None:
+    number = waiting(house)
+    with house.database.write() as tx:  # as somebody does who looked for runs just before it waited
+        tx.machines.set_mode("web-2", MachineMode.DISABLED, None, "ada", house.clock.now())
+    house.calendar.look()
+    house.deliver_all()
+    assert (state(house, number), message(house, number)) == ("succeeded", "without web-2")
+
+
+# ---- on behalf of others, and around a turn ----
+
+LB = [machine("web-[1:2]", "QA"), machine("lb", "QA", roles=["lb"])]
+SAYS_WHOM = 'echo "$DEPLOYENGINE_STEP-$DEPLOYENGINE_MACHINE" >> ran\n'
+
+
+def behind(house: NetworkedHouse, policy: str, *, before: bool = True) -> int:
+    """Two machines that another one takes out of a load balancer, one after the other, and back."""
+    hook = {"script": SAYS_WHOM, "runs_on": "lb"}
+    hooks = {"after": {**hook, "always": True}} | ({"before": hook} if before else {})
+    group = rolling(step(SAID, "Swap"), roles=["web"], max_parallel=1, **hooks)
+    house.apply(catalog(app(policy, group), machines=LB))
+    number = house.create("app").id
+    house.deliver_all()
+    return number
+
+
+def test_a_machine_that_is_skipped_after_its_turn_has_begun_is_put_back(
+    house: NetworkedHouse,
+) -> None:
+    house.network.cut("web-1")
+    number = behind(house, "skip")
+    assert ran(house, "lb") == [
+        *("Roll:", "before-web-1", "Roll:", "after-web-1"),
+        *("Roll:", "before-web-2", "Roll:", "after-web-2"),
+    ]
+    assert (ran(house, "web-1"), ran(house, "web-2")) == ([], ["Swap"])
+    assert message(house, number) == "without web-1"
+
+
+def test_where_nothing_of_a_turn_has_begun_nothing_is_put_back(house: NetworkedHouse) -> None:
+    house.network.cut("web-1")
+    number = behind(house, "skip", before=False)
+    assert [line for line in ran(house, "lb") if line.endswith("web-1")] == []
+    assert message(house, number) == "without web-1"
+
+
+def test_that_another_machine_is_away_is_no_reason_to_leave_out_whom_it_works_for(
+    house: NetworkedHouse,
+) -> None:
+    house.network.cut("lb")
+    number = behind(house, "skip")
+    assert state(house, number) == "failed"
+    (first, *_) = house.detail(number).runs
+    assert first.message == "lb does not answer: no route to host"
+    with house.database.read() as tx:
+        assert tx.absences.all() == []
+
+
+def test_who_works_for_others_is_waited_for(house: NetworkedHouse) -> None:
+    house.network.cut("lb")
+    number = behind(house, "wait")
+    (wait,) = [w for w in house.waits.why(f"dep-{number}") if w.reason is Reason.MACHINE]
+    assert wait.waits_for.startswith("machine lb to be back")
+    come_back(house, "lb")
+    assert state(house, number) == "succeeded"
+
+
+def test_who_works_for_others_and_is_disabled_fails_what_it_is_to_do(
+    house: NetworkedHouse,
+) -> None:
+    house.apply(catalog(app("skip"), machines=LB))
+    house.machines.set_mode(["lb"], MachineMode.DISABLED, None, "ada")
+    number = behind(house, "skip")
+    (first, *_) = house.detail(number).runs
+    assert (first.state, first.message) == (RunState.FAILED, "lb was disabled by ada")
+
+
 # ---- another worker ----
 
 
