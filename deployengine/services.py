@@ -28,13 +28,17 @@ from deployengine.engine.catalogs import Catalogs
 from deployengine.engine.catching_up import CatchingUp
 from deployengine.engine.clock import SystemClock
 from deployengine.engine.deployments import Deployments
+from deployengine.engine.feeds import Feeds
 from deployengine.engine.fingerprint_key import fingerprint_key
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.health import HealthChecks
+from deployengine.engine.installation import Installations
 from deployengine.engine.key_rotation import KeyRotation
 from deployengine.engine.lease import Lease, beat_interval
 from deployengine.engine.machines import Machines
 from deployengine.engine.order import Order
+from deployengine.engine.package_choice import PackageChoice
+from deployengine.engine.package_store import PackageStore
 from deployengine.engine.phases import Phases
 from deployengine.engine.pick_up import PickUp
 from deployengine.engine.ports import Clock
@@ -44,6 +48,7 @@ from deployengine.engine.recovery import Recovery
 from deployengine.engine.releases import Releases
 from deployengine.engine.retention import Retention
 from deployengine.engine.roll import Roll
+from deployengine.engine.run_tickets import RunTickets
 from deployengine.engine.schedules import Schedules
 from deployengine.engine.step_runs import StepRuns
 from deployengine.engine.tidiness import Tidiness
@@ -51,6 +56,7 @@ from deployengine.engine.waits import Waits
 from deployengine.engine.watch import Watch
 from deployengine.engine.ways import Ways
 from deployengine.locks import Beats, MachineLocks
+from deployengine.packages.cache import PackageCache
 from deployengine.persistence import Database
 from deployengine.persistence.migrate import prepare
 from deployengine.queue.app import make_app
@@ -186,7 +192,7 @@ class Services:
     @cached_property
     def releases(self) -> Releases:
         """Create releases."""
-        return Releases(self.database, self.handoff, self.clock, self.secrets)
+        return Releases(self.database, self.handoff, self.clock, self.secrets, self._package_choice)
 
     @cached_property
     def deployments(self) -> Deployments:
@@ -209,7 +215,14 @@ class Services:
     @cached_property
     def batches(self) -> Batches:
         """Run, watch and cancel batches."""
-        return Batches(self.database, self.handoff, self.deployments, self.clock, self.secrets)
+        return Batches(
+            self.database,
+            self.handoff,
+            self.deployments,
+            self.clock,
+            self.secrets,
+            self._package_choice,
+        )
 
     @cached_property
     def phases(self) -> Phases:
@@ -225,13 +238,30 @@ class Services:
             self.archive,
             self.clock,
             self.lease,
-            self._runner_of,
+            self._run_tickets,
             self.secrets.seal,
             self.secrets,
             task_cap=self.settings.task_cap,
             output_interval=timedelta(seconds=self.settings.output_interval),
-            grace=timedelta(seconds=self.settings.cancel_grace),
         )
+
+    @cached_property
+    def _run_tickets(self) -> RunTickets:
+        grace = timedelta(seconds=self.settings.cancel_grace)
+        packages, secrets = self.packages, self.secrets
+        installations = Installations(packages.fetch, self._scripts_of, secrets)
+        return RunTickets(self._runner_of, packages, installations, secrets, grace)
+
+    @cached_property
+    def _package_choice(self) -> PackageChoice:
+        return PackageChoice(self.database, self.packages)
+
+    @cached_property
+    def packages(self) -> PackageStore:
+        """Have packages at hand."""
+        home = self.settings.home
+        feeds = Feeds(self.database, self.secrets, home)
+        return PackageStore(feeds, PackageCache(home / "packages"))
 
     @cached_property
     def beats(self) -> Beats:
@@ -346,6 +376,12 @@ class Services:
         """The folder of a local machine; a relative one counts from the home."""
         workdir = str(machine.connection["workdir"]).replace("#{machine}", machine.name)
         return Path(self.settings.home, workdir)
+
+    def _scripts_of(self, machine: Machine) -> str:
+        """The folder of a machine's scripts, as far as it is known here."""
+        if machine.is_local:
+            return str(self.workdir_of(machine))
+        return str(machine.connection["workdir"])
 
     def _runner_of(self, machine: Machine) -> Runner:
         return self._local_runner(machine) if machine.is_local else self._fleet.runner(machine)

@@ -28,7 +28,8 @@ _NOT_SETTINGS = frozenset(
     f"DEPLOYENGINE_{name}"
     for name in (
         *("PROJECT", "RELEASE", "ENVIRONMENT", "MACHINE", "STEP"),
-        *("DEPLOYMENT", "ATTEMPT", "TICKET", "USER", "DEBUG", "SETTINGS"),
+        *("DEPLOYMENT", "ATTEMPT", "TICKET", "TICKET_FOLDER", "USER", "DEBUG", "SETTINGS"),
+        *("PACKAGE", "PACKAGE_VERSION", "PACKAGE_FOLDER"),
         *("FAILPOINTS", "FAILPOINTS_TRACE", "MUTATIONS"),
     )
 )

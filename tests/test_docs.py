@@ -11,6 +11,7 @@ import pytest
 
 from deployengine.cli.main import cli
 from deployengine.cli.reference import reference
+from deployengine.domain import acquisition
 from deployengine.domain.flags import BYPASS
 from deployengine.domain.planning import CONCURRENCY_TAG, MAX_PARALLELISM
 
@@ -64,7 +65,7 @@ def test_every_command_and_key_in_the_table_beside_octopus_exists() -> None:
     named = [span for row in rows[1:] for span in re.findall(r"`([^`]+)`", row[2])]
     commands = [span for span in named if span.startswith("deployengine ")]
     keys = {span.partition(":")[0] for span in named if span not in commands}
-    variables = {BYPASS, CONCURRENCY_TAG, MAX_PARALLELISM}
+    variables = {BYPASS, CONCURRENCY_TAG, MAX_PARALLELISM, acquisition.MAX_PARALLELISM}
 
     assert [command for command in commands if not _is_command(command)] == []
     assert keys - variables - _catalog_keys() == set()

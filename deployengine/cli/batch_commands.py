@@ -48,7 +48,7 @@ def run(
     """
     batches = session.services.batches
     rows, faults = read_batch(file)
-    stored = batches.run(rows, name, session.user, faults)
+    stored = batches.run(rows, name, session.user, faults, session.say)
     if not wait:
         progress = batches.progress(stored.name)
         session.answer(

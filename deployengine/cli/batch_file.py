@@ -1,4 +1,4 @@
-"""Batch files: YAML or CSV rows of project, version and perhaps channel."""
+"""Batch files: YAML or CSV rows of project, version, perhaps channel and packages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import yaml
 
+from deployengine.cli.package_versions import each_once, read_version
 from deployengine.domain.errors import Fault, InvalidInput, did_you_mean, nearest
 from deployengine.engine.batches import Row
 from deployengine.engine.releases import Wanted
 
-COLUMNS = ("project", "version", "channel")
+COLUMNS = ("project", "version", "channel", "packages")
 
 
 def read_batch(path: Path) -> tuple[list[Row], list[Fault]]:
@@ -53,13 +54,26 @@ def _row(values: object, file: str, line: int, faults: list[Fault]) -> Row | Non
     for key in values.keys() - set(COLUMNS):
         hint = did_you_mean(nearest(key, COLUMNS))
         faults.append(Fault(f"unknown column {key!r}{'; ' + hint if hint else ''}", file, line))
-    project, version, channel = (str(values.get(key) or "").strip() for key in COLUMNS)
+    said = (values.get(key) for key in COLUMNS[:3])
+    project, version, channel = (each.strip() if isinstance(each, str) else "" for each in said)
+    try:
+        packages = each_once(map(read_version, _packages(values.get("packages"))))
+    except ValueError as error:
+        faults.append(Fault(str(error), file, line))
+        return None
     for key, value in (("project", project), ("version", version)):
         if not value:
             faults.append(Fault(f"{key} is missing", file, line))
     if len(faults) > found:
         return None
-    return Row(Wanted(project, version, channel or None), file, line)
+    return Row(Wanted(project, version, channel or None, packages), file, line)
+
+
+def _packages(value: object) -> list[str]:
+    """Each as NAME=VERSION: in a text with space between, a list, or a mapping."""
+    if isinstance(value, dict):
+        return [f"{name}={version}" for name, version in value.items()]
+    return [str(each) for each in value] if isinstance(value, list) else str(value or "").split()
 
 
 def _csv(text: str, file: str) -> Iterator[tuple[int, object]]:
@@ -102,10 +116,19 @@ def _yaml(text: str, file: str) -> Iterator[tuple[int, object]]:
 def _as_written(node: yaml.Node) -> object:
     """A row with its values letter for letter: the version 1.10 is not 1.1, and 010 is not 8."""
     if isinstance(node, yaml.SequenceNode):
+        return [_value(value) for value in node.value]
+    if isinstance(node, yaml.MappingNode):
+        return {str(_text(key)): _value(value) for key, value in node.value}
+    return None
+
+
+def _value(node: yaml.Node) -> object:
+    """A text, or the packages of a row as a list or mapping."""
+    if isinstance(node, yaml.SequenceNode):
         return [_text(value) for value in node.value]
     if isinstance(node, yaml.MappingNode):
         return {str(_text(key)): _text(value) for key, value in node.value}
-    return None
+    return _text(node)
 
 
 def _text(node: yaml.Node) -> str | None:

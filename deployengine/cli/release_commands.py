@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +20,11 @@ from deployengine.cli.deployment_view import cancel_said, coloured, remark, with
 from deployengine.cli.documents import deployment_document, release_document
 from deployengine.cli.moments import shown
 from deployengine.cli.names import NAME
+from deployengine.cli.package_versions import VERSION, once
 from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import waiting_options
 from deployengine.domain.identity import deployment_id, release_id
+from deployengine.domain.package import Package
 from deployengine.domain.selection import Selection
 from deployengine.engine.releases import Wanted
 from deployengine.persistence.records import ReleaseRecord
@@ -32,14 +35,36 @@ def release() -> None:
     """Create, deploy and look at releases."""
 
 
-@release.command("create", epilog="Example:  deployengine release create app-001 1.4.0")
+@release.command(
+    "create", epilog="Example:  deployengine release create shop 1.4.0 --package shop-web=1.4.0"
+)
 @click.argument("project", type=NAME)
 @click.argument("version", type=NAME)
 @click.option("--channel", type=NAME, help="The channel that picks the lifecycle.")
+@click.option(
+    "--package",
+    "packages",
+    type=VERSION,
+    multiple=True,
+    callback=once,
+    metavar="NAME=VERSION",
+    help="The version of a package; repeatable. Left out: the newest of its feed.",
+)
 @command
-def create(session: Session, project: str, version: str, channel: str | None) -> None:
-    """Freeze PROJECT as release VERSION; an automatic first phase starts at once."""
-    created = session.services.releases.create(Wanted(project, version, channel), session.user)
+def create(
+    session: Session,
+    project: str,
+    version: str,
+    channel: str | None,
+    packages: tuple[tuple[str, str], ...],
+) -> None:
+    """Freeze PROJECT as release VERSION; an automatic first phase starts at once.
+
+    Its packages are fetched for that, and frozen by checksum.
+    """
+    wanted = Wanted(project, version, channel, packages)
+    created = session.services.releases.create(wanted, session.user, session.say)
+    frozen = session.services.queries.packages(created.release)
     document = {
         "id": release_id(created.release.id),
         "project": created.release.project,
@@ -47,17 +72,25 @@ def create(session: Session, project: str, version: str, channel: str | None) ->
         "channel": created.release.channel,
         "digest": created.release.digest,
         "created": created.new,
+        "packages": [package.to_document() for package in frozen],
         "deployments": [deployment_document(d) for d in created.deployments],
     }
 
     def show(out: Console) -> None:
         made = "created" if created.new else "exists already, unchanged"
         out.print(f"{document['id']}  {project} {version}: {made}", markup=False)
+        _show_packages(out, frozen)
         for d in created.deployments:
             note = f", {without(d)}" if d.without else ""
             out.print(f"{deployment_id(d.id)}  → {d.environment}: {d.state}{note}", markup=False)
 
     session.answer(document, show)
+
+
+def _show_packages(out: Console, packages: Sequence[Package]) -> None:
+    for each in packages:
+        told = f"  {each} ({each.file} of {each.feed}, {each.size} bytes, SHA-256 {each.sha256})"
+        out.print(told, markup=False)
 
 
 @release.command(
@@ -255,18 +288,21 @@ def list_releases(session: Session, project: str | None, limit: int | None) -> N
 @click.argument("version", type=NAME)
 @command
 def show_release(session: Session, project: str, version: str) -> None:
-    """Show a release, where it has come, and where it may go next."""
+    """Show a release, what it is made of, where it has come, and where it may go next."""
     progress = session.services.queries.release(project, version)
     found = progress.release
     may_enter = session.services.queries.may_enter(found)
+    frozen = session.services.queries.packages(found)
     document = {
         **release_document(progress),
         "digest": found.digest,
+        "packages": [package.to_document() for package in frozen],
         "may_enter": list(may_enter),
     }
 
     def show(out: Console) -> None:
         out.print(f"{document['id']}  {project} {version}: {progress.state}", markup=False)
+        _show_packages(out, frozen)
         for d in progress.deployments:
             note = f"  ({said})" if (said := remark(d)) else ""
             out.print(f"  {deployment_id(d.id)}  {d.environment}: {d.state}{note}", markup=False)

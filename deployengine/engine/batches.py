@@ -11,10 +11,13 @@ from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState, ReleaseState, release_state
 from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, RequestError, UnknownName
 from deployengine.domain.identity import deployment_id
+from deployengine.domain.package import Package
 from deployengine.domain.planning import Unseal
 from deployengine.engine.audit import ENGINE, batch_subject, record
 from deployengine.engine.deployments import Deployments
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.package_choice import PackageChoice
+from deployengine.engine.package_store import Tell, quietly
 from deployengine.engine.ports import Clock
 from deployengine.engine.releases import Created, Creation, Wanted
 from deployengine.engine.requests import for_deployments
@@ -94,6 +97,15 @@ class _Stored:
     superseded: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A row with the packages that its release is made of, or why there are none."""
+
+    row: Row
+    packages: Sequence[Package] = ()
+    fault: Fault | None = None
+
+
 class Batches:
     """What people ask of batches."""
 
@@ -104,12 +116,14 @@ class Batches:
         deployments: Deployments,
         clock: Clock,
         unseal: Unseal,
+        packages: PackageChoice,
     ) -> None:
         self._database = database
         self._handoff = handoff
         self._deployments = deployments
         self._clock = clock
         self._unseal = unseal
+        self._packages = packages
 
     def run(
         self,
@@ -117,25 +131,40 @@ class Batches:
         name: str | None,
         who: str = ENGINE,
         faults: Sequence[Fault] = (),
+        tell: Tell = quietly,
     ) -> BatchRecord:
         """Creates the releases of the rows and deploys them; the same batch twice does nothing new.
 
         Without a name it is called after the digest of its rows. ``faults`` are those of rows that
-        could not be read: with any, nothing is done. Raises ``InvalidInput`` with these and every
+        could not be read: with any, nothing is done. Packages are brought here for the releases;
+        ``tell`` hears of it. Raises ``InvalidInput`` with these and every
         other faulty row at once, and :class:`AlreadyExists` when the name has other rows.
         """
         digest = _digest([row.wanted for row in rows])
         name = name or f"batch-{digest[:12]}"
+        chosen = self._choose(name, rows, tell)
         try:
-            stored = self._store(rows, name, digest, who, faults)
+            stored = self._store(chosen, name, digest, who, faults)
         except Conflict:
-            stored = self._store(rows, name, digest, who, faults)  # somebody else has just run it
+            stored = self._store(chosen, name, digest, who, faults)  # somebody else has just run it
         begun = [d for d in stored.begun if deployment_id(d.id) not in stored.superseded]
         self._handoff.exchange(leaving=stored.superseded, entering=for_deployments(begun))
         return stored.batch
 
+    def _choose(self, name: str, rows: Sequence[Row], tell: Tell) -> list[_Choice]:
+        """The packages of each row; nothing is looked up for a batch that is there already."""
+        with self._database.read() as tx:
+            there = tx.batches.find(name) is not None
+        return [_Choice(row) if there else self._choice(row, tell) for row in rows]
+
+    def _choice(self, row: Row, tell: Tell) -> _Choice:
+        try:
+            return _Choice(row, self._packages.of(row.wanted, tell))
+        except RequestError as error:
+            return _Choice(row, fault=Fault(str(error), row.file, row.line))
+
     def _store(
-        self, rows: Sequence[Row], name: str, digest: str, who: str, faults: Sequence[Fault]
+        self, chosen: Sequence[_Choice], name: str, digest: str, who: str, faults: Sequence[Fault]
     ) -> _Stored:
         with self._database.write("batch") as tx:
             existing = tx.batches.find(name)
@@ -145,8 +174,9 @@ class Batches:
                         f"batch {name} exists with other rows", None, "choose another --name"
                     )
                 return _Stored(existing)
-            creation = Creation(tx, [row.wanted for row in rows], self._clock, self._unseal)
-            created = self._create(creation, rows, faults)
+            wanted = [each.row.wanted for each in chosen]
+            creation = Creation(tx, wanted, self._clock, self._unseal)
+            created = self._create(creation, chosen, faults)
             now = self._clock.now()
             tx.batches.add(name, digest, [c.release.id for c in created], now)
             stored = tx.batches.find(name)
@@ -161,17 +191,20 @@ class Batches:
         return _Stored(stored, begun, creation.intake.superseding.ended)
 
     def _create(
-        self, creation: Creation, rows: Sequence[Row], unread: Sequence[Fault]
+        self, creation: Creation, chosen: Sequence[_Choice], unread: Sequence[Fault]
     ) -> list[Created]:
         """Creates what the rows name; raises ``InvalidInput`` with what is wrong in any of them."""
-        created, faults = [], [*unread, *_repeats(rows)]
-        if not rows and not unread:
+        created, faults = [], [*unread, *_repeats([each.row for each in chosen])]
+        if not chosen and not unread:
             faults.append(Fault("a batch needs at least one row"))
-        for row in rows:
+        for each in chosen:
+            if each.fault is not None:
+                faults.append(each.fault)
+                continue
             try:
-                created.append(creation.create(row.wanted))
+                created.append(creation.create(each.row.wanted, each.packages))
             except RequestError as error:
-                faults.append(Fault(str(error), row.file, row.line))
+                faults.append(Fault(str(error), each.row.file, each.row.line))
         if faults:
             raise InvalidInput(sorted(faults, key=lambda fault: fault.line or 0))
         return created
@@ -235,7 +268,7 @@ def _named(release: ReleaseRecord) -> str:
 
 
 def _digest(wanted: Sequence[Wanted]) -> str:
-    rows = [[w.project, w.version, w.channel] for w in wanted]
+    rows = [[w.project, w.version, w.channel, *map(list, w.packages)] for w in wanted]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.errors import UnknownName
 from deployengine.domain.identity import Kind, deployment_id, parse, run_id
+from deployengine.domain.package import Package
 from deployengine.domain.plan import ELSEWHERE, Plan
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
@@ -150,6 +151,12 @@ class Queries:
         with self._database.read() as tx:
             release = find_release(tx, project, version)
             return release_progress(release, tx.deployments.of_release(release.id))
+
+    def packages(self, release: ReleaseRecord) -> list[Package]:
+        """The packages that a release is made of."""
+        with self._database.read() as tx:
+            frozen = Snapshot(tx.releases.snapshot(release.snapshot_id))
+        return list(frozen.packages.values())
 
     def releases(
         self, project: str | None = None, limit: int | None = None

@@ -9,29 +9,29 @@ from typing import Any
 from deployengine.catalog.changes import changes
 from deployengine.catalog.items import MODELS
 from deployengine.domain import flags
+from deployengine.domain.acquisition import packages_of
 from deployengine.domain.audit import Action
-from deployengine.domain.errors import AlreadyExists, UnknownName
+from deployengine.domain.errors import AlreadyExists, RequestError, UnknownName
 from deployengine.domain.identity import deployment_id, release_id
 from deployengine.domain.lifecycle import Lifecycle
+from deployengine.domain.package import Package
 from deployengine.domain.planning import Unseal
 from deployengine.domain.release import Snapshot
 from deployengine.engine.audit import ENGINE, record, release_subject
 from deployengine.engine.deployments import check_reason, find_release
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import BY_ITSELF, Intake
+from deployengine.engine.package_choice import PackageChoice
+from deployengine.engine.package_store import Tell, quietly
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import for_deployments
+from deployengine.engine.wanted import Wanted as Wanted
 from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A release somebody wants: ``channel`` ``None`` is the project's own lifecycle."""
-
-    project: str
-    version: str
-    channel: str | None = None
+class OtherPackages(RequestError):
+    """The catalog came to need other packages while a release was being made."""
 
 
 @dataclass(slots=True)
@@ -58,22 +58,32 @@ class Refreshed:
 class Releases:
     """What people ask of releases."""
 
-    def __init__(self, database: Database, handoff: HandOff, clock: Clock, unseal: Unseal) -> None:
+    def __init__(
+        self,
+        database: Database,
+        handoff: HandOff,
+        clock: Clock,
+        unseal: Unseal,
+        packages: PackageChoice,
+    ) -> None:
         self._database = database
         self._handoff = handoff
         self._clock = clock
         self._unseal = unseal
+        self._packages = packages
 
-    def create(self, wanted: Wanted, who: str = ENGINE) -> Created:
+    def create(self, wanted: Wanted, who: str = ENGINE, tell: Tell = quietly) -> Created:
         """Freezes a release; an automatic first phase starts at once.
 
-        Creating the same release again changes nothing. Raises :class:`UnknownName`, and
+        Its packages are brought here for that; ``tell`` hears of it. Creating the same release
+        again changes nothing. Raises :class:`UnknownName`, ``PackageError``, and
         :class:`AlreadyExists` when the version is there with other content.
         """
+        packages = self._packages.of(wanted, tell)
         try:
-            created = self._store(wanted, who)
-        except Conflict:
-            created = self._store(wanted, who)  # somebody else has just created it: now it is found
+            created = self._store(wanted, packages, who)
+        except Conflict:  # somebody else has just created it: now it is found
+            created = self._store(wanted, packages, who)
         self._handoff.exchange(
             leaving=created.superseded, entering=for_deployments(created.deployments)
         )
@@ -119,7 +129,8 @@ class Releases:
         """What a release froze, and what it would freeze today."""
         wanted = Wanted(release.project, release.version, release.channel)
         frozen = Snapshot(tx.releases.snapshot(release.snapshot_id))
-        return frozen, _Frozen(tx, [wanted]).snapshot(wanted)
+        packages = list(frozen.packages.values())
+        return frozen, _Frozen(tx, [wanted]).snapshot(wanted, packages)
 
     def block(self, project: str, version: str, who: str, reason: str) -> ReleaseRecord:
         """Keeps a release from environments where it has not succeeded; it may be so already.
@@ -149,20 +160,22 @@ class Releases:
                 record(tx, now, who, Action.RELEASE_UNBLOCK, subject, before=before)
             return find_release(tx, project, version)
 
-    def _store(self, wanted: Wanted, who: str) -> Created:
+    def _store(self, wanted: Wanted, packages: Sequence[Package], who: str) -> Created:
         with self._database.write("release") as tx:
             creation = Creation(tx, [wanted], self._clock, self._unseal)
-            created = creation.create(wanted)
+            created = creation.create(wanted, packages)
             created.superseded = creation.intake.superseding.ended
             if created.new:
                 release = created.release
                 subject = release_subject(release.project, release.version)
-                after = {
+                after: dict[str, Any] = {
                     "id": release_id(release.id),
                     "channel": release.channel,
                     "digest": release.digest,
                     "deployments": [deployment_id(d.id) for d in created.deployments],
                 }
+                if packages:
+                    after["packages"] = [package.to_document() for package in packages]
                 record(tx, self._clock.now(), who, Action.RELEASE_CREATE, subject, after=after)
         return created
 
@@ -188,12 +201,13 @@ class Creation:
         self.intake = Intake(tx, clock, unseal)
         self.intake.superseding.reserve(each.project for each in wanted)
 
-    def create(self, wanted: Wanted) -> Created:
-        """Stores one of them and the deployments that it begins with.
+    def create(self, wanted: Wanted, packages: Sequence[Package] = ()) -> Created:
+        """Stores one of them, made of these packages, and the deployments that it begins with.
 
         Raises :class:`RequestError` when something is wrong with it; it is not stored then.
         """
-        snapshot = self._catalog.snapshot(wanted)
+        snapshot = self._catalog.snapshot(wanted, packages)
+        self._check(snapshot)
         existing = self._tx.releases.find(snapshot.project, snapshot.version)
         if existing is not None:
             if existing.digest != snapshot.digest:
@@ -214,6 +228,15 @@ class Creation:
         ]
         return Created(release, new=True, deployments=begun)
 
+    def _check(self, snapshot: Snapshot) -> None:
+        """Raises :class:`OtherPackages` unless the packages are those that the process needs."""
+        if set(packages_of(snapshot.process)) != snapshot.packages.keys():
+            raise OtherPackages(
+                f"the packages of {snapshot.project} were changed in the catalog just now",
+                None,
+                "try again",
+            )
+
 
 class _Frozen:
     """Today's catalog, as far as these releases need it."""
@@ -225,7 +248,7 @@ class _Frozen:
         self._lifecycles = {d["name"]: d for d in tx.catalog.documents("lifecycle")}
         self._sets = {d["name"]: d for d in tx.catalog.documents("variable_set")}
 
-    def snapshot(self, wanted: Wanted) -> Snapshot:
+    def snapshot(self, wanted: Wanted, packages: Sequence[Package]) -> Snapshot:
         """Freezes one release; raises :class:`UnknownName` and ``BadVersion``."""
         project = self._projects.get(wanted.project)
         if project is None:
@@ -242,4 +265,5 @@ class _Frozen:
             wanted.channel,
             Lifecycle.from_document(self._lifecycles[lifecycle]).filled(self._environments),
             [self._sets[name] for name in project.get("include", ())],
+            packages,
         )

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from deployengine import failpoints
 from deployengine.domain.deployment import RunState
-from deployengine.domain.environment import Machine
 from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.domain.identity import run_id
 from deployengine.domain.planning import Unseal
@@ -32,19 +31,17 @@ from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import run_label
+from deployengine.engine.run_tickets import RunTickets
 from deployengine.engine.set_outputs import Seal
 from deployengine.engine.slots import Slots
-from deployengine.engine.work import work_of
 from deployengine.locks import Grant
 from deployengine.persistence import Database
-from deployengine.steps.contract import Runner, Started, State, Status
+from deployengine.steps.contract import Started, State, Status
 from deployengine.steps.errors import MachineUnfit, MachineUnreachable, StaleFence, StepError
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.runs")
-
-RunnerOf = Callable[[Machine], Runner]
 
 __all__ = ["BeyondUs", "Outcome", "StepRuns"]
 
@@ -63,13 +60,12 @@ class StepRuns:
         archive: Archive,
         clock: Clock,
         lease: Lease,
-        runner_of: RunnerOf,
+        tickets: RunTickets,
         seal: Seal,
         unseal: Unseal,
         *,
         task_cap: int,
         output_interval: timedelta,
-        grace: timedelta,
     ) -> None:
         self._database = database
         self._handoff = handoff
@@ -78,11 +74,9 @@ class StepRuns:
         self._absence = Absence(database, handoff, self._endings, clock)
         self._clock = clock
         self._lease = lease
-        self._runner_of = runner_of
-        self._unseal = unseal
+        self._tickets = tickets
         self._slots = Slots(task_cap)
         self._output_interval = output_interval
-        self._grace = grace
         self._bells = Bells()
         self._follower = Follower(
             self.claims, self._endings, clock, self._bells, seal, output_interval
@@ -172,17 +166,7 @@ class StepRuns:
         return self._follower.follow(following) or self._put_back(following)
 
     def _following(self, claimed: Claimed, wake: Wake, stored: tuple[int, int] | None) -> Following:
-        work, secrets = work_of(
-            claimed.run,
-            claimed.deployment,
-            claimed.snapshot,
-            claimed.step,
-            claimed.planned,
-            claimed.earlier,
-            self._unseal,
-            self._grace,
-        )
-        ticket = self._runner_of(claimed.machine).ticket(work)
+        ticket, secrets = self._tickets.of(claimed, begun=stored is not None)
         stream = OutputStream(self._database, claimed, ticket, Masker(secrets), stored)
         timeout = claimed.step.timeout_seconds
         deadline = None if timeout is None else self._clock.monotonic() + timeout
@@ -249,7 +233,7 @@ class StepRuns:
 
         A machine that cannot be asked is asked again, however long: nothing is known of the run.
         """
-        runner = self._runner_of(inherited.claimed.machine)
+        runner = self._tickets.runner_of(inherited.claimed)
         told = False
         while True:
             try:

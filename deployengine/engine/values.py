@@ -9,7 +9,7 @@ from deployengine.domain.environment import Machine
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.insertion import Plain, plain_values
 from deployengine.domain.planning import Unseal
-from deployengine.domain.project import Step
+from deployengine.domain.project import Step, StepKind
 from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.variables import (
@@ -41,6 +41,7 @@ def values_of(
         step=step.name,
         deployment=deployment_id(deployment.id),
         channel=snapshot.channel,
+        **_package(snapshot, step),
     )
     context = Context(
         environment=deployment.environment,
@@ -57,8 +58,30 @@ def values_of(
     )
     return {
         **plain_values(resolve_all(sources, context), unseal),
+        **_packages(snapshot),
         **_outputs(earlier, snapshot, machine, unseal),
     }
+
+
+def _package(snapshot: Snapshot, step: Step) -> dict[str, str]:
+    """What a package step knows of its package."""
+    if step.kind is not StepKind.PACKAGE:
+        return {}
+    package = snapshot.packages[step.package]
+    return {"package": package.name, "package_version": package.version, "feed": package.feed}
+
+
+def _packages(snapshot: Snapshot) -> dict[str, Plain]:
+    """The packages of all steps that have one, by the names of Octopus."""
+    found = {}
+    for step in snapshot.process:
+        if step.kind is StepKind.PACKAGE:
+            package = snapshot.packages[step.package]
+            said = {"PackageId": package.name, "PackageVersion": package.version}
+            for name, text in said.items():
+                full = f"Octopus.Action[{step.name}].Package.{name}"
+                found[key(full)] = Plain(full, text)
+    return found
 
 
 def stored_values(deployment: DeploymentRecord) -> dict[str, str | Sealed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployengine.domain.environment import Machine
 from deployengine.domain.planning import Unseal
-from deployengine.domain.variables import Sealed, key
+from deployengine.engine.secret_references import secret_of
 from deployengine.persistence import Database, Transaction
 from deployengine.steps.errors import MachineUnfit
 from deployengine.steps.ssh.way import Way, way_to
@@ -37,11 +37,9 @@ class Ways:
             return way_to(machine.name, connection, learned, secret)
 
     def _secret(self, tx: Transaction, machine: str, variable_set: str, variable: str) -> str:
-        document = tx.catalog.find("variable_set", [variable_set]).get(variable_set, {})
-        for each in document.get("variables", ()):
-            if key(each["name"]) == key(variable) and not each.get("scope"):
-                value = each["value"]
-                return value if isinstance(value, str) else self._unseal(Sealed(**value))
+        found = secret_of(tx, self._unseal, variable_set, variable)
+        if found is not None:
+            return found
         raise MachineUnfit(
             f"machine {machine}: variable {variable!r} of set {variable_set!r}, which is needed to "
             "reach it, has no value that applies everywhere; give it one in the catalog"

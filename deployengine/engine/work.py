@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 from deployengine.domain.admission import Mode
 from deployengine.domain.identity import deployment_id, run_id
-from deployengine.domain.insertion import Plain, expand_all, insert_script
-from deployengine.domain.plan import SHARE, PlannedRun
-from deployengine.domain.planning import Unseal
-from deployengine.domain.project import Step
-from deployengine.domain.release import Snapshot
-from deployengine.engine.values import values_of
-from deployengine.persistence.records import DeploymentRecord, RunRecord
+from deployengine.domain.insertion import Plain, expand_all
+from deployengine.domain.plan import SHARE
+from deployengine.engine.claims import Claimed
+from deployengine.engine.installation import Prepared
 from deployengine.steps.contract import Lock, OnStale, Work
 
 #: A NUL can be in no environment, so what holds one is handed on in no form.
 _NUL = "\0"
 
 
-def work_of(
-    run: RunRecord,
-    deployment: DeploymentRecord,
-    snapshot: Snapshot,
-    step: Step,
-    planned: PlannedRun,
-    earlier: Sequence[RunRecord],
-    unseal: Unseal,
-    grace: timedelta,
-) -> tuple[Work, frozenset[str]]:
-    """The work, and the secrets that its output must be masked of.
-
-    ``earlier`` are the runs of steps before this one, for what they set as outputs. Raises what
-    ``insert_script`` raises when a value is missing or cannot be put in its place.
-    """
-    machine = planned.machine
-    values = values_of(deployment, snapshot, step, machine, earlier, unseal)
-    inserted = insert_script(step.script, values)
-    variables, secrets = _expanded(values)
+def work_of(claimed: Claimed, prepared: Prepared, grace: timedelta) -> tuple[Work, frozenset[str]]:
+    """The work, and the secrets that its output must be masked of."""
+    run, deployment, planned = claimed.run, claimed.deployment, claimed.planned
+    variables, secrets = _expanded(prepared.values)
     work = Work(
         ticket=run_id(run.id),
         fence=run.fence or 0,
-        script=inserted.text,
+        script=prepared.script.text,
         environment={
             "DEPLOYENGINE_PROJECT": deployment.project,
             "DEPLOYENGINE_RELEASE": deployment.version,
             "DEPLOYENGINE_ENVIRONMENT": deployment.environment,
-            "DEPLOYENGINE_MACHINE": machine.name,
-            "DEPLOYENGINE_STEP": step.name,
+            "DEPLOYENGINE_MACHINE": planned.machine.name,
+            "DEPLOYENGINE_STEP": claimed.step.name,
             "DEPLOYENGINE_DEPLOYMENT": deployment_id(deployment.id),
             "DEPLOYENGINE_ATTEMPT": str(run.attempt),
             "DEPLOYENGINE_TICKET": run_id(run.id),
@@ -61,10 +43,10 @@ def work_of(
             for claim in planned.claims
             if not claim.resource.startswith(SHARE)
         ),
-        on_stale=OnStale(step.on_stale.value),
+        on_stale=OnStale(claimed.step.on_stale.value),
         earlier=tuple(run.revoked or ()),
     )
-    return work, inserted.secrets | secrets
+    return work, prepared.script.secrets | secrets
 
 
 def _expanded(values: Mapping[str, Plain]) -> tuple[dict[str, str], frozenset[str]]:

@@ -1,6 +1,7 @@
 # Brings one version of a package to where it is used. What stands before this says which and where:
 # de_package, de_version, de_digest, de_name (of its folder), de_into, de_keep, de_user (of archives),
-# and de_files, which writes the files that have values in them.
+# de_variable (a pattern for the variable of the folder), and de_files, which writes the files that
+# have values in them.
 #
 #   INTO/releases/NAME   a version with its values; what is there is whole and never written again
 #   INTO/current         a link to the one in use, switched by one rename
@@ -151,6 +152,9 @@ fi
 
 export DEPLOYENGINE_PACKAGE="$de_package" DEPLOYENGINE_PACKAGE_VERSION="$de_version"
 export DEPLOYENGINE_PACKAGE_FOLDER="$de_home"
+# What get_variable finds, which only now is known.
+printf '%s\n' "case \$name in $de_variable) found=yes value=\$DEPLOYENGINE_PACKAGE_FOLDER ;; esac" \
+  >> "$DEPLOYENGINE_TICKET_FOLDER/variables"
 set_output Package.InstallationDirectoryPath "$de_home"
 set_output Package.Version "$de_version"
 

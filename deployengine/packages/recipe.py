@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 from deployengine.domain.package import Package
+from deployengine.domain.variable_names import INSTALLED
 from deployengine.packages.configuration import Configuration, ConfiguredFile
 
 _SCRIPT = Path(__file__).with_name("install.sh")
@@ -59,6 +60,7 @@ def _lines(installation: Installation, fingerprint: Fingerprint) -> Iterator[str
         ("into", installation.into),
         ("keep", str(installation.keep)),
         ("user", _sha256(installation.into.encode())[:16]),
+        ("variable", "".join(map(_any_case, INSTALLED))),
     ):
         yield f"de_{name}={quote(value)}"
     yield "de_files() {"
@@ -68,6 +70,10 @@ def _lines(installation: Installation, fingerprint: Fingerprint) -> Iterator[str
     yield "}"
     for pattern in configuration.unmatched:
         yield f"echo {quote(f'no file of {package} matches {pattern}')}"
+
+
+def _any_case(sign: str) -> str:
+    return f"[{sign.upper()}{sign.lower()}]" if sign.isalpha() else sign
 
 
 def _file(file: ConfiguredFile) -> Iterator[str]:

@@ -100,12 +100,53 @@ def test_a_version_that_yaml_would_change_is_never_taken_for_another(
         assert wanted(path) == [Wanted("app-1", written)]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "project,version,packages\nshop,1.0,web=1.10 api=2.0-rc1\n"),
+        ("b.csv", "shop,1.0,,web=1.10   api=2.0-rc1\n"),
+        ("c.yaml", "- {project: shop, version: 1.0, packages: web=1.10 api=2.0-rc1}\n"),
+        ("d.yaml", "- {project: shop, version: 1.0, packages: {web: 1.10, api: 2.0-rc1}}\n"),
+        ("e.yaml", "- [shop, 1.0, '', [web=1.10, api=2.0-rc1]]\n"),
+    ],
+)
+def test_the_versions_of_packages_are_read_from_every_form(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    packages = (("web", "1.10"), ("api", "2.0-rc1"))
+    assert wanted(write(tmp_path, name, text)) == [Wanted("shop", "1.0", None, packages)]
+
+
+@pytest.mark.parametrize(
+    ("packages", "told"),
+    [
+        ("web", "2: 'web' should be NAME=VERSION, as shop=1.4.0"),
+        ("web=latest", "2: 'latest' is no version of a package: it begins with a digit"),
+        ("../web=1", "2: '../web' is no name of a package: use letters, digits and . _ + -"),
+        ("web=1 web=2", "2: package web is named twice"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_told_with_its_line(
+    tmp_path: Path, packages: str, told: str
+) -> None:
+    text = f"project,version,packages\nshop,1.0,{packages}\n"
+    assert faults(write(tmp_path, "a.csv", text)) == [told]
+
+
+def test_a_list_in_the_place_of_a_name_is_no_name(tmp_path: Path) -> None:
+    text = "- {project: [shop], version: {a: b}}\n"
+    assert faults(write(tmp_path, "a.yaml", text)) == [
+        "1: project is missing",
+        "1: version is missing",
+    ]
+
+
 def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     text = """\
 - {project: app-1, version: "1"}
 - {project: app-2, verson: "1"}
 - {version: "1"}
-- [a, "1", c, d]
+- [a, "1", c, d=1, e]
 - just words
 - {project: "  ", version: null}
 """
@@ -114,7 +155,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "2: unknown column 'verson'; did you mean 'version'?",
         "2: version is missing",
         "3: project is missing",
-        "4: 4 columns, at most 3 are known",
+        "4: 5 columns, at most 4 are known",
         "5: a row names project and version",
         "6: project is missing",
         "6: version is missing",

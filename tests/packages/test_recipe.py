@@ -98,6 +98,7 @@ class Target:
     ) -> subprocess.CompletedProcess[str]:
         ticket = self.folder / "tickets" / f"run-{next(self.tickets)}"
         ticket.mkdir(parents=True)
+        (ticket / "variables").write_text("case $name in\nother) found=yes value=x ;;\nesac\n")
         (ticket / "script").write_bytes(
             self.text(package, configuration, keep).encode(errors="surrogateescape")
         )
@@ -263,6 +264,16 @@ def test_outputs_say_where_it_is(target: Target) -> None:
         b"Package.Version",
         b"1.0",
     ]
+
+
+def test_a_script_of_the_package_finds_its_folder_by_the_name_that_octopus_gives_it(
+    target: Target,
+) -> None:
+    line = "get_variable ' octopus.Action.Package.InstallationDirectoryPath' > found\n"
+    done = target.install(target.packed("1.0", {"deploy.sh": line}))
+    assert (done.returncode, done.stderr) == (0, "")
+    home = target.into / "releases" / target.current
+    assert (home / "found").read_text() == str(home)
 
 
 # ---- files with values in them ----
