@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 
 from deployengine.catalog.inventory.listing import ALL, UNGROUPED, Listing
 from deployengine.catalog.ranges import expand
@@ -45,4 +46,15 @@ class Selection:
 
 def fits(name: str, pattern: str) -> bool:
     """Whether a name is one of those that the pattern stands for."""
-    return any(fnmatchcase(name, each) for each in expand(pattern))
+    names, patterns = _parts(pattern)
+    return name in names or any(fnmatchcase(name, each) for each in patterns)
+
+
+@cache
+def _parts(pattern: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names that it spells out, and the patterns that it holds."""
+    every = expand(pattern)
+    return (
+        frozenset(each for each in every if not set("*?") & set(each)),
+        tuple(each for each in every if set("*?") & set(each)),
+    )
