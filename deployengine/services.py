@@ -52,6 +52,7 @@ from deployengine.engine.run_tickets import RunTickets
 from deployengine.engine.schedules import Schedules
 from deployengine.engine.step_runs import StepRuns
 from deployengine.engine.tidiness import Tidiness
+from deployengine.engine.trust import Trust
 from deployengine.engine.waits import Waits
 from deployengine.engine.watch import Watch
 from deployengine.engine.ways import Ways
@@ -103,7 +104,7 @@ class Services:
 
     def close(self) -> None:
         """Closes connections; servers go on."""
-        for name in ("redis", "database", "app"):
+        for name in ("_fleet", "redis", "database", "app"):
             if name in self.__dict__:
                 self.__dict__[name].close()
 
@@ -400,6 +401,11 @@ class Services:
     def ways(self) -> Ways:
         """Look up how machines are reached."""
         return Ways(self.database, self.secrets)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Learn the host keys of machines."""
+        return Trust(self.database, self.ways, self.clock)
 
     @cached_property
     def _fleet(self) -> Fleet:

@@ -25,6 +25,7 @@ from deployengine.cli.process_commands import down, flower, housekeeping, up, wo
 from deployengine.cli.release_commands import release
 from deployengine.cli.retention_commands import retention
 from deployengine.cli.secrets_commands import secrets
+from deployengine.cli.trust_commands import distrust, trust
 from deployengine.cli.variable_commands import variable
 from deployengine.cli.wait_commands import locks, why
 from deployengine.domain.errors import DeployEngineError
@@ -67,6 +68,8 @@ for _command in (
     ),
 ):
     cli.add_command(_command)
+for _command in (trust, distrust):
+    machine.add_command(_command)
 
 
 def main(arguments: list[str] | None = None, clock: Clock | None = None) -> None:

@@ -24,7 +24,7 @@ from deployengine.engine.archive import Archive
 from deployengine.engine.bells import Bells, LetGo
 from deployengine.engine.claims import Claimed, Claims, Inherited, Relinquished
 from deployengine.engine.endings import Endings, Outcome
-from deployengine.engine.following import Follower, Following, timed_out
+from deployengine.engine.following import Follower, Following, given_up, timed_out
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.lease import Lease
 from deployengine.engine.outage import outlast
@@ -37,7 +37,13 @@ from deployengine.engine.slots import Slots
 from deployengine.locks import Grant
 from deployengine.persistence import Database
 from deployengine.steps.contract import Started, State, Status
-from deployengine.steps.errors import MachineUnfit, MachineUnreachable, StaleFence, StepError
+from deployengine.steps.errors import (
+    InDoubt,
+    MachineUnfit,
+    MachineUnreachable,
+    StaleFence,
+    StepError,
+)
 from deployengine.steps.masking import Masker
 from deployengine.steps.wake import Wake
 
@@ -154,6 +160,10 @@ class StepRuns:
             # The run has gone to another worker; if not, the machine knows of a later one.
             self._follower.assert_owned(claimed)
             return self._endings.conclude(claimed, Outcome(RunState.FAILED, None, str(error)))
+        except InDoubt as error:
+            self._bells.check()
+            self._follower.assert_owned(claimed)
+            return self._follower.conclude(following, given_up(following.ticket, error))
         except (MachineUnreachable, MachineUnfit) as error:
             return self._absence.met(claimed, str(error))
         except DeployEngineError as error:  # the script has not begun

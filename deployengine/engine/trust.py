@@ -72,7 +72,7 @@ class Trust:
                 "if not, somebody may stand in between"
             )
         now = self._clock.now()
-        with self._database.write("trust") as tx:
+        with self._database.write("machine") as tx:
             if replace:
                 tx.trusted_keys.drop(shown.machine)
             key = shown.key
@@ -86,7 +86,7 @@ class Trust:
 
     def forget(self, name: str, who: str) -> int:
         """Trusts no key of a machine any more; how many were trusted."""
-        with self._database.write("trust") as tx:
+        with self._database.write("machine") as tx:
             before = [each.fingerprint for each in tx.trusted_keys.of(name)]
             dropped = tx.trusted_keys.drop(name)
             if dropped:

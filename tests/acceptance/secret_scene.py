@@ -85,7 +85,7 @@ CHANGING = {
     *("batch cancel", "batch run", "database upgrade", "demo"),
     *("deployment answer", "deployment cancel", "deployment prioritise", "deployment retry"),
     *("deployment top", "down", "flower", "housekeeping", "import octopus", "init"),
-    *("machine disable", "machine drain", "machine enable"),
+    *("machine disable", "machine distrust", "machine drain", "machine enable", "machine trust"),
     *("release block", "release cancel", "release create", "release deploy"),
     *("release refresh-variables", "release rollback", "release unblock"),
     *("secrets rotate", "up", "worker"),

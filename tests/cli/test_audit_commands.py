@@ -20,6 +20,7 @@ from deployengine.engine.batches import Row
 from deployengine.engine.questions import CHOICES, Answer, Asks
 from deployengine.engine.releases import Wanted
 from tests.acceptance.catalogs import bypassing, catalog, machine, project, step
+from tests.steps.conftest import sshd
 from tests.support.fakes import House
 
 WHO = "alice@example.org"
@@ -199,6 +200,24 @@ def enable(house: House) -> list[str]:
     return ["machine", "enable", "qa-1"]
 
 
+def reach_by_ssh(house: House) -> None:
+    """A catalog with a machine that is reached by SSH."""
+    far = machine("far", "QA", connection=sshd().connection("work", host_key=[]))
+    del far["connection"]["host_key"]
+    parts = {**PARTS, "machines": [*PARTS["machines"], far]}
+    house.apply(catalog(project("app", "true\n"), **parts))
+
+
+def trust(house: House) -> list[str]:
+    reach_by_ssh(house)
+    return ["machine", "trust", "far", "--fingerprint", sshd().host_key]
+
+
+def distrust(house: House) -> list[str]:
+    assert run(*trust(house)) == 0
+    return ["machine", "distrust", "far"]
+
+
 def answer(how: Answer) -> Callable[[House], list[str]]:
     commands = {
         Asks.END: lambda run: ["deployment", "answer", run, how.value],
@@ -235,6 +254,8 @@ COMMANDS: dict[Action, tuple[Callable[[House], list[str]], str]] = {
     Action.MACHINE_DISABLE: (disable, "machine qa-1"),
     Action.MACHINE_DRAIN: (lambda _: ["machine", "drain", "qa-1"], "machine qa-1"),
     Action.MACHINE_ENABLE: (enable, "machine qa-1"),
+    Action.MACHINE_TRUST: (trust, "machine far"),
+    Action.MACHINE_DISTRUST: (distrust, "machine far"),
     **{Action(f"answer.{how}"): (answer(how), "run-1") for how in Answer},
 }
 

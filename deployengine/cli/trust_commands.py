@@ -1,0 +1,106 @@
+"""``machine trust``: the host keys of machines that are reached by SSH."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from deployengine.cli.names import NAMES
+from deployengine.cli.session import Session, command
+from deployengine.engine.trust import NotToBeTrusted, Shown
+
+
+@click.command("trust", epilog="Example:  deployengine machine trust prod-05")
+@click.argument("names", type=NAMES, nargs=-1, required=True)
+@click.option("--fingerprint", help="What the key must be; then nothing is asked.")
+@click.option("--yes", is_flag=True, help="Trust whatever key is shown, unseen.")
+@click.option("--replace", is_flag=True, help="In the place of the keys that are trusted.")
+@command
+def trust(
+    session: Session,
+    names: Sequence[Sequence[str]],
+    fingerprint: str | None,
+    yes: bool,
+    replace: bool,
+) -> None:
+    """Learn the host keys of machines, once somebody has compared them.
+
+    Compare with what `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` prints there. From then
+    on any other key is refused. The catalog may pin a key as well (host_key).
+    """
+    wanted = list(dict.fromkeys(name for several in names for name in several))
+    _check(wanted, fingerprint, asked=not yes)
+    keys = session.services.trust
+    shown = [keys.show(name) for name in wanted]
+    learned = [each for each in shown if not each.known and _agreed(each, fingerprint, yes=yes)]
+    for each in learned:
+        keys.learn(each, session.user, replace=replace)
+    session.answer(
+        [_document(each, each in learned) for each in shown],
+        lambda out: out.print(
+            "\n".join(escape(_said(each, each in learned)) for each in shown), soft_wrap=True
+        ),
+    )
+
+
+@click.command("distrust", epilog="Example:  deployengine machine distrust prod-05")
+@click.argument("names", type=NAMES, nargs=-1, required=True)
+@command
+def distrust(session: Session, names: Sequence[Sequence[str]]) -> None:
+    """Forget the host keys that were learned of machines."""
+    wanted = list(dict.fromkeys(name for several in names for name in several))
+    forgotten = {name: session.services.trust.forget(name, session.user) for name in wanted}
+    session.answer(
+        [{"name": name, "forgotten": count} for name, count in forgotten.items()],
+        lambda out: out.print(
+            "\n".join(
+                escape(f"{name}: {count or 'no'} keys forgotten")
+                for name, count in forgotten.items()
+            )
+        ),
+    )
+
+
+def _check(names: Sequence[str], fingerprint: str | None, *, asked: bool) -> None:
+    if fingerprint is not None and len(names) > 1:
+        raise click.UsageError("--fingerprint is that of one machine; name one")
+    if fingerprint is None and asked and not sys.stdin.isatty():
+        raise click.UsageError(
+            "nobody is here to compare the key: give it with --fingerprint SHA256:…, or say --yes"
+        )
+
+
+def _agreed(shown: Shown, fingerprint: str | None, *, yes: bool) -> bool:
+    if fingerprint is not None:
+        if fingerprint.strip().rstrip("=") != shown.key.fingerprint:
+            raise NotToBeTrusted(
+                f"machine {shown.machine}: {shown.address} shows {shown.key.fingerprint}, and not "
+                f"{fingerprint}; nothing was learned. Somebody may stand in between"
+            )
+        return True
+    question = f"{shown.machine} at {shown.address} shows {shown.key.fingerprint}. Trust it?"
+    return yes or click.confirm(question, err=True)
+
+
+def _document(shown: Shown, learned: bool) -> dict[str, Any]:
+    return {
+        "name": shown.machine,
+        "address": shown.address,
+        "algorithm": shown.key.algorithm,
+        "fingerprint": shown.key.fingerprint,
+        "trusted": learned or shown.known,
+        "learned": learned,
+    }
+
+
+def _said(shown: Shown, learned: bool) -> str:
+    key = f"{shown.key.algorithm} {shown.key.fingerprint}"
+    if learned:
+        return f"{shown.machine}: {key} is trusted from now on"
+    if shown.known:
+        return f"{shown.machine}: {key} is trusted already"
+    return f"{shown.machine}: {key} is not trusted"
