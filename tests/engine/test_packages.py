@@ -20,7 +20,7 @@ from deployengine.engine.again import NothingToRetry
 from deployengine.engine.batches import Row
 from deployengine.engine.intake import Terms
 from deployengine.engine.releases import Wanted
-from deployengine.packages.errors import BadArchive, NoSuchPackage
+from deployengine.packages.errors import BadArchive, LoginRefused, NoSuchPackage
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.steps.contract import Runner
 from deployengine.steps.errors import DamagedOnTheWay, DiskFull, MachineUnreachable
@@ -30,7 +30,8 @@ from tests.engine.test_pick_up import look, until_lost
 from tests.engine.test_step_runs import under_way
 from tests.steps.gates import Gate
 from tests.support.fakes import FakeClock, House
-from tests.support.packages import zip_of
+from tests.support.machines import NetworkedHouse
+from tests.support.packages import WebFeed, zip_of
 
 SCRIPTS = {"deploy.sh": 'echo "$DEPLOYENGINE_PACKAGE_VERSION" >> ../../../../deployed\n'}
 
@@ -604,6 +605,57 @@ def test_who_skips_the_step_skips_what_it_needs(house: PackageHouse) -> None:
     house.deployments.deploy("app", "1", "QA", Terms(selection=Selection(skip=("Bring",))))
     house.deliver_all()
     assert house.states(2) == ["skipped", "succeeded"]
+
+
+def test_a_login_is_read_when_it_is_needed_and_is_nowhere_in_clear(
+    house: PackageHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.publish("1.0")
+    with WebFeed(house.feed, login=("bob", "s3cret-t0ken")) as web:
+        feed = {
+            "name": "releases", "url": web.url, "username": "bob",
+            "password": {"set": "Shared", "variable": "Token"},
+        }  # fmt: skip
+
+        def apply(token: str) -> None:
+            secret = {"name": "Token", "value": token, "sensitive": True}
+            sets = [{"name": "Shared", "variables": [secret]}]
+            house.apply({**shop(), "feeds": [feed], "variable_sets": sets})
+
+        apply("s3cret-t0ken")
+        house.releases.create(Wanted("app", "1"))
+        apply("wr0ng-t0ken")
+        with pytest.raises(LoginRefused) as refused:
+            house.releases.create(Wanted("app", "2"))
+        for told in (str(refused.value), stored(house), caplog.text):
+            assert "t0ken" not in told
+        apply("s3cret-t0ken")
+        house.releases.create(Wanted("app", "2"))
+
+
+@pytest.mark.parametrize("policy", ["skip", "wait", "fail"])
+def test_a_machine_that_is_away_is_gone_without_waited_for_or_fails_as_its_project_says(
+    tmp_path: Path, fake_redis: Redis, policy: str
+) -> None:
+    with NetworkedHouse(tmp_path / "home", fake_redis) as house:
+        house.handoff.rebuild()
+        (house.settings.home / "feed").mkdir()
+        zip_of(house.settings.home / "feed/shop.1.0.zip", SCRIPTS)
+        parts = shop(machines=2)
+        parts["projects"][0]["unavailable_machines"] = policy
+        house.apply(parts)
+        house.network.cut("qa-1")
+        number = house.create("app").id
+        house.deliver_all()
+        state = {"skip": "succeeded", "wait": "running", "fail": "failed"}[policy]
+        assert house.detail(number).deployment.state == state
+        assert (house.workdir("qa-2") / "deployed").exists() is (policy == "skip")
+        if policy == "wait":
+            house.network.mend("qa-1")
+            house.check("qa-1")
+            house.deliver_all()
+            assert house.detail(number).deployment.state == "succeeded"
+            assert (house.workdir("qa-1") / "deployed").exists()
 
 
 # ---- when its worker is lost ----

@@ -133,3 +133,29 @@ def test_of_a_machine_that_is_left_out_some_runs_may_be_spared(database: Databas
         skipped = tx.lanes.leave_out(number, "m-1", "left", NOW, [second.id])
         assert [run.id for run in skipped] == [first.id]
         assert [run.state for run in tx.lanes.of(number, [0, 1])] == ["skipped", "pending"]
+
+
+def bringing(tx: Transaction, project: str, package: str = "shop") -> RunRecord:
+    """A run that brings a package to m-1: it claims nothing of any machine."""
+    number = add_deployment(tx, add_release(tx, project))
+    tx.runs.add(number, 0, [("m-1", ELSEWHERE)])
+    (run,) = tx.runs.make_ready(number, 0, drawn(tx), NOW)
+    tx.claims.touch({run.id: [Claim(f"package:m-1/{package}", EXCLUSIVE)]})
+    return run
+
+
+def test_who_brings_a_package_meets_only_who_brings_the_same_there(database: Database) -> None:
+    with database.write() as tx:
+        script = ready(tx, "one")
+        first = bringing(tx, "two")
+        other = bringing(tx, "three", "api")
+        same = bringing(tx, "four")
+        assert may(tx, script)
+        assert not may(tx, same)
+        assert [run.id for run in tx.claims.in_the_way(same)] == [first.id]
+        assert tx.claims.in_the_way(other) == []
+        assert may(tx, other)
+        assert may(tx, first)
+        tx.runs.end(first.id, RunState.SUCCEEDED, NOW)
+        tx.claims.untouch([first.id])
+        assert may(tx, same)
