@@ -89,6 +89,9 @@ class Acquisition:
     def clean(self) -> None:
         """Nothing was left but the package."""
 
+    def clean_soon(self) -> None:
+        """As :meth:`clean`."""
+
     def _bring(self) -> None:
         try:
             began = time.monotonic()

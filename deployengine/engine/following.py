@@ -102,10 +102,7 @@ class Follower:
         if outcome.state is RunState.UNKNOWN:
             failpoints.hit("branch.unknown")
         self._endings.conclude(following.claimed, outcome, following.stream, outputs)
-        try:
-            following.ticket.clean()
-        except StepError as error:
-            log.warning("the ticket is removed later: %s", error)
+        following.ticket.clean_soon()
         return outcome
 
     def _await_end(self, following: Following) -> Outcome | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -12,13 +13,15 @@ from functools import partial
 from deployengine import failpoints
 from deployengine.steps import children, processes, ticket
 from deployengine.steps.contract import State, Status, check_ticket_name
-from deployengine.steps.errors import StillRunning
+from deployengine.steps.errors import StepError, StillRunning
 from deployengine.steps.faults import faults
 from deployengine.steps.known import of_unknown
 from deployengine.steps.local_machine import LocalMachine
 from deployengine.steps.processes import Find, nobody
 from deployengine.steps.ticket import Begun
 from deployengine.steps.wake import Wake
+
+log = logging.getLogger("deployengine.steps")
 
 #: How long processes may take to vanish after KILL: seconds.
 _LAST_PATIENCE = 10.0

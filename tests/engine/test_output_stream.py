@@ -47,6 +47,8 @@ class Printed:
 
     def clean(self) -> None: ...
 
+    def clean_soon(self) -> None: ...
+
 
 def claimed(house: House) -> Claimed:
     """A run that this process has claimed."""

@@ -242,6 +242,13 @@ def test_cleaning_leaves_nothing_of_the_ticket_and_may_be_repeated(
     assert list(workdir.iterdir()) == []
 
 
+def test_a_ticket_that_nobody_needs_any_more_is_gone_soon(runner: Runner, fresh: Fresh) -> None:
+    ticket = begin(runner, fresh("true"))
+    end(ticket)
+    ticket.clean_soon()
+    until(lambda: ticket.status() == Status(State.ABSENT), "it is still there")
+
+
 def test_a_running_ticket_is_not_cleaned_away(
     runner: Runner, fresh: Fresh, ready: Gate, go: Gate
 ) -> None:

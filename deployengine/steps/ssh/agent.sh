@@ -414,11 +414,13 @@ de_clash() {
 
 # ---- start ----
 
-# start TICKET FENCE KNOWN ON_STALE UMASK HOLDS LOCKS
+# start TICKET FENCE KNOWN ON_STALE UMASK HOLDS LOCKS [TICKET KNOWN]...
+# The further ones are those of runs that have ended; they are removed while the script runs.
 # On stdin shell text that calls de_put NAME TEXT, sets de_program and de_argument, which read the
 # script, and defines de_environment.
 de_start() {
   de_ticket=$1 de_fence=$2 de_known=$3 de_on_stale=$4 de_mask=$5 de_holds=$6 de_locks=$7
+  shift 7
   de_folder=$de_tickets/$de_ticket
   de_flock='' de_setsid=''
   if command -v flock > /dev/null; then de_flock=flock; fi
@@ -429,15 +431,15 @@ de_start() {
     de_follow 0
     return
   fi
-  de_sent=$(cat && echo .)
+  de_sent=$(cat)
   case $de_sent in
-    *"# whole$de_nl.") ;;
+    *"$de_nl# whole") ;;
     *) de_fault cut ;;
   esac
   de_make
-  eval "${de_sent%.}"
+  eval "$de_sent"
   de_sent=
-  de_begin
+  de_begin "$@"
 }
 
 de_make() {
@@ -497,7 +499,7 @@ de_begin() {
       rm -f "$de_token.go"
       de_token=
     fi
-    de_run
+    de_run "$@"
     if [ "$de_state" != absent ]; then return; fi
     # The wrapper began nothing, and has said why; or another's took its record back meanwhile.
     if de_revoked "$de_fence"; then de_fault revoked; fi
@@ -511,7 +513,7 @@ de_begin() {
 de_run() {
   : >> "$de_folder/output"
   exec 3< "$de_folder/output"
-  de_send_on &
+  de_send_on "$@" &
   de_sender=$!
   (
     de_environment
@@ -532,22 +534,33 @@ de_run() {
   de_follow_on
 }
 
-# Sends what was written now and then, until it is told to end. It holds no lock, and its pauses hold
-# nothing open, or sshd would wait for them.
+# Removes the tickets that it is given, then sends what was written now and then, until it is told
+# to end. It holds no lock, and its pauses hold nothing open, or sshd would wait for them.
 de_send_on() {
   de_release
+  de_stopped=
+  trap 'de_stopped=yes' TERM
+  if [ $# -gt 0 ]; then
+    de_locks=
+    de_clean "$@" > /dev/null 2>&1
+  fi
   trap 'exit 0' TERM
+  if [ -n "$de_stopped" ]; then exit 0; fi
   de_rest=0.05 de_beats=0
   while :; do
-    (
-      exec < /dev/null > /dev/null 2>&1 3<&-
-      de_pause "$de_rest"
-    ) &
-    wait $!
+    de_doze "$de_rest"
     cat <&3 || exit 3
     case $de_rest in 0.05) de_rest=0.1 ;; 0.1) de_rest=0.2 ;; 0.2) de_rest=0.4 ;; *) de_rest=1 ;; esac
     de_beat
   done
+}
+
+# A pause that ends when this shell is told to.
+de_doze() {
+  sleep "$1" < /dev/null > /dev/null 2>&1 3<&- &
+  if wait $!; then return; fi
+  sleep 1 < /dev/null > /dev/null 2>&1 3<&- & # it knows no fractions
+  wait $!
 }
 
 # Whoever listens no more is told by this: the write fails, and this shell ends.
@@ -711,23 +724,25 @@ de_end_children() {
   done) 2> /dev/null
 }
 
-# clean KNOWN TICKET...: removes them, but one that runs. Each is renamed first, so that no one ever
-# finds half of a ticket.
+# clean [TICKET KNOWN]...: removes them, and names those that run. Each is renamed first, so that no
+# one ever finds half of a ticket.
 de_clean() {
-  de_known=$1
-  shift
-  for de_each; do
+  de_left=$#
+  while [ "$de_left" -gt 0 ]; do
+    de_left=$((de_left - 2)) de_each=$1 de_known=$2 de_alien=''
+    shift 2
     de_look "$de_each"
     if [ -n "$de_alien" ]; then continue; fi # whose is left to whoever tidies up
     if [ "$de_state" = running ]; then
-      echo running
-      return
+      printf '%s\n' "$de_each"
+      continue
     fi
     if [ -e "$de_folder~" ]; then rm -rf "$de_folder~"; fi
     if [ -e "$de_folder" ] || [ -h "$de_folder" ]; then
-      mv "$de_folder" "$de_folder~" && rm -rf "$de_folder~"
+      mv "$de_folder" "$de_folder~" && set -- "$@" "$de_folder~"
     fi
   done
+  if [ $# -gt 0 ]; then rm -rf "$@"; fi
 }
 
 de_revoke() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from deployengine.domain.environment import Machine
 from deployengine.steps.contract import Runner
 from deployengine.steps.errors import MachineUnfit
 from deployengine.steps.ssh.way import Way
+
+#: Seconds that all machines together may take when this process ends.
+FAREWELL = 5.0
 
 if TYPE_CHECKING:
     from deployengine.steps.ssh.machine import SshMachine
@@ -50,6 +54,15 @@ class Fleet:
                 known = SshMachine(machine.name, lambda: self._way_to(machine))
                 self._machines[machine.name] = known
         return SshRunner(known)
+
+    def close(self) -> None:
+        """Removes what was to be removed soon, and closes all connections.
+
+        Takes some seconds at most; what is left after that is found by whoever tidies up.
+        """
+        with self._lock:
+            machines, self._machines = list(self._machines.values()), {}
+        wait([machine.retire() for machine in machines], FAREWELL)
 
     def connected(self, name: str) -> bool:
         """Whether there is a connection to the machine now."""

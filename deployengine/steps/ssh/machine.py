@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from deployengine.steps.errors import (
 )
 from deployengine.steps.ssh import agent
 from deployengine.steps.ssh.channel import Channel
+from deployengine.steps.ssh.leftovers import Leftovers
 from deployengine.steps.ssh.login import log_in
 from deployengine.steps.ssh.loop import the_loop
 from deployengine.steps.ssh.way import Way
@@ -71,6 +73,7 @@ class SshMachine:
         self._way: Way | None = None
         #: What the last look at the machine found, one fact a line.
         self.facts: dict[str, list[str]] = {}
+        self.leftovers = Leftovers(name, self._remove)
 
     # ---- for threads ----
 
@@ -115,6 +118,10 @@ class SshMachine:
     def close(self) -> None:
         """Closes all connections."""
         the_loop().run(self._close())
+
+    def retire(self) -> Future[None]:
+        """Removes what it was to remove soon, and closes all connections."""
+        return the_loop().begin(self._retire())
 
     @property
     def umask(self) -> str:
@@ -296,6 +303,13 @@ class SshMachine:
         if line in self._lines:
             self._lines.remove(line)
         line.connection.close()
+
+    async def _remove(self, tickets: list[str]) -> bytes:
+        return await self._ask("clean", tuple(tickets), b"", ANSWER_WITHIN, "its old tickets")
+
+    async def _retire(self) -> None:
+        await self.leftovers.remove()
+        await self._close()
 
     async def _close(self) -> None:
         for line in tuple(self._lines):

@@ -90,7 +90,8 @@ class SshWorkTicket(SshTicket):
         who = (work.ticket, str(work.fence), self._known, work.on_stale.value)
         holds = ticket.render_holds(work.grace, held_by(work.locks))
         how = (self._machine.umask, holds, self._locks)
-        return Stream(self._machine, 0, "start", *who, *how, stdin=sent)
+        gone = self._machine.leftovers.take()
+        return Stream(self._machine, 0, "start", *who, *how, *gone, stdin=sent)
 
     def _hear(self, stream: Stream, wake: Wake | None, end: float) -> Heard | None:
         """What the machine tells of the start; ``None`` when it ended without a word."""

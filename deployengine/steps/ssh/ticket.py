@@ -105,11 +105,18 @@ class SshTicket:
         self._ask("cancel", self.name, f"{self._grace:g}", self._known, within=within)
 
     def clean(self) -> None:
-        if self._ask("clean", self._known, self.name).strip() == b"running":
+        if self._ask("clean", self.name, self._known):
             raise StillRunning(
                 f"machine {self._machine.name}: ticket {self.name} is still running; cancel it "
                 "before its folder is removed"
             )
+        self._forget()
+
+    def clean_soon(self) -> None:
+        self._machine.leftovers.add(self.name, self._known)
+        self._forget()
+
+    def _forget(self) -> None:
         self._drop_stream()
         self._ended, self._began, self._over = None, False, False
 
