@@ -16,13 +16,13 @@ from deployengine import failpoints
 #: Doors that only commands pass, so no worker need be armed with them.
 COMMANDS = (
     *("sql.apply", "sql.batch", "sql.release", "sql.deploy", "sql.cancel", "sql.cancel-batch"),
-    *("sql.answer", "sql.block", "sql.reorder", "sql.reseal"),
+    *("sql.answer", "sql.block", "sql.machine", "sql.reorder", "sql.reseal"),
 )
 #: Doors that are passed only when something has gone wrong.
 RARE = (
     *(*COMMANDS, "sql.leave", "sql.lost", "sql.put-back", "sql.take-over", "sql.rebuild"),
     *("lua.hold", "lua.rebuild-begin", "lua.rebuild-finish", "publish.cancel", "ticket.revoke"),
-    *("publish.parked", "sql.due", "sql.recall", "sql.recur"),
+    *("publish.parked", "sql.due", "sql.recall", "sql.recur", "sql.aside", "sql.catch-up"),
 )
 #: Doors that a worker passes when another one has died at a certain point.
 BAITS: Mapping[str, str] = {"sql.put-back": "ticket.start.before"}

@@ -12,6 +12,8 @@ from battery.case import Case, Death, Deployment, Run
 from benchmarks.violation import Violation
 
 OPEN = ("queued", "running", "paused")
+#: Who asks for what machines have missed.
+BY_ITSELF = "deployengine"
 OPEN_RUN = ("pending", "waiting", "running")
 
 OPEN_STEPS = """
@@ -165,11 +167,13 @@ def unexplained(case: Case) -> Iterator[Violation]:
 def _follows(case: Case, deployment: Deployment, last: list[Run]) -> bool:
     """Whether its end is that of the last attempts of its places."""
     excluded = {run.machine for run in last if case.ledger.said_to(run.name) == "exclude"}
-    states = {run.state for run in last if not _forgiven(case, run) and run.machine not in excluded}
+    counted = [run for run in last if not _forgiven(case, run) and run.machine not in excluded]
+    lenient = deployment.project == scenario.LENIENT
+    states = {run.state for run in counted if not (lenient and run.state == "skipped")}
     if deployment.state == "cancelled":
         return _cancelled(case, deployment)
     if deployment.state == "superseded":
-        return deployment.project in scenario.HASTY
+        return deployment.project in scenario.HASTY or deployment.requested_by == BY_ITSELF
     if deployment.state == "failed":
         return "failed" in states or "unknown" in states
     return deployment.state in OPEN or states <= {"succeeded"}
@@ -195,6 +199,9 @@ def _explained(case: Case, run: Run) -> bool:
     span = case.span(run)
     if case.ledger.during(["disk full under a work folder"], run.machine, *span):
         return run.exit_code == scenario.NO_ROOM or "room" in run.message
+    if case.ledger.during(["machine out of use"], run.machine, *span):
+        told = ("can't be used", "could not begin")
+        return run.exit_code is None and any(word in run.message for word in told)
     if case.ledger.during(["disk full under tickets"], run.machine, *span):
         return run.exit_code is None and "room" in run.message
     return False

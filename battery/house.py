@@ -258,6 +258,7 @@ class House:
             "lease": str(self.lease),
             "output_interval": "0.2",
             "cancel_grace": "2",
+            "health_interval": "3",
             "log_level": "INFO",
         }
         return {
@@ -273,7 +274,7 @@ class House:
 def _mount(folder: Path) -> bool:
     """Makes the folder a small disk of its own; says whether that is allowed here."""
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "battery", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "battery", str(folder)]
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from battery.faults import people
 from battery.faults.fault import Fault, Stage
-from battery.faults.machine_faults import WrapperAndScriptKilled
+from battery.faults.machine_faults import MachineAway, WrapperAndScriptKilled
 from battery.faults.process_faults import KillWorker, Tell
 from battery.faults.redis_faults import RedisFlushed
 from battery.injector import Injector
@@ -31,6 +31,9 @@ def _flushed(_dice: random.Random) -> Fault:
 FAULTS: Mapping[str, Make] = {
     "sql.answer": lambda dice: WrapperAndScriptKilled(dice, "ask", strictly=True),
     "sql.apply": lambda _: people.AppliedAgain(),
+    "sql.aside": lambda _: MachineAway(2.0),
+    "sql.catch-up": lambda _: MachineAway(2.0),
+    "sql.machine": lambda _: people.MachineDrained(1.0),
     "sql.block": lambda _: people.ReleaseBlocked(),
     "sql.cancel": lambda _: people.DeploymentCancelled(),
     "sql.cancel-batch": lambda _: people.BatchCancelled(),

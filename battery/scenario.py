@@ -37,6 +37,13 @@ SMALL_DISK = "prod-4"
 #: Has its tickets on such a disk.
 SMALL_TICKETS = "prod-5"
 
+#: Its work folder may be out of use for a while: see :func:`put`.
+AWAY = "prod-1"
+#: Nothing new comes to it for a while.
+DRAINED = "prod-3"
+#: Deployments of the first wait for a machine that cannot be used, those of the second go without.
+PATIENT, LENIENT = "patient", "lenient"
+
 #: The scripts of these fail in their first attempt on this machine, always, with this code.
 SLIPS: Mapping[str, str] = {"again": "stg-2", "guided": "prod-2"}
 SLIPPED = 3
@@ -137,6 +144,17 @@ def furnish(home: Path, dice: random.Random, *, long_everywhere: bool = False) -
         for project in project_names():
             pieces = _pieces(project, machine, dice, long_everywhere)
             (folder / "lengths" / project).write_text("".join(f"{p:.3f}\n" for p in pieces))
+    work = home / "work"
+    (work / f"{AWAY}.there").mkdir(parents=True)
+    (work / f"{AWAY}.gone").write_text("no folder")
+    put(home, "there")
+
+
+def put(home: Path, where: str) -> None:
+    """Has the work folder of the machine that may be away be ``there``, or ``gone``; at once."""
+    link, new = home / "work" / AWAY, home / "work" / f"{AWAY}.new"
+    new.symlink_to(f"{AWAY}.{where}")
+    new.replace(link)
 
 
 def expected_output(home: Path, machine: str, project: str, ticket: str) -> list[str]:
@@ -200,6 +218,8 @@ def _projects() -> list[dict[str, Any]]:
         _project("guided", _step(say=_slip("guided")), guided_failure=True),
         _project("urgent", _step(), priority=1),
         _project("hasty", _step(), supersede=True),
+        _project(PATIENT, _step("Prepare"), _step("Install"), unavailable_machines="wait"),
+        _project(LENIENT, _step(), unavailable_machines="skip"),
         _project(FROZEN, _step()),
         _project(OFTEN, _step()),
     ]

@@ -24,6 +24,16 @@ RUNNING = """
 select d.id, (select count(*) from step_run r where r.deployment_id = d.id and r.state = 'running')
 from deployment d where d.state in ('queued', 'running') order by d.id
 """
+#: What machines have yet to catch up with, where it is known what that is.
+MISSED = """
+select a.machine, a.deployment_id from absence a join deployment d on d.id = a.deployment_id
+where 'succeeded' = (
+    select l.state from deployment l
+    where l.project = d.project and l.environment = d.environment and l.started_at is not null
+    and coalesce(l.requested_by, '') <> 'deployengine'
+    order by l.started_at desc, l.id desc limit 1
+)
+"""
 #: Who has ended meanwhile cannot be moved.
 ENDED = " has ended: "
 #: Seconds from now at which a deployment is to begin.
@@ -52,6 +62,7 @@ class Work:
         self.cancels: dict[int, Command] = {}
         self.cancelled_batches: dict[str, Command] = {}
         self._schedules = list(scenario.SCHEDULES)
+        self._mode: Command | None = None
 
     def at_rest(self) -> set[tuple[str, str]]:
         """The releases, of those given, that move no more."""
@@ -77,6 +88,7 @@ class Work:
             all(command.done for command in self._house.commands)
             and self.given.keys() <= self.at_rest()
             and not self._house.database.rows(ASKED)
+            and not self._house.database.rows(MISSED)
         )
 
     def answer(self) -> None:
@@ -222,6 +234,21 @@ class Work:
         project, version = self._dice.choice(through)
         self._house.command("release", "block", project, version, "--reason", "it has a fault")
         return f"{project} {version}"
+
+    def drain(self) -> str:
+        """Takes a machine out of use; says which."""
+        self._set_mode("drain")
+        return scenario.DRAINED
+
+    def enable(self) -> None:
+        """Takes it into use again."""
+        self._set_mode("enable")
+
+    def _set_mode(self, how: str) -> None:
+        """The one after the other: the last command shall have the last word."""
+        if self._mode is not None:
+            self._house.finish(self._mode)
+        self._mode = self._ask("machine", how, scenario.DRAINED)
 
     def apply_again(self) -> str:
         """Applies the catalog again, which changes nothing."""

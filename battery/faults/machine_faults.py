@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 import psutil
 
 from battery.faults.fault import NotNow, NotPossible, Stage
-from battery.scenario import SMALL_DISK, SMALL_TICKETS
+from battery.scenario import AWAY, SMALL_DISK, SMALL_TICKETS, put
 
 RUNNING = """
 select r.id from step_run r join deployment d on d.id = r.deployment_id
@@ -66,6 +66,28 @@ class TicketsFull(DiskFull):
     kind: ClassVar[str] = "disk full under tickets"
     machine: ClassVar[str] = SMALL_TICKETS
     folder: ClassVar[str] = f"tickets/{SMALL_TICKETS}"
+
+
+@dataclass
+class MachineAway:
+    """A machine's work folder cannot be used, as there is none; what runs there runs on."""
+
+    kind: ClassVar[str] = "machine out of use"
+    lawful: ClassVar[bool] = False
+    seconds: float
+    touches: ClassVar[frozenset[str]] = frozenset({AWAY})
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(round(dice.uniform(0.5, 3.0), 2))
+
+    def inject(self, stage: Stage) -> str:
+        put(stage.house.home, "gone")
+        return AWAY
+
+    def lift(self, stage: Stage) -> bool:
+        put(stage.house.home, "there")
+        return True
 
 
 #: Those that want a disk of their own, which may be mounted by some only.
@@ -183,4 +205,7 @@ def _wrappers(home: Path) -> Iterator[tuple[str, str, psutil.Process]]:
                 yield place[1], place[2], process
 
 
-FAULTS: tuple[type, ...] = (DiskFull, TicketsFull, WrapperAndScriptKilled, WrapperKilled)
+FAULTS: tuple[type, ...] = (
+    *(DiskFull, TicketsFull, MachineAway),
+    *(WrapperAndScriptKilled, WrapperKilled),
+)

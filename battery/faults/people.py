@@ -126,6 +126,24 @@ class ScheduleChanged(Errand):
         return stage.work.apply_another()
 
 
+class MachineDrained(Errand):
+    """Somebody drains a machine, and enables it again after a while."""
+
+    kind: ClassVar[str] = "machine drained"
+    touches: ClassVar[frozenset[str]] = frozenset({"draining"})
+
+    @classmethod
+    def drawn(cls, dice: random.Random, lease: float) -> Self:  # noqa: ARG003
+        return cls(round(dice.uniform(0.5, 3.0), 2))
+
+    def give(self, stage: Stage) -> str | None:
+        return stage.work.drain()
+
+    def lift(self, stage: Stage) -> bool:
+        stage.work.enable()
+        return True
+
+
 ERRANDS: tuple[tuple[type[Errand], int], ...] = (
     (DeploymentCancelled, 2),
     (BatchCancelled, 1),
@@ -137,4 +155,5 @@ ERRANDS: tuple[tuple[type[Errand], int], ...] = (
     (Prioritised, 1),
     (ReleaseBlocked, 1),
     (KeysChanged, 1),
+    (MachineDrained, 1),
 )

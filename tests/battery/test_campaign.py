@@ -74,6 +74,7 @@ def test_what_people_and_supervisors_lawfully_do_is_an_act() -> None:
         "catalog applied again",
         "schedule changed",
         "master key changed",
+        "machine drained",
         "worker told to end",
     } == ACTS
 

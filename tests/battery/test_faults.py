@@ -9,9 +9,10 @@ import pytest
 
 from battery.faults.broker_faults import BrokerFault, MessagesDropped, MessagesReordered
 from battery.faults.fault import NotPossible, Stage
-from battery.faults.machine_faults import DISKS, DiskFull, takes_a_file
+from battery.faults.machine_faults import DISKS, DiskFull, MachineAway, takes_a_file
 from battery.house import house
 from battery.injector import Injector
+from battery.scenario import AWAY
 from battery.schedule import Planned
 from battery.work import Work
 
@@ -69,6 +70,16 @@ def test_a_full_disk_takes_no_new_file_until_it_is_lifted(
     fault.lift(stage)
 
     assert (while_it_lasts, takes_a_file(folder)) == (False, True)
+
+
+def test_a_machine_that_is_out_of_use_takes_nothing_until_it_is_lifted(stage: Stage) -> None:
+    folder, fault = stage.house.home / "work" / AWAY, MachineAway(0.1)
+
+    fault.inject(stage)
+    while_it_lasts = folder.is_dir()
+    fault.lift(stage)
+
+    assert (while_it_lasts, folder.is_dir(), takes_a_file(folder)) == (False, True, True)
 
 
 def test_what_came_to_nothing_is_on_no_record_and_is_tried_again(stage: Stage) -> None:

@@ -65,6 +65,37 @@ def test_a_script_that_the_battery_has_killed_may_end_as_unknown(field: Battlefi
     assert field.found() == set()
 
 
+def test_a_run_fails_lawfully_on_a_machine_that_was_out_of_use_and_says_so(
+    field: Battlefield,
+) -> None:
+    field.journal("prod-1").unlink()
+    field.sql("delete from run_output where run_id = 4")
+    for stamp in (field.home / "machines" / "prod-1" / "stamps").glob("*"):
+        stamp.unlink()
+    field.end(4, "failed", message="work folder /w can't be used (no folder)")
+    before = field.found()
+    field.fault("machine out of use", "prod-1", 30)
+
+    assert (before, field.found()) == ({"unexplained end"}, set())
+
+
+@pytest.mark.parametrize(
+    ("project", "broken"), [("lenient", set()), ("app-1", {"unexplained end"})]
+)
+def test_only_the_lenient_succeed_without_a_machine(
+    tmp_path: Path, project: str, broken: set[str]
+) -> None:
+    field = Battlefield(tmp_path, project)
+    field.journal("prod-1").unlink()
+    field.sql("delete from run_output where run_id = 4")
+    for stamp in (field.home / "machines" / "prod-1" / "stamps").glob("*"):
+        stamp.unlink()
+    left_out = "state = 'skipped', exit_code = null, started_at = null, answer = 'exclude'"
+    field.sql(f"update step_run set {left_out} where id = 4")
+
+    assert field.found() == broken
+
+
 def test_a_success_without_an_end_in_the_journal_is_false(field: Battlefield) -> None:
     lines = field.lines("prod-5")
     field.journal("prod-5").write_text(lines[0] + "\n" + lines[1].replace("end", "killed") + "\n")
