@@ -391,7 +391,7 @@ class Services:
         """Without a connection of its own: looking for what was left there is not worth one."""
         if machine.is_local:
             return self._local_runner(machine)
-        return self._fleet.runner(machine) if self._fleet.connected(machine.name) else None
+        return self._fleet.runner(machine) if self._fleet.connected(machine) else None
 
     def _local_runner(self, machine: Machine) -> Runner:
         tickets = self.settings.home / "tickets" / machine.name

@@ -157,11 +157,19 @@ def timed_out(claimed: Claimed, when: str = "") -> Outcome:
 
 
 def given_up(ticket: Ticket, error: Exception) -> Outcome:
-    """A run that can't be followed is ended, as its machine is about to be handed on."""
+    """A run that can't be followed is ended, as its machine is about to be handed on.
+
+    One that turns out to have ended well has ended well.
+    """
     try:
         ticket.cancel()
+        status = ticket.status()
     except StepError as still:
         return Outcome(RunState.UNKNOWN, None, f"{error}; it may still run: {still}")
+    if status.state is State.EXITED and status.exit_code == 0:
+        return Outcome(RunState.SUCCEEDED, 0)
+    if status.state is State.UNKNOWN:
+        return _outcome(status)
     return Outcome(RunState.FAILED, None, str(error))
 
 

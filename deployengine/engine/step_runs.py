@@ -163,7 +163,10 @@ class StepRuns:
         except InDoubt as error:
             self._bells.check()
             self._follower.assert_owned(claimed)
-            return self._follower.conclude(following, given_up(following.ticket, error))
+            outcome = given_up(following.ticket, error)
+            if wake.is_set() and outcome.state is RunState.FAILED:
+                outcome = Outcome(RunState.CANCELLED, None, "cancelled")
+            return self._follower.conclude(following, outcome)
         except (MachineUnreachable, MachineUnfit) as error:
             return self._absence.met(claimed, str(error))
         except DeployEngineError as error:  # the script has not begun

@@ -10,7 +10,7 @@ from pathlib import Path
 from deployengine.steps import ticket
 
 #: The first line of every answer; what a login prints of its own comes before it.
-GREETING = b"deployengine\n"
+GREETING = b"\ndeployengine:agent\n"
 
 _STEPS = Path(__file__).parents[1]
 _FILES = {
@@ -23,8 +23,8 @@ _END = "DEPLOYENGINE_END"
 
 
 def quoted(text: str) -> str:
-    """A word for every login shell. The catalog lets no quote and no blank into what comes here."""
-    return f"'{text}'"
+    """One word for every login shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 @cache
@@ -49,25 +49,25 @@ def _archive() -> str:
     return "".join(parts) + 'chmod 700 "$de_new"/tools/*\n'
 
 
-def installation(workdir: str, tickets: str, shell: str) -> str:
+def installation(workdir: str, tickets: str, shell: str, *, anew: bool = False) -> str:
     """What ``sh -s`` reads to put the agent there, unless it is, and to look the machine over.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all. ``anew``: what is there of it is damaged.
     """
     there = quoted(folder(tickets))
     return f"""{{
-echo deployengine >&2
+printf '\\ndeployengine:agent\\n' >&2
 de_umask=$(umask)
 umask 077
-de_there={there} de_new={there}.$$
+de_there={there} de_new={there}.$$ de_tickets={quoted(tickets)} de_full=
+{'rm -rf "$de_there"' if anew else ":"}
 if [ ! -d "$de_there" ]; then
-  de_said=$(mkdir -p {quoted(tickets)} "$de_new/tools" 2>&1) || {{
-    echo "de:fault folder {tickets} $de_said" >&2
+  de_said=$(mkdir -p "$de_tickets" "$de_new/tools" 2>&1) || {{
+    echo "de:fault folder $de_tickets $de_said" >&2
     exit 3
   }}
-  de_full=
 {_archive()}  if [ -n "$de_full" ]; then
-    echo "de:fault full {tickets}" >&2
+    echo "de:fault full $de_tickets" >&2
     rm -rf "$de_new"
     exit 3
   fi
@@ -91,25 +91,23 @@ def as_user(command: str, become: str) -> str:
     """The command as the user that scripts run as."""
     if not become:
         return f"exec {command}"
-    return f"exec sudo -n -H -u {quoted(become)} -- /bin/sh -c 'cd; exec \"$@\"' sh {command}"
+    return (
+        f"exec sudo -n -H -u {quoted(become)} -- /bin/sh -c 'cd || exit; exec \"$@\"' sh {command}"
+    )
 
 
 def bundle(script: str, variables: Mapping[str, str], environment: Mapping[str, str]) -> bytes:
     """What a start reads from stdin: shell text that says what the ticket's files hold."""
     program, *rest = ticket.interpreter(script)
-    exports = "".join(f"export {name}={_literal(value)}\n" for name, value in environment.items())
+    exports = "".join(f"export {name}={quoted(value)}\n" for name, value in environment.items())
     parts = (
         b"de_put script " + _bytes(ticket.encode(script)),
         b"de_put variables " + _bytes(ticket.render_variables(variables)),
-        ticket.encode(f"de_program={_literal(program)} de_argument={_literal(' '.join(rest))}"),
+        ticket.encode(f"de_program={quoted(program)} de_argument={quoted(' '.join(rest))}"),
         ticket.encode(f"de_environment() {{\n:\n{exports}}}"),
         b"# whole\n",
     )
     return b"\n".join(parts)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _bytes(content: bytes) -> bytes:

@@ -9,7 +9,7 @@
 # where there are any. Forks are few, since each costs a millisecond.
 #
 # What it answers goes to stdout, and its talk to stderr, in lines that begin with "de:". Both begin
-# with a line "deployengine": whatever a login prints comes before that.
+# with a line "deployengine:agent": whatever a login prints comes before that.
 # Variables bear a prefix, as those of the script come into the same shell.
 
 de_here=${0%/*}
@@ -304,7 +304,7 @@ de_take() {
   de_fd=4 de_last=
   for de_word in $de_locks; do
     de_file=$de_fences/${de_word#?:}
-    if [ ! -e "$de_file" ] && ! { : >> "$de_file"; } 2> /dev/null; then
+    if [ ! -e "$de_file" ] && ! { true >> "$de_file"; } 2> /dev/null; then
       de_fault unfit "cannot write in $de_fences"
     fi
     de_free=yes
@@ -313,8 +313,13 @@ de_take() {
         eval "command exec $de_fd<> \"\$de_file\"" || de_fault unfit "cannot open $de_file"
         if [ -n "$de_flock" ]; then
           case $de_word in
-            s:*) flock -n -s "$de_fd" || de_free='' ;;
-            *) flock -n -x "$de_fd" || de_free='' ;;
+            s:*) flock -n -s "$de_fd" ;;
+            *) flock -n -x "$de_fd" ;;
+          esac
+          case $? in
+            0) ;;
+            1) de_free='' ;; # somebody has it
+            *) de_fault unfit "flock cannot lock in $de_fences; let the folder of the tickets (tickets in the catalog) be on a disk of its own machine" ;;
           esac
         fi
         de_fd=$((de_fd + 1)) ;;
@@ -486,7 +491,7 @@ de_begin() {
       if [ -z "$de_token" ]; then
         # Whoever renames this first decides whether the start goes on.
         de_token=$de_folder/waits.$$
-        : > "$de_token"
+        true > "$de_token"
         de_say waits "$$ ${de_whom:-another start}"
       fi
       if [ "$de_on_stale" = terminate ]; then de_end_older; fi
@@ -495,7 +500,10 @@ de_begin() {
       case $de_rest in 0.01) de_rest=0.05 ;; 0.05) de_rest=0.2 ;; esac
     done
     if [ -n "$de_token" ]; then
-      mv "$de_token" "$de_token.go" 2> /dev/null || de_fault off
+      if ! mv "$de_token" "$de_token.go" 2> /dev/null; then
+        if [ -e "$de_folder/off.$$" ]; then de_fault off; fi
+        de_fault gone "$de_folder"
+      fi
       rm -f "$de_token.go"
       de_token=
     fi
@@ -511,7 +519,7 @@ de_begin() {
 # who sends it ends, and this shell goes on waiting. The wrapper runs in the foreground, as shells let
 # what is in the background ignore interrupts.
 de_run() {
-  : >> "$de_folder/output"
+  true >> "$de_folder/output"
   exec 3< "$de_folder/output"
   de_send_on "$@" &
   de_sender=$!
@@ -524,9 +532,9 @@ de_run() {
       "$de_folder/script" < /dev/null >&2 3<&-
   )
   de_wrapped=$?
+  de_release # first: whoever reads slowly keeps nobody from the machine
   kill "$de_sender" 2> /dev/null
   wait "$de_sender" 2> /dev/null
-  de_release
   if [ "$de_wrapped" = 1 ]; then # it was not the first, or could not begin
     de_look "$de_ticket"
     if [ "$de_state" != absent ]; then de_say attached; fi
@@ -581,7 +589,7 @@ de_end_older() {
       (
         de_locks=
         de_cancel "${de_one%/*}" "$de_grace" any
-      )
+      ) || exit 3
     fi
   done
 }
@@ -589,7 +597,6 @@ de_end_older() {
 # calloff TICKET PROCESS: keeps a start that waits from going on; says "off", or "begins".
 de_calloff() {
   if mv "$de_tickets/$1/waits.$2" "$de_tickets/$1/off.$2" 2> /dev/null; then
-    rm -f "$de_tickets/$1/off.$2"
     echo off
   else echo begins; fi
 }
@@ -703,7 +710,7 @@ de_end() {
   case $1 in *.*) de_tenths=$((de_tenths + $(printf %.1s "${1#*.}"))) ;; esac
   for de_signal in TERM KILL; do
     if ! de_leads && ! de_group; then return; fi
-    { : > "$de_folder/cancelled"; } 2> /dev/null # a full disk is no reason to let it run on
+    { true > "$de_folder/cancelled"; } 2> /dev/null # a full disk is no reason to let it run on
     kill -s "$de_signal" -- "-$de_pid" 2> /dev/null || de_end_children
     de_waited=0
     while de_leads || de_group; do
@@ -749,7 +756,7 @@ de_revoke() {
   if [ ! -d "$de_fences" ]; then
     de_error=$(mkdir -p "$de_fences" 2>&1) || de_fault folder "$de_fences" "$de_error"
   fi
-  { : >> "$de_fences/revoked-$1"; } 2> /dev/null || de_unwritten "$de_fences"
+  { true >> "$de_fences/revoked-$1"; } 2> /dev/null || de_unwritten "$de_fences"
 }
 
 de_list() {
@@ -814,17 +821,29 @@ de_check() {
   de_mask=022 de_folder=$de_fences
   de_make
   if ! [ -w "$de_fences" ]; then de_fault folder "$de_fences" "it cannot be written"; fi
+  if [ -n "$(command -v flock)" ]; then
+    flock -n -s "$de_here/agent.sh" true
+    case $? in
+      0 | 1) ;;
+      *) de_fault unfit "flock cannot lock in $de_tickets; let that folder (tickets in the catalog) be on a disk of its own machine" ;;
+    esac
+  fi
+  case $(command -v printf) in
+    */*) de_fault unfit "its /bin/sh has no printf of its own, and secrets would stand on command lines; no script can run there" ;;
+  esac
   if ! (cd "$de_workdir") 2> /dev/null; then de_fault folder "$de_workdir" "it cannot be entered"; fi
   # shellcheck disable=SC2046
   set -- $(df -Pk "$de_tickets" 2> /dev/null | tail -n 1)
   echo "free ${4-}"
 }
 
-echo deployengine
-echo deployengine >&2
+printf '\ndeployengine:agent\n'
+printf '\ndeployengine:agent\n' >&2
 case $de_verb in
   start | status | output | outputs | cancel | clean | revoke | calloff | has | deliver | check) "de_$de_verb" "$@" ;;
   follow) de_attach "$@" ;;
   tickets) de_list ;;
   *) de_fault unfit "there is no verb $de_verb" ;;
 esac
+# Whatever ends this shell before has another status, and counts as no answer.
+exit 0

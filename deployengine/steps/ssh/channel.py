@@ -19,16 +19,16 @@ _MOST_NOISE = 65_536
 #: How many lines of what is no talk of the agent's are kept, for error messages.
 _MOST_SAID = 20
 _TALK = "de:"
-_GREETING = GREETING.decode().rstrip()
+_GREETING = GREETING.decode().strip()
 _STDERR = asyncssh.EXTENDED_DATA_STDERR
 
 
 class Channel(asyncssh.SSHClientSession[bytes]):
     """What comes back: ``body`` (stdout after the greeting), ``talk`` and ``tail`` (stderr).
 
-    ``talk`` are the lines that begin with "de:", without that; ``said`` are other lines; what
-    follows a talk of "outputs" is the ``tail``. ``news`` is called in the loop's thread whenever
-    there is more.
+    ``talk`` are the lines that begin with "de:", without that; ``said`` are other lines, those of
+    the login until the greeting comes. What follows a talk of "outputs" is the ``tail``. ``news``
+    is called in the loop's thread whenever there is more.
     """
 
     def __init__(self, news: Callable[[], None]) -> None:
@@ -98,8 +98,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             self._body += data
             return
         self._noise += data
-        before, greeting, after = self._noise.partition(GREETING)
-        if greeting and (not before or before.endswith(b"\n")):
+        _, greeting, after = self._noise.partition(GREETING)
+        if greeting:
             self._noise = None
             self._body += after
         elif len(self._noise) > _MOST_NOISE:
@@ -114,7 +114,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             line = self._line[:end].decode("utf-8", "replace").rstrip("\r")
             del self._line[: end + 1]
             if line == _GREETING:
-                self._talks = True
+                self._talks, self.said = True, []
             elif not (self._talks and line.startswith(_TALK)):
                 self.said = [*self.said, line][-_MOST_SAID:]
             elif line == f"{_TALK}outputs":

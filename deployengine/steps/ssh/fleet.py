@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deployengine.domain.environment import Machine
 from deployengine.steps.contract import Runner
 from deployengine.steps.errors import MachineUnfit
-from deployengine.steps.ssh.way import Way
+from deployengine.steps.ssh.way import Place, Way, folders_of
 
 #: Seconds that all machines together may take when this process ends.
 FAREWELL = 5.0
@@ -37,7 +37,7 @@ class Fleet:
 
     def __init__(self, way_to: Callable[[Machine], Way]) -> None:
         self._way_to = way_to
-        self._machines: dict[str, SshMachine] = {}
+        self._machines: dict[Place, SshMachine] = {}
         self._lock = threading.Lock()
 
     def runner(self, machine: Machine) -> Runner:
@@ -49,10 +49,10 @@ class Fleet:
             from deployengine.steps.ssh.machine import SshMachine
             from deployengine.steps.ssh.runner import SshRunner
         with self._lock:
-            known = self._machines.get(machine.name)
+            known = self._machines.get(folders_of(machine))
             if known is None:
                 known = SshMachine(machine.name, lambda: self._way_to(machine))
-                self._machines[machine.name] = known
+                self._machines[folders_of(machine)] = known
         return SshRunner(known)
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class Fleet:
             machines, self._machines = list(self._machines.values()), {}
         wait([machine.retire() for machine in machines], FAREWELL)
 
-    def connected(self, name: str) -> bool:
+    def connected(self, machine: Machine) -> bool:
         """Whether there is a connection to the machine now."""
-        known = self._machines.get(name)
+        known = self._machines.get(folders_of(machine))
         return known is not None and known.connected

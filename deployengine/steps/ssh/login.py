@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,10 @@ LOGIN_WITHIN = 20
 #: How many signs of life may stay out before a connection is dead.
 KEEPALIVES = 3
 
+_HOP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:@\[\]/]+))(?::(?P<port>\d+))?/?"
+)
+
 # asyncssh tells each connection and channel at INFO.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
@@ -28,11 +33,16 @@ logging.getLogger("asyncssh").setLevel(logging.WARNING)
 async def log_in(way: Way) -> asyncssh.SSHClientConnection:
     """A connection to the machine; raises :class:`MachineUnreachable` with the reason."""
     door = await _door(way)
-    tunnel: asyncssh.SSHClientConnection | None = None
-    for hop in filter(None, (way.jump or door.jump).split(",")):
-        over = _hop(way, hop.strip())
-        tunnel = await _enter(over, await _door(over), tunnel)
-    return await _enter(way, door, tunnel)
+    tunnel = await _tunnel(way, door)
+    try:
+        connection = await _enter(way, door, tunnel)
+    except BaseException:
+        if tunnel is not None:
+            tunnel.close()
+        raise
+    if tunnel is not None:
+        connection.set_tunnel(tunnel)  # it ends with the connection
+    return connection
 
 
 async def show_key(way: Way) -> asyncssh.SSHKey:
@@ -41,18 +51,55 @@ async def show_key(way: Way) -> asyncssh.SSHKey:
     Raises :class:`MachineUnreachable`.
     """
     door = await _door(way)
-    tunnel: asyncssh.SSHClientConnection | None = None
-    for hop in filter(None, (way.jump or door.jump).split(",")):
-        over = _hop(way, hop.strip())
-        tunnel = await _enter(over, await _door(over), tunnel)
+    tunnel = await _tunnel(way, door)
     watch = Watch(())
     try:
         (await _connect(way, door, watch, tunnel, NOBODY)).close()
     except asyncssh.HostKeyNotVerifiable as error:
         if watch.shown is None:
             raise _unreachable(way, "it shows a host key that cannot be read") from error
+    finally:
+        if tunnel is not None:
+            tunnel.close()
     assert watch.shown is not None
     return watch.shown
+
+
+async def _tunnel(way: Way, door: _Door) -> asyncssh.SSHClientConnection | None:
+    """The connection to the last of the hosts in between, each by way of those before it."""
+    tunnel: asyncssh.SSHClientConnection | None = None
+    for number, hop in enumerate(filter(None, (way.jump or door.jump).split(","))):
+        over = _hop(way, hop.strip())
+        there = await _door(over)
+        if number == 0 and there.jump:  # it has a way of its own in the ssh_config
+            tunnel = await _tunnel(over, there)
+        before = tunnel
+        try:
+            tunnel = await _enter_hop(over, there, before)
+        except BaseException:
+            if before is not None:
+                before.close()
+            raise
+        if before is not None:
+            tunnel.set_tunnel(before)
+    return tunnel
+
+
+async def _enter_hop(
+    over: Way, door: _Door, tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """With the machine's key, or as the ssh_config says."""
+    try:
+        return await _enter(over, door, tunnel)
+    except LoginRefused:
+        if not (over.identity or over.identity_file):
+            raise
+    own = replace(over, identity="", identity_file="", passphrase="")
+    return await _enter(own, await _door(own), tunnel)
+
+
+class LoginRefused(MachineUnreachable):
+    """The machine is there, and does not let this user in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +136,8 @@ async def _door(way: Way) -> _Door:
     if way.port:
         given["port"] = way.port
     if way.known_hosts:
-        given["known_hosts"] = str(Path(way.known_hosts).expanduser())
+        file = Path(way.known_hosts).expanduser()
+        given["known_hosts"] = str(file) if file.exists() else NOBODY
     if way.identity or way.identity_file or way.password:
         given["agent_path"] = None
     if way.identity:
@@ -125,12 +173,14 @@ async def _door(way: Way) -> _Door:
 
 def _hop(way: Way, hop: str) -> Way:
     """The way to a host in between: known by known_hosts, with the same key."""
-    user, _, address = hop.rpartition("@")
-    host, _, port = address.partition(":")
+    found = _HOP.fullmatch(hop)
+    if found is None:
+        raise _unreachable(way, f"{hop!r} is no host in between; write user@host:port")
+    user, host, port = found["user"] or "", found["six"] or found["host"], found["port"]
     return replace(
         way,
         host=host,
-        port=int(port) if port.isdigit() else None,
+        port=int(port) if port else None,
         user=user,
         fingerprints=(),
         learned=(),
@@ -181,7 +231,7 @@ async def _connect(
     except asyncssh.KeyExchangeFailed as error:
         raise _unreachable(way, f"it agrees to no way of encryption ({error.reason})") from error
     except asyncssh.PermissionDenied as error:
-        raise MachineUnreachable(
+        raise LoginRefused(
             f"machine {way.machine}: {way.address} refuses the login of {door.user}; see that "
             "the key that the catalog names is in the authorized_keys there"
         ) from error

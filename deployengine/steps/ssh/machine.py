@@ -13,17 +13,10 @@ from typing import Any
 
 import asyncssh
 
-from deployengine.steps.errors import (
-    DamagedOnTheWay,
-    DiskFull,
-    MachineUnfit,
-    MachineUnreachable,
-    StepError,
-    StillRunning,
-    WorkdirUnusable,
-)
+from deployengine.steps.errors import MachineUnfit, MachineUnreachable
 from deployengine.steps.ssh import agent
 from deployengine.steps.ssh.channel import Channel
+from deployengine.steps.ssh.faults import died, no_agent, raise_fault
 from deployengine.steps.ssh.leftovers import Leftovers
 from deployengine.steps.ssh.login import log_in
 from deployengine.steps.ssh.loop import the_loop
@@ -36,6 +29,8 @@ log = logging.getLogger("deployengine.steps")
 MOST_CHANNELS = 8
 #: Seconds after which a connection that nobody uses is closed.
 IDLE = 120.0
+#: Seconds after which a connection is used for nothing new.
+LONGEST_USE = 600.0
 #: Seconds that an answer may take.
 ANSWER_WITHIN = 120.0
 #: Logins at once in one process; each costs a key exchange.
@@ -49,9 +44,15 @@ _logins = asyncio.Semaphore(LOGINS)
 
 @dataclass(eq=False, slots=True)
 class _Line:
-    """One connection, with how many commands run over it and may."""
+    """One connection and the way it was made by, with how many commands run over it and may."""
 
     connection: asyncssh.SSHClientConnection
+    way: Way
+    #: On the loop's clock; after that no command is begun over it, so that a way that has changed
+    #: is taken sooner or later.
+    good_until: float
+    #: On the loop's clock; what only looks around is no use.
+    last_used: float = 0.0
     in_use: int = 0
     most: int = MOST_CHANNELS
     closing: asyncio.TimerHandle | None = None
@@ -89,13 +90,15 @@ class SshMachine:
         stdin: bytes | Path = b"",
         within: float = ANSWER_WITHIN,
         what: str = "",
+        passing: bool = False,
     ) -> bytes:
         """What the agent answers; asked a second time where the connection broke meanwhile.
 
-        Every verb may be repeated. ``stdin`` may be a file, which is read piece by piece. Raises
+        Every verb may be repeated. ``stdin`` may be a file, which is read piece by piece.
+        ``passing``: it is no reason to keep a connection open. Raises
         :class:`MachineUnreachable`, and what the agent's faults stand for.
         """
-        return the_loop().run(self._ask(verb, arguments, stdin, within, what))
+        return the_loop().run(self._ask(verb, arguments, stdin, within, what, passing=passing))
 
     def begin(
         self, news: Callable[[], None], verb: str, *arguments: str, stdin: bytes = b""
@@ -136,24 +139,35 @@ class SshMachine:
     # ---- in the loop's thread ----
 
     async def _ask(
-        self, verb: str, arguments: tuple[str, ...], stdin: bytes | Path, within: float, what: str
+        self,
+        verb: str,
+        arguments: tuple[str, ...],
+        stdin: bytes | Path,
+        within: float,
+        what: str,
+        *,
+        passing: bool = False,
     ) -> bytes:
         for last in (False, True):
             done = asyncio.Event()
-            channel = await self._begin(done.set, verb, arguments, stdin)
+            channel: Channel | None = None
             try:
                 async with asyncio.timeout(within):
+                    channel = await self._begin(done.set, verb, arguments, stdin, passing=passing)
                     while not channel.closed.is_set():
                         done.clear()
                         await done.wait()
             except TimeoutError as error:
-                channel.forget()
+                if channel is not None:
+                    channel.forget()
                 raise MachineUnfit(
                     f"machine {self.name}: it did not answer {verb} within {within:g} s; see what "
                     "it is busy with"
                 ) from error
             if channel.whole and channel.greeted:
                 raise_fault(self.name, channel, what)
+                if channel.status != 0:
+                    raise died(self.name, channel, what or verb)
                 return bytes(channel.read(0, 1 << 40) or b"")
             if channel.whole and last:
                 raise no_agent(self.name, channel)
@@ -170,8 +184,12 @@ class SshMachine:
         verb: str,
         arguments: tuple[str, ...],
         stdin: bytes | Path,
+        *,
+        passing: bool = False,
     ) -> Channel:
         line, channel = await self._open(news, verb, arguments)
+        if not passing:
+            line.last_used = asyncio.get_running_loop().time()
         _when_closed(channel.remote, lambda: self._give_back(line))
         try:
             if isinstance(stdin, Path):
@@ -193,13 +211,16 @@ class SshMachine:
         troubles = 0
         while True:
             line = await self._free_line()
-            way = self.way
+            way = line.way
             command = agent.call(way.workdir, way.tickets, self._shell, verb, *arguments)
             line.in_use += 1
             channel = Channel(news)
             try:
                 await line.connection.create_session(
-                    partial(_itself, channel), agent.as_user(command, way.become), encoding=None
+                    partial(_itself, channel),
+                    agent.as_user(command, way.become),
+                    encoding=None,
+                    request_pty=False,
                 )
                 return line, channel
             except asyncssh.ChannelOpenError as error:
@@ -233,7 +254,9 @@ class SshMachine:
     def _first_free(self) -> _Line | None:
         for line in [line for line in self._lines if line.connection.is_closed()]:
             self._drop(line)
-        free = (line for line in self._lines if line.in_use < line.most)
+        now = asyncio.get_running_loop().time()
+        usable = (line for line in self._lines if now < line.good_until)
+        free = (line for line in usable if line.in_use < line.most)
         found = next(free, None)
         if found is not None and found.closing is not None:
             found.closing.cancel()
@@ -244,9 +267,10 @@ class SshMachine:
         way = await asyncio.to_thread(self._find_way)
         async with _logins:
             connection = await log_in(way)
-        line = _Line(connection)
+        now = asyncio.get_running_loop().time()
+        line = _Line(connection, way, now + LONGEST_USE, now)
         try:
-            await self._install(line, way)
+            await self._install(line)
         except BaseException:
             connection.abort()
             raise
@@ -258,21 +282,36 @@ class SshMachine:
         line = await self._free_line()
         line.in_use += 1
         try:
-            await self._install(line, self.way)
+            await self._install(line)
         finally:
             self._give_back(line)
         return self.facts
 
-    async def _install(self, line: _Line, way: Way) -> None:
+    async def _install(self, line: _Line) -> None:
         """Sends the agent along, and hears what the machine is and has."""
+        channel = await self._installed(line, anew=False)
+        if channel.whole and not channel.greeted:
+            channel = await self._installed(line, anew=True)
+        if not (channel.whole and channel.greeted):
+            raise no_agent(self.name, channel)
+        if channel.status != 0:
+            raise died(self.name, channel, "check")
+        facts: dict[str, list[str]] = {}
+        for each in (channel.read(0, 1 << 20) or b"").decode("utf-8", "replace").splitlines():
+            word, _, rest = each.partition(" ")
+            facts.setdefault(word, []).append(rest)
+        self.facts = facts
+
+    async def _installed(self, line: _Line, *, anew: bool) -> Channel:
         done = asyncio.Event()
         channel = Channel(done.set)
-        text = agent.installation(way.workdir, way.tickets, self._shell)
+        way = line.way
+        text = agent.installation(way.workdir, way.tickets, self._shell, anew=anew)
         command = agent.as_user(f"{self._shell} -s", way.become)
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 session, _ = await line.connection.create_session(
-                    lambda: channel, command, encoding=None
+                    lambda: channel, command, encoding=None, request_pty=False
                 )
                 session.write(text.encode())
                 session.write_eof()
@@ -285,19 +324,13 @@ class SshMachine:
                 "what the login shell does there"
             ) from error
         raise_fault(self.name, channel, "")
-        if not (channel.whole and channel.greeted):
-            raise no_agent(self.name, channel)
-        facts: dict[str, list[str]] = {}
-        for each in (channel.read(0, 1 << 20) or b"").decode("utf-8", "replace").splitlines():
-            word, _, rest = each.partition(" ")
-            facts.setdefault(word, []).append(rest)
-        self.facts = facts
+        return channel
 
     def _give_back(self, line: _Line) -> None:
         line.in_use -= 1
         if line.in_use == 0 and line in self._lines:
             loop = asyncio.get_running_loop()
-            line.closing = loop.call_later(IDLE, self._drop, line)
+            line.closing = loop.call_at(line.last_used + IDLE, self._drop, line)
 
     def _drop(self, line: _Line) -> None:
         if line in self._lines:
@@ -341,47 +374,3 @@ def _when_closed(channel: Any, act: Callable[[], None]) -> None:
 
 
 _waiting: set[Any] = set()
-
-
-def no_agent(machine: str, channel: Channel) -> StepError:
-    """Why the machine's answer is none of the agent's."""
-    said = next((line for line in reversed(channel.said) if line.strip()), "")
-    if "sudo" in said:
-        return MachineUnfit(
-            f"machine {machine}: {said}; let the user who logs in become the other one without a "
-            "password (NOPASSWD in sudoers), or leave out become"
-        )
-    if not channel.whole:
-        return MachineUnreachable(
-            f"machine {machine}: the connection broke before it answered; see to the network"
-        )
-    return MachineUnfit(
-        f"machine {machine}: its login runs no /bin/sh ({said or f'status {channel.status}'}); "
-        "let the user have a shell, and nothing in its start-up files that ends it"
-    )
-
-
-def raise_fault(machine: str, channel: Channel, what: str) -> None:
-    """Raises what the agent's fault stands for, if it told one."""
-    fault = channel.words("fault")
-    if fault is None:
-        return
-    kind, _, text = fault.partition(" ")
-    where = f"machine {machine}: {what}: " if what else f"machine {machine}: "
-    if kind == "full":
-        raise DiskFull(f"{where}{text}: no room; make some on that disk")
-    if kind == "folder":
-        raise WorkdirUnusable(
-            f"{where}{text}; make it a folder that the user may write there, or name another in "
-            "the catalog (workdir, tickets)"
-        )
-    if kind == "survived":
-        raise StillRunning(
-            f"{where}process {text} survived KILL; end it by hand, then cancel again"
-        )
-    if kind == "digest":
-        raise DamagedOnTheWay(
-            f"{where}what came there has the checksum {text or 'of nothing'}; it was thrown away: "
-            "send it again"
-        )
-    raise MachineUnfit(f"{where}{text or kind}")

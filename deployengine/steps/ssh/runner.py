@@ -17,6 +17,9 @@ _HALF_CLEANED = "~"
 #: Bytes a second that a package must come to a machine with, so that its delivery is not given up.
 _SLOWEST = 50_000
 
+#: Seconds that a machine may take to list its tickets.
+_GLANCE = 20.0
+
 _WHY_MISSED = {
     "flock": "Without flock two starts in the same instant may both begin on the machine.",
     "setsid": "Without setsid a cancelled script's own children are not ended with it.",
@@ -46,7 +49,9 @@ class SshRunner:
 
     def tickets(self) -> list[str]:
         """The names of all tickets on the machine, those too that were cleaned half-way."""
-        listed = self._machine.ask("tickets", what="the list of tickets")
+        listed = self._machine.ask(
+            "tickets", what="the list of tickets", within=_GLANCE, passing=True
+        )
         names = {name.removesuffix(_HALF_CLEANED) for name in listed.decode().splitlines()}
         return sorted(name for name in names if is_ticket_name(name))
 

@@ -14,6 +14,7 @@ import time
 from datetime import timedelta
 
 from deployengine import failpoints
+from deployengine.domain.errors import DeployEngineError
 from deployengine.steps import ticket
 from deployengine.steps.contract import Started, Work
 from deployengine.steps.errors import (
@@ -24,14 +25,19 @@ from deployengine.steps.errors import (
     WorkRefused,
 )
 from deployengine.steps.fences import held_by, lock_file
-from deployengine.steps.processes import until_readable
 from deployengine.steps.ssh import agent
-from deployengine.steps.ssh.machine import SshMachine, no_agent, raise_fault
+from deployengine.steps.ssh.faults import no_agent, raise_fault
+from deployengine.steps.ssh.machine import ANSWER_WITHIN, SshMachine
 from deployengine.steps.ssh.stream import Heard, Stream
 from deployengine.steps.ssh.ticket import RETRY_AFTER, SshTicket
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.steps")
+
+#: Seconds between two looks at the bell while a machine tells nothing.
+_LOOK_EVERY = 1.0
+#: Seconds that a machine is given to tell of a start although somebody has rung the bell.
+_MOMENT = 5.0
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -51,38 +57,68 @@ class SshWorkTicket(SshTicket):
         if work.earlier is not None:
             self._known = " ".join(map(str, (work.fence, *work.earlier)))
         self._locks = _locks(work)
+        #: Whether a start may have reached the machine without an answer.
+        self._doubtful = False
 
     def start(self, wake: Wake | None = None, patience: timedelta | None = None) -> Started:
+        """As the contract says; raises :class:`InDoubt` where nobody knows whether it began."""
+        try:
+            return self._start(wake, patience)
+        except (StaleFence, InDoubt):
+            raise
+        except DeployEngineError as error:
+            if not self._doubtful:
+                raise
+            raise InDoubt(
+                f"ticket {self.name}: it was sent to its machine, which did not tell whether it "
+                f"began, and now: {error}"
+            ) from error
+
+    def _start(self, wake: Wake | None, patience: timedelta | None) -> Started:
         end = math.inf if patience is None else time.monotonic() + patience.total_seconds()
         sent = agent.bundle(self._work.script, self._work.variables, self._work.environment)
-        doubtful = renewed = False
+        renewed = False
         while True:
             failpoints.hit("ticket.start.before")
             try:
                 stream = self._send(sent)
             except MachineUnreachable as error:
-                if not doubtful:
+                if not self._doubtful:
                     raise
-                self._miss(error)
-                until_readable((wake,), RETRY_AFTER)
-                if wake and wake.is_set():
-                    raise InDoubt(
-                        f"ticket {self.name}: the connection broke when its script was about to "
-                        f"begin: {error}"
-                    ) from error
+                self._go_on_trying(error, wake)
                 continue
-            heard = self._hear(stream, wake, end)
+            try:
+                heard = self._hear(stream, wake, end)
+            except BaseException:
+                self._doubtful = True
+                stream.close()
+                raise
             failpoints.hit("ticket.start.after")
             if heard is not None:
                 return self._came_to(stream, heard)
             stream.close()
-            if not stream.channel.whole:
-                doubtful = True
-            elif renewed or stream.channel.greeted:
-                raise no_agent(self._machine.name, stream.channel)
-            else:  # the agent is gone from there: it is sent along once more
-                renewed = True
+            whole, greeted = stream.channel.whole, stream.channel.greeted
+            if whole and not greeted and not renewed:
+                renewed = True  # the agent is gone from there: it is sent along once more
                 self._machine.close()
+            elif whole and not greeted:
+                raise no_agent(self._machine.name, stream.channel)
+            else:
+                self._doubtful = True
+                lost = MachineUnreachable(
+                    f"machine {self._machine.name}: it did not tell what became of the start"
+                )
+                self._go_on_trying(lost, wake)
+
+    def _go_on_trying(self, error: MachineUnreachable, wake: Wake | None) -> None:
+        """A pause before a start is sent again; no pause before the first time."""
+        self._miss(error)
+        self._rest(RETRY_AFTER, wake)
+        if wake and wake.is_set():
+            raise InDoubt(
+                f"ticket {self.name}: its script was about to begin, and nobody knows whether it "
+                f"did: {error}"
+            ) from error
 
     def _send(self, sent: bytes) -> Stream:
         self._machine.connect_once()
@@ -97,13 +133,14 @@ class SshWorkTicket(SshTicket):
         """What the machine tells of the start; ``None`` when it ended without a word."""
         told = False
         bell = wake
+        silent_until = time.monotonic() + ANSWER_WITHIN
         while True:
             stream.forget_news()
             over = stream.over  # asked first: what it told comes before its end
             heard = stream.heard
             if heard is not None and heard.what != "waits":
                 return heard
-            if over:
+            if over or (heard is None and _given_up(silent_until, bell)):
                 return None
             if heard is not None:
                 process, _, whom = heard.rest.partition(" ")
@@ -114,14 +151,14 @@ class SshWorkTicket(SshTicket):
                     if self._called_off(process):
                         return Heard("fault", "off")
                     bell, end = None, math.inf  # it was about to begin, and will tell so
-            left = min(end - time.monotonic(), 3600.0) if heard is not None else 3600.0
-            stream.wait(max(left, 0.0), bell if heard is not None else None)
+            left = (end if heard is not None else silent_until) - time.monotonic()
+            stream.wait(max(min(left, _LOOK_EVERY), 0.0), bell if heard is not None else None)
 
     def _called_off(self, process: str) -> bool:
         """Whether a start that waits there begins nothing any more; no: it is about to."""
         try:
             return self._ask("calloff", self.name, process).strip() == b"off"
-        except MachineUnreachable as error:
+        except DeployEngineError as error:
             raise InDoubt(
                 f"ticket {self.name}: it waited on its machine, and may yet begin there: {error}"
             ) from error
@@ -166,6 +203,13 @@ class SshWorkTicket(SshTicket):
     def _resource(self, file: str) -> str:
         named = (lock.resource for lock in self._work.locks if lock_file(lock.resource) == file)
         return next(named, file)
+
+
+def _given_up(silent_until: float, bell: Wake | None) -> bool:
+    """Whether nobody waits any more for a machine that tells nothing; a bell leaves it a moment."""
+    now = time.monotonic()
+    rung = bell is not None and bell.is_set()
+    return now >= silent_until or (rung and now >= silent_until - ANSWER_WITHIN + _MOMENT)
 
 
 def _holders(words: str) -> str:

@@ -7,9 +7,10 @@ import math
 import time
 from datetime import timedelta
 
+from deployengine.domain.errors import DeployEngineError, Unreachable
 from deployengine.steps import ticket
 from deployengine.steps.contract import State, Status, check_ticket_name
-from deployengine.steps.errors import InDoubt, MachineUnreachable, StillRunning
+from deployengine.steps.errors import InDoubt, StepError, StillRunning
 from deployengine.steps.processes import until_readable
 from deployengine.steps.ssh.machine import ANSWER_WITHIN, SshMachine
 from deployengine.steps.ssh.stream import Stream, status_of
@@ -150,7 +151,7 @@ class SshTicket:
         words = (self.name, self._known, self._locks, str(self._taken))
         try:
             stream = Stream(self._machine, self._taken, "follow", *words)
-        except MachineUnreachable as error:
+        except (StepError, Unreachable) as error:  # passing, perhaps, as a home that is not mounted
             self._miss(error)
             until_readable((wake,), min(seconds, RETRY_AFTER))
             return None
@@ -169,7 +170,7 @@ class SshTicket:
             self._stream.close()
             self._stream = None
 
-    def _miss(self, error: MachineUnreachable) -> None:
+    def _miss(self, error: DeployEngineError) -> None:
         """Goes on as long as the machine has not been out of reach for too long."""
         now = time.monotonic()
         if self._lost_since is None:

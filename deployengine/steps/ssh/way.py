@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from deployengine.domain.environment import Machine
+
 #: How long a machine may be out of reach while a script runs on it.
 PATIENCE = timedelta(minutes=5)
 #: How often a machine is asked for a sign of life.
@@ -14,6 +16,9 @@ KEEPALIVE = timedelta(seconds=10)
 
 #: The value of a sensitive variable of a variable set, by the names of both.
 Secret = Callable[[str, str], str]
+
+#: A machine's name, and the folders of its scripts and its tickets.
+Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class Way:
     def address(self) -> str:
         """Host and port for people."""
         return f"{self.host}:{self.port}" if self.port else self.host
+
+
+def folders_of(machine: Machine) -> Place:
+    """What tells tickets of one machine from those that lie in other folders there."""
+    connection = machine.connection
+    return machine.name, str(connection.get("workdir")), str(connection.get("tickets"))
 
 
 def way_to(
