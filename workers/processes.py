@@ -90,7 +90,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
     locks_watch = LocksWatch(services.ensure_redis, services.locks, housekeeping.at_once)
     locks = Rounds("the watch over the locks", LOOK_EVERY, locks_watch.look, spread=0.2)
     calendar = Rounds("the calendar", LOOK_EVERY, services.look_at_the_clock, spread=0.2)
-    health = Rounds("health", _health_round(services), services.look_at_machines, spread=0.2)
+    health = Rounds("health", health_round(services), services.look_at_machines, spread=0.2)
     retention = Rounds(
         "retention", services.settings.retention_interval, services.retention.look, spread=0.1
     )
@@ -114,7 +114,7 @@ def run_control(services: Services, *, until_stdin_closes: bool) -> int:
         housekeeping.stop()
 
 
-def _health_round(services: Services) -> float:
+def health_round(services: Services) -> float:
     """Seconds between two looks at which machines are due."""
     interval = services.settings.health_interval or HEALTH_EVERY
     return min(max(interval, SOONEST), HEALTH_EVERY)

@@ -22,6 +22,9 @@ from deployengine.importing.variables import Variables
 #: What the guided failure modes of Octopus say here; the third one, nothing.
 _GUIDED = {"on": True, "off": False}
 
+#: What a project says there of which machines that are unavailable are skipped; else it fails.
+_SKIPS = "skipunavailablemachines"
+
 #: What other tools join into a project; the documents themselves are read where they stand.
 _JOINED = (
     *("DeploymentProcess", "VariableSet", "IncludedLibraryVariableSets", "LifecycleName"),
@@ -149,6 +152,11 @@ class Projects:
             mode = read.text("DefaultGuidedFailureMode").casefold()
             if mode in _GUIDED:
                 entry["guided_failure"] = _GUIDED[mode]
+            for key in ("ProjectConnectivityPolicy", "ConnectivityPolicy"):
+                policy = read.record(key)
+                if policy.text("SkipMachineBehavior").casefold() == _SKIPS:
+                    entry["unavailable_machines"] = "skip"
+                self._report.rest(policy, entry)
         for read in found[1:]:
             read.text("ProjectId")
             self._report.rest(read, entry)

@@ -274,7 +274,7 @@ step_run = Table(
     ),
     Index(
         "ix_step_run_awaits",
-        "awaits_machine",
+        "state",
         sqlite_where=text("awaits_machine is not null and state = 'pending'"),
         postgresql_where=text("awaits_machine is not null and state = 'pending'"),
     ),

@@ -16,6 +16,7 @@ from deployengine.engine.waits import Reason
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.engine.test_again import MANUAL
 from tests.engine.test_stages import rolling, states
+from tests.support.fakes import away
 from tests.support.machines import NetworkedHouse
 
 SAID = 'echo "$DEPLOYENGINE_STEP" >> ran\n'
@@ -348,6 +349,19 @@ def test_a_machine_that_is_back_before_its_run_has_left_the_line_is_not_missed(
     number = deployed(house, "wait")
     assert (state(house, number), ran(house, "web-2")) == ("succeeded", ["Install"])
     assert house.held() == {}
+
+
+def test_what_waits_goes_on_later_if_redis_is_away_when_its_machine_is_back(
+    house: NetworkedHouse,
+) -> None:
+    number = waiting(house)
+    house.network.mend("web-2")
+    with away(house.redis):
+        assert house.check("web-2") == {"web-2": "healthy"}
+    house.calendar.look()
+    house.recovery.sweep()
+    house.deliver_all()
+    assert state(house, number) == "succeeded"
 
 
 def test_a_wait_whose_answer_was_lost_is_one_all_the_same(house: NetworkedHouse) -> None:

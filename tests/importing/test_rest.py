@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.importing.conftest import Make
 from tests.importing.octopus import action, bash, process, shop, step
 
@@ -148,6 +150,21 @@ def test_guided_failure_is_read_where_old_and_new_exports_have_it(make: Make) ->
     new = {"DeploymentSettingsId": "deploymentsettings-Projects-1"}
 
     assert make(shop(project=new, more={"settings": settings})).project["guided_failure"] is False
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("SkipUnavailableMachines", "skip"), ("None", None), ("", None)]
+)
+def test_machines_that_are_to_be_skipped_are_read_where_old_and_new_exports_have_it(
+    make: Make, said: str, expected: str | None
+) -> None:
+    policy = {"SkipMachineBehavior": said, "TargetRoles": [], "AllowDeploymentsToNoTargets": True}
+    id_ = "deploymentsettings-Projects-1"
+    old = make(shop(project={"ProjectConnectivityPolicy": policy})).project
+    settings = {"Id": id_, "ConnectivityPolicy": policy}
+    new = make(shop(project={"DeploymentSettingsId": id_}, more={"settings": settings})).project
+
+    assert old.get("unavailable_machines") == new.get("unavailable_machines") == expected
 
 
 def test_sets_are_included_in_their_order_and_script_modules_are_told(make: Make) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from deployengine.domain.admission import Claim, Mode
-from deployengine.domain.deployment import RunState
+from deployengine.domain.availability import Health, MachineMode
+from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE
-from deployengine.persistence.records import RunRecord
+from deployengine.persistence.records import WHY_LEFT_OUT, RunRecord
 from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, drawn, later
 
 EXCLUSIVE, SHARED = Mode.EXCLUSIVE, Mode.SHARED
@@ -301,6 +303,67 @@ def test_a_run_that_is_put_back_waits_with_its_ticket_and_may_be_claimed_again(
         assert (back.state, back.ticket, back.ready_at) == (RunState.WAITING, run.ticket, NOW)
         assert (back.worker, back.fence, back.started_at) == (None, None, None)
         assert claim(tx, back)
+
+
+def test_a_run_that_waits_for_its_machine_has_nothing_any_more_and_remembers_what_is_void(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        assert not tx.claims.set_aside(replace(run, fence=99), "m-1"), "it is another worker's"
+        assert tx.claims.set_aside(run, "m-1")
+        assert not tx.claims.set_aside(run, "m-1")
+        aside = tx.runs.get(run.id)
+        assert aside is not None
+        assert (aside.state, aside.awaits_machine, aside.paused) == (RunState.PENDING, "m-1", True)
+        gone = (aside.ticket, aside.fence, aside.worker, aside.granted_at, aside.started_at)
+        assert gone == (None,) * 5
+        assert aside.revoked == [run.fence]
+        assert run.granted_at is not None
+        assert aside.void(run.granted_at)
+        assert tx.runs.open() == []
+
+
+def test_a_run_that_is_to_be_cancelled_waits_for_no_machine(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        tx.runs.request_cancel(run.deployment_id, NOW)
+        assert not tx.claims.set_aside(run, "m-1")
+
+
+def test_a_run_waits_as_long_as_its_machine_is_unavailable_and_not_disabled(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        tx.machines.found("m-1", Health.UNAVAILABLE, NOW, None, "away")
+        assert tx.claims.set_aside(run, "m-1")
+        assert tx.lanes.back() == []
+        tx.machines.set_mode("m-1", MachineMode.DISABLED, None, "ada", NOW)
+        assert [each.id for each in tx.lanes.back()] == [run.id]
+        tx.machines.set_mode("m-1", MachineMode.DRAINING, None, "ada", NOW)
+        assert tx.lanes.back() == []
+        tx.machines.found("m-1", Health.HEALTHY, NOW, None)
+        (back,) = tx.lanes.back()
+        (ready,) = tx.lanes.ready([back], drawn(tx), NOW)
+        assert (ready.state, ready.awaits_machine) == (RunState.WAITING, None)
+        assert tx.lanes.back() == []
+        assert claim(tx, ready)
+
+
+def test_what_is_to_come_on_a_machine_is_counted_and_found(database: Database) -> None:
+    with database.write() as tx:
+        run = running(tx)
+        number = add_deployment(tx, add_release(tx, "other"))
+        tx.runs.add(number, 0, [("m-1", "exclusive"), ("m-2", "exclusive")])
+        assert tx.lanes.busy() == {"m-1": 2, "m-2": 1}
+        assert tx.lanes.planned_on("m-1") == [number], "what runs there is not to come any more"
+        tx.lanes.leave_out(number, "m-1", WHY_LEFT_OUT, NOW)
+        assert tx.lanes.left_out(number, "m-1")
+        assert not tx.lanes.left_out(number, "m-2")
+        assert tx.lanes.planned_on("m-1") == []
+        tx.deployments.end(run.deployment_id, DeploymentState.FAILED, "gone", NOW)
+        assert tx.lanes.busy() == {"m-2": 1}, "what has ended is busy nowhere"
 
 
 def test_a_run_that_is_to_be_cancelled_is_not_put_back(database: Database) -> None:

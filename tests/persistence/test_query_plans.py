@@ -53,6 +53,11 @@ def test_sqlite_finds_open_runs_by_their_own_index(embedded: Database, name: str
     assert "ix_step_run_open" in plan or "ix_step_run_running" in plan, plan
 
 
+def test_sqlite_finds_runs_that_wait_for_a_machine_by_their_own_index(embedded: Database) -> None:
+    plan = plan_of(embedded, lambda tx: tx.lanes.back())
+    assert "ix_step_run_awaits" in plan, plan
+
+
 @pytest.mark.parametrize("name", BY_DEPLOYMENTS)
 def test_sqlite_finds_open_deployments_by_their_own_index(embedded: Database, name: str) -> None:
     plan = plan_of(embedded, BY_DEPLOYMENTS[name])

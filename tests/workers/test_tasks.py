@@ -177,6 +177,11 @@ def test_a_run_that_comes_in_while_its_worker_closes_is_handed_to_another_as_urg
     assert engine.calls == [("runs", [(7, GRANTED, urgent)])]
 
 
+def test_a_run_whose_machine_is_left_out_is_no_failure(app: Celery, engine: Engine) -> None:
+    engine.outcome = Outcome(RunState.SKIPPED, None, "m-1 is away", absent="unavailable")
+    assert trace(app, RUN, 7, 0.0).retval == "skipped"
+
+
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED, RunState.UNKNOWN])
 def test_a_script_that_ended_badly_is_shown_as_a_failure_to_who_watches(
     app: Celery, engine: Engine, state: RunState

@@ -62,7 +62,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_step_run_awaits",
         "step_run",
-        ["awaits_machine"],
+        ["state"],
         sqlite_where=_AWAITS,
         postgresql_where=_AWAITS,
     )
