@@ -25,6 +25,7 @@ log = logging.getLogger("deployengine.runs")
 
 #: How long the bell may go unheard: seconds.
 _LOOK_EVERY = 0.05
+_THREAD = "acquisition"
 
 
 class _CalledOff(DeployEngineError):
@@ -52,7 +53,7 @@ class Acquisition:
             self._say(f"{self._package} is on {self._machine} already")
             return Started.ATTACHED
         end = math.inf if patience is None else time.monotonic() + patience.total_seconds()
-        threading.Thread(target=self._bring, daemon=True).start()
+        threading.Thread(target=self._bring, name=_THREAD, daemon=True).start()
         while not self._over.wait(_LOOK_EVERY):
             if (wake and wake.is_set()) or time.monotonic() > end:
                 self._called_off.set()

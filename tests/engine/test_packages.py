@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -702,9 +703,38 @@ def test_one_that_is_lost_after_it_came_had_done_its_work(house: PackageHouse) -
     assert len(house.delivered) == 1
 
 
-def test_one_that_is_cancelled_brings_nothing_any_more(
-    house: PackageHouse, ready: Gate, go: Gate
-) -> None:
+def test_one_that_is_cancelled_while_the_feed_sends_brings_nothing(house: PackageHouse) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        go_on.wait(20)
+        web.serve(handler)
+
+    house.publish("1.0")
+    with WebFeed(house.feed) as web:
+        house.apply({**shop(), "feeds": [{"name": "releases", "url": web.url}]})
+        house.create("app")
+        shutil.rmtree(house.settings.home / "packages")
+        web.instead["shop.1.0.zip"] = slowly
+        house.deliver_chains()
+        (run,) = house.dispatcher.take_runs()
+        with under_way(house, run) as outcome:
+            assert asked.wait(20)
+            house.deployments.cancel(1)
+            house.step_runs.cancel([run.run_id])
+            found = outcome.result(20)
+        assert found is not None
+        assert found.state == "cancelled"
+        before = set(threading.enumerate())
+        go_on.set()
+        for thread in before - {threading.current_thread()}:
+            if thread.name == "acquisition":
+                thread.join(20)
+    assert house.tried == []
+
+
+def test_one_that_is_cancelled_lets_go_at_once(house: PackageHouse, ready: Gate, go: Gate) -> None:
     def wait(_machine: str) -> None:
         (house.settings.home.parent / "ready").open("w").write("\n")
         (house.settings.home.parent / "go").open().readline()

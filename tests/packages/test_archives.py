@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import stat
 import struct
@@ -9,6 +12,7 @@ import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,6 +263,17 @@ def test_a_bomb_is_refused_before_it_has_filled_the_disk(kind: str, tmp_path: Pa
     with pytest.raises(TooLarge, match="bomb"):
         into(source, limits)
     assert sorted(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_what_unpacks_to_no_archive_at_all_does_not_fill_the_disk_first(
+    module: Any, tmp_path: Path
+) -> None:
+    kind = {gzip: "tar.gz", bz2: "tar.bz2", lzma: "tar.xz"}[module]
+    source = tmp_path / f"shop.1.0.{kind}"
+    source.write_bytes(module.compress(b"no tar" * 1_000_000))
+    with pytest.raises(TooLarge, match="bomb"):
+        into(source, Limits(harmless=100_000))
 
 
 def test_more_than_may_come_out_is_refused(tmp_path: Path) -> None:

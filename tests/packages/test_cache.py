@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
@@ -118,6 +119,17 @@ def test_a_release_gets_what_it_has_frozen_or_nothing(
     with pytest.raises(PackageChanged, match=package.sha256) as refused:
         elsewhere.ensure(package, feed)
     assert "shop 1.0" in str(refused.value)
+
+
+def test_the_same_content_packed_anew_is_not_what_was_frozen(
+    cache: PackageCache, feed: Feed, web: WebFeed, tmp_path: Path
+) -> None:
+    package = cache.look_up(feed, "shop", "1.0")
+    zip_of(web.folder / "shop.1.0.zip", {"deploy.sh": "echo hi\n"}, compression=zipfile.ZIP_STORED)
+    elsewhere = PackageCache(tmp_path / "other")
+    with pytest.raises(PackageChanged):
+        elsewhere.ensure(package, feed)
+    assert elsewhere.look_up(feed, "shop", "1.0").digest == package.digest
 
 
 def test_what_is_at_hand_needs_no_feed(cache: PackageCache, feed: Feed, tmp_path: Path) -> None:

@@ -195,6 +195,18 @@ def test_the_previous_one_is_kept_even_if_it_was_never_finished(target: Target) 
     assert target.releases == ["1.2", "1.3"]
 
 
+def test_the_previous_one_is_kept_even_if_others_were_used_later(target: Target) -> None:
+    """1.0 was gone back to and switched to, but its script failed: 1.1 is the last good one."""
+    for version in ("1.0", "1.1"):
+        target.deploy(version, keep=1)
+    back = target.packed("1.0", scripts())
+    (target.into / "releases" / f"1.0-{back.digest[:8]}" / "deploy.sh").write_text("exit 3\n")
+    assert target.install(back, keep=1).returncode == 3
+    assert target.current.startswith("1.0-")
+    target.deploy("1.2", keep=1)
+    assert target.releases == ["1.0", "1.1", "1.2"]
+
+
 @pytest.mark.parametrize("name", ["pre_deploy", "deploy", "post_deploy"])
 def test_where_a_failed_script_leaves_what_is_in_use(name: str, target: Target) -> None:
     first = target.deploy("1.0")
@@ -448,14 +460,18 @@ def test_archives_of_versions_that_are_gone_go_when_nobody_uses_them(target: Tar
     assert there == {kept["1.1"], kept["1.2"], kept["1.3"], elsewhere, lately}
 
 
-def test_no_secret_is_ever_among_the_arguments_of_a_process(plain: Target) -> None:
-    """Whatever a shell runs is written down by stand-ins for all tools."""
+def test_no_secret_is_ever_among_the_arguments_of_a_process_or_open_to_others(
+    plain: Target,
+) -> None:
+    """Whatever a shell runs is written down by stand-ins for all tools, with who may read it."""
     fake = plain.folder / "bin"
     fake.mkdir()
     for name in ("cat", "dd", "mv", "chmod", "cp", "rm", "printf", "tar", "mkdir", "ln"):
         real = shutil.which(name)
         (fake / name).write_text(
-            f'#!/bin/sh\necho "{name} $*" >> {plain.folder}/ran\nexec {real} "$@"\n'
+            f'#!/bin/sh\necho "{name} $*" >> {plain.folder}/ran\n'
+            f'[ {name} != chmod ] || stat -c "%a was the mode" "$2" >> {plain.folder}/ran\n'
+            f'exec {real} "$@"\n'
         )
         (fake / name).chmod(0o755)
     plain.path = f"{fake}:{plain.path}"
@@ -464,5 +480,6 @@ def test_no_secret_is_ever_among_the_arguments_of_a_process(plain: Target) -> No
     assert done.returncode == 0, done.stderr
     ran = (plain.folder / "ran").read_text()
     assert "dd if=" in ran
+    assert ran.count("600 was the mode") == ran.count("was the mode") == 2
     assert "s3cret" not in ran
     assert (plain.into / "current/a").read_bytes() == b"s3cret"

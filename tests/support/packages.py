@@ -19,14 +19,19 @@ from urllib.parse import quote, unquote
 TIME = (2024, 5, 6, 7, 8, 10)
 
 
-def zip_of(path: Path, files: Mapping[str, bytes | str], modes: Mapping[str, int] = {}) -> Path:
+def zip_of(
+    path: Path,
+    files: Mapping[str, bytes | str],
+    modes: Mapping[str, int] = {},
+    compression: int = zipfile.ZIP_DEFLATED,
+) -> Path:
     """A zip file with these files; ``modes`` are whole Unix modes, kind of file included."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name, TIME)
             info.create_system = 3
             info.external_attr = modes.get(name, 0o100644) << 16
-            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
+            archive.writestr(info, content, compression)
     return path
 
 
@@ -75,22 +80,22 @@ class WebFeed:
         self.logins: list[str | None] = []
         self.lists = True
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
         #: Whoever stalls goes on when this is set.
         self.over = threading.Event()
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/feed"
+        return f"http://127.0.0.1:{self.server.server_address[1]}/feed"
 
     def fetched(self, file: str) -> int:
         """How often the whole of a file was asked for."""
         return self.asked.get(("GET", file), 0)
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self._thread.start()
         return self
 
@@ -101,9 +106,9 @@ class WebFeed:
         _traceback: TracebackType | None,
     ) -> None:
         self.over.set()
-        self._server.shutdown()
+        self.server.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self.server.server_close()
 
     def half(self, handler: BaseHTTPRequestHandler) -> None:
         """Promises a whole file, sends half of it, and hangs up."""
@@ -147,7 +152,7 @@ class WebFeed:
 
         def answer(handler: BaseHTTPRequestHandler) -> None:
             time.sleep(seconds)
-            self._serve(handler)
+            self.serve(handler)
 
         return answer
 
@@ -178,9 +183,10 @@ class WebFeed:
             if handler.headers.get("Authorization") != f"Basic {wanted}":
                 self.status(401)(handler)
                 return
-        self.instead.get(name, self._serve)(handler)
+        self.instead.get(name, self.serve)(handler)
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        """Answers as a server should."""
         path = self.folder / unquote(handler.path).removeprefix("/feed").strip("/")
         if path.is_dir() and self.lists:
             names = (f"{each.name}/" if each.is_dir() else each.name for each in path.iterdir())
