@@ -26,8 +26,10 @@ MACHINE = "machine:"
 SHARE = "share:"
 #: What the resources begin with that stand for a package on its way to a machine.
 PACKAGE = "package:"
+#: What the resources begin with that stand for looks at a machine, which nobody has to himself.
+LOOK = "look:"
 #: The lock mode of a run that holds nothing of its machine: another one carries it out, or it
-#: brings a package there.
+#: brings a package there, or looks at it.
 ELSEWHERE = "elsewhere"
 #: Where manual steps are: on no machine.
 NOWHERE = Machine("", (), ())
@@ -54,6 +56,11 @@ class PlannedRun:
     def touched(self) -> tuple[Claim, ...]:
         """What is claimed beside the machine that it is for."""
         return self.claims[1:] if self._claims_machine else self.claims
+
+    def mode_on(self, machine: Machine) -> Mode | None:
+        """The mode in which it claims a machine; ``None``: it does not."""
+        wanted = machine_resource(machine.name)
+        return next((claim.mode for claim in self.claims if claim.resource == wanted), None)
 
     @property
     def lock_mode(self) -> Mode:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from deployengine.domain import acquisition, flags, groups
-from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.admission import Claim
 from deployengine.domain.behalf import carrier
 from deployengine.domain.environment import Machine
 from deployengine.domain.errors import RequestError
@@ -19,12 +19,12 @@ from deployengine.domain.plan import (
     Plan,
     PlannedRun,
     PlannedStep,
-    machine_resource,
 )
 from deployengine.domain.project import Hook, Mutex, Step, StepKind
 from deployengine.domain.prompts import answered
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
+from deployengine.domain.step_claims import claims_of
 from deployengine.domain.ties import may_tie
 from deployengine.domain.turns import Pace
 from deployengine.domain.variables import (
@@ -233,37 +233,22 @@ class _Planning:
         return carrier(step, machine, self._everywhere, plain_values(found, self._unseal))
 
     def _claims(self, step: Step, machine: Machine, where: Machine) -> tuple[Claim, ...]:
-        """The machine it runs on first, then what the step touches and the share of the task cap.
+        """What it holds (:func:`claims_of`), and the share of the task cap.
 
         A request has one bound at most, or two streams that each fill one of them could keep it
         waiting for ever. A machine's own comes first: it protects the machine. To keep places for
         who lacks some would end that and leave others empty: thirty ready runs of a project with a
         share of one would keep thirty of their environment's.
-
-        A step that names what it touches takes the machine shared, so it clashes only with those
-        that touch the same and with those that take the machine whole. One that brings a package
-        takes nothing of it.
         """
         share = () if self._to.share is None else (self._to.share,)
         if step.kind is StepKind.ACQUIRE:
             package = self._snapshot.packages[step.package]
             return (acquisition.package_claim(package, machine.name), *share)
-        shared = bool(step.touches) or self._bypassed(step, machine)
-        own = Claim(
-            machine_resource(where.name),
-            Mode.SHARED if shared else Mode.EXCLUSIVE,
-            where.max_concurrent if shared else None,
+        shared = bool(step.touches) or (
+            step.kind is not StepKind.HTTP and self._bypassed(step, machine)
         )
-        touched = (
-            Claim(
-                f"resource:{touch.resource}"
-                if touch.everywhere
-                else f"resource:{where.name}/{touch.resource}",
-                touch.mode,
-            )
-            for touch in step.touches
-        )
-        return (own, *touched, *(() if own.limit else share))
+        own = claims_of(step, machine, where, shared=shared)
+        return (*own, *(() if any(claim.limit for claim in own) else share))
 
     def _bypassed(self, step: Step, machine: Machine) -> bool:
         context = self._context(step, machine)

@@ -10,6 +10,7 @@ from typing import Any
 from deployengine.domain.admission import Mode
 from deployengine.domain.availability import Policy, policy_of
 from deployengine.domain.quota import Quota
+from deployengine.domain.tools import Tool, tool_of
 from deployengine.domain.variables import Variable
 
 
@@ -44,12 +45,17 @@ class Touch:
 class StepKind(StrEnum):
     """What a step does: run a script on machines, ask a person, bring a package into use there.
 
-    ``ACQUIRE`` is none that a process has: see :mod:`deployengine.domain.acquisition`.
+    Or have a tool do something (:mod:`deployengine.domain.tools`). ``ACQUIRE`` is none that a
+    process has: see :mod:`deployengine.domain.acquisition`.
     """
 
     SCRIPT = "script"
     MANUAL = "manual"
     PACKAGE = "package"
+    HTTP = "http"
+    SYSTEMD = "systemd"
+    DOCKER_COMPOSE = "docker-compose"
+    ANSIBLE = "ansible"
     ACQUIRE = "acquire"
 
 
@@ -109,7 +115,8 @@ class Step:
     ``backoff_seconds`` of pause precede, doubled for each. ``idempotent`` says that the script may
     run again although nobody knows how far it came; only then may ``on_unknown`` be ``rerun``.
     ``runs_on`` names another machine that carries the script out, or has ``#{…}`` in its place. A
-    ``hook`` is a script of its group's own. The rest is of package steps: ``substitute`` and
+    ``hook`` is a script of its group's own. A ``tool`` is there in place of a script for steps that
+    use one. The rest is of package steps: ``substitute`` and
     ``settings`` are patterns of files, ``keep`` counts the versions before this one, ``into`` is
     the folder and may have ``#{…}`` in it.
     """
@@ -138,6 +145,7 @@ class Step:
     rolling: Rolling | None = None
     runs_on: str | None = None
     hook: Hook | None = None
+    tool: Tool | None = None
     package: str = ""
     feed: str = ""
     substitute: tuple[str, ...] = ()
@@ -176,6 +184,7 @@ class Step:
             rolling=rolling,
             runs_on=document.get("runs_on"),
             hook=Hook(document["hook"]) if "hook" in document else None,
+            tool=tool_of(document),
             package=document.get("package", ""),
             feed=document.get("feed", ""),
             substitute=tuple(document.get("substitute", ())),

@@ -250,10 +250,7 @@ def _carriers(
         return {}
     plan = Plan.from_document(tx.deployments.plan(number))
     planned = {run.id: plan.steps[run.step].runs[run.place] for run in elsewhere}
-    return {
-        n: (each.where.name, each.lock_mode.value if each.runs_on else "none")
-        for n, each in planned.items()
-    }
+    return {n: (each.where.name, each.mode_on(each.where) or "none") for n, each in planned.items()}
 
 
 def _check_known(tx: Transaction, kind: str, name: str, there: Sequence[object]) -> None:

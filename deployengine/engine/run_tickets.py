@@ -16,6 +16,7 @@ from deployengine.engine.installation import Installations, Prepared
 from deployengine.engine.package_store import PackageStore
 from deployengine.engine.values import values_of
 from deployengine.engine.work import work_of
+from deployengine.recipes.recipe import recipe
 from deployengine.steps.contract import Runner, WorkTicket
 
 RunnerOf = Callable[[Machine], Runner]
@@ -67,6 +68,8 @@ class RunTickets:
 
     def _prepared(self, claimed: Claimed, values: Mapping[str, Plain], *, begun: bool) -> Prepared:
         step = claimed.step
+        if step.tool is not None:
+            return Prepared(recipe(step.tool, claimed.run.machine, values), values)
         if step.kind is not StepKind.PACKAGE:
             return Prepared(insert_script(step.script, values), values)
         if begun:  # its script is on the machine, and the package need not be at hand here

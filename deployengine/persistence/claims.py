@@ -22,7 +22,7 @@ from sqlalchemy import (
 from deployengine import failpoints
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import RunState
-from deployengine.domain.plan import ELSEWHERE, MACHINE, NOWHERE
+from deployengine.domain.plan import ELSEWHERE, MACHINE
 from deployengine.persistence.holds import IN_FORCE
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import (
@@ -194,20 +194,22 @@ class Claims:
 
     def in_the_way(self, run: RunRecord) -> list[RunRecord]:
         """The open runs that this one must let go first, on its machine and what it touches."""
-        machine, mode = self._place(run)
         touched, own = run_touch.alias("touched"), run_touch.alias("own")
         touching = select(_OTHER).join(touched, touched.c.run_id == _OTHER.c.id)
-        on_machine = select(_OTHER).where(
-            _OTHER.c.machine == machine,
-            _OTHER.c.lock_mode != ELSEWHERE,
-            _either(_OTHER.c.lock_mode, literal(mode)),
-        )
-        on_behalf = touching.where(
-            touched.c.resource == MACHINE + machine, _either(touched.c.mode, literal(mode))
-        )
         on_resource = touching.join(
             own, and_(own.c.resource == touched.c.resource, own.c.run_id == run.id)
         ).where(_either(touched.c.mode, own.c.mode))
+        queries = [on_resource]
+        for machine, mode in self._machines(run):
+            on_machine = select(_OTHER).where(
+                _OTHER.c.machine == machine,
+                _OTHER.c.lock_mode != ELSEWHERE,
+                _either(_OTHER.c.lock_mode, literal(mode)),
+            )
+            on_behalf = touching.where(
+                touched.c.resource == MACHINE + machine, _either(touched.c.mode, literal(mode))
+            )
+            queries += [on_machine, on_behalf]
         before = (
             or_(_OTHER.c.ticket < run.ticket, _OTHER.c.state == RunState.RUNNING),
             _OTHER.c.id != run.id,
@@ -216,24 +218,24 @@ class Claims:
         )
         found = {
             row.id: run_record(row)
-            for query in (on_machine, on_behalf, on_resource)
+            for query in queries
             for row in self._connection.execute(query.where(*before))
         }
         return sorted(found.values(), key=lambda each: each.ticket or 0)
 
-    def _place(self, run: RunRecord) -> tuple[str, str]:
-        """The machine that carries out an open run, and the mode in which the run claims it.
+    def _machines(self, run: RunRecord) -> list[tuple[str, str]]:
+        """The machines that an open run claims, each with the mode.
 
-        None, if it brings a package: that takes nothing of any machine.
+        The one that it is for, or those that it touches: one that carries it out, and perhaps the
+        one that it is for besides. None, if it brings a package or looks at a machine.
         """
-        if run.lock_mode == ELSEWHERE:
-            query = select(run_touch.c.resource, run_touch.c.mode).where(
-                run_touch.c.run_id == run.id, run_touch.c.resource.startswith(MACHINE)
-            )
-            for resource, mode in self._connection.execute(query):
-                return resource.removeprefix(MACHINE), mode
-            return NOWHERE.name, Mode.SHARED
-        return run.machine, run.lock_mode
+        if run.lock_mode != ELSEWHERE:
+            return [(run.machine, run.lock_mode)]
+        query = select(run_touch.c.resource, run_touch.c.mode).where(
+            run_touch.c.run_id == run.id, run_touch.c.resource.startswith(MACHINE)
+        )
+        found = self._connection.execute(query)
+        return [(resource.removeprefix(MACHINE), mode) for resource, mode in found]
 
     def _rivals(self, run: RunRecord) -> ColumnElement[bool]:
         """Whose runs may be in the way: of a deployment that holds what they want only its own."""

@@ -159,3 +159,36 @@ def test_who_brings_a_package_meets_only_who_brings_the_same_there(database: Dat
         tx.runs.end(first.id, RunState.SUCCEEDED, NOW)
         tx.claims.untouch([first.id])
         assert may(tx, same)
+
+
+def playbook(tx: Transaction, project: str, machine: str = "m-1") -> RunRecord:
+    """A run that changes the machine that it is for, from another one that it shares."""
+    number = add_deployment(tx, add_release(tx, project))
+    tx.runs.add(number, 0, [(machine, ELSEWHERE)])
+    (run,) = tx.runs.make_ready(number, 0, drawn(tx), NOW)
+    both = [Claim(machine_resource("lb"), SHARED), Claim(machine_resource(machine), EXCLUSIVE)]
+    tx.claims.touch({run.id: both})
+    return run
+
+
+@pytest.mark.parametrize("machine", ["m-1", "lb"])
+@pytest.mark.parametrize("first", ["playbook", "own"])
+def test_what_claims_two_machines_clashes_on_both(
+    database: Database, machine: str, first: str
+) -> None:
+    with database.write() as tx:
+        made = [lambda: playbook(tx, "one"), lambda: ready(tx, "two", machine=machine)]
+        one, two = (make() for make in (made if first == "playbook" else reversed(made)))
+        assert may(tx, one)
+        assert [run.id for run in tx.claims.in_the_way(two)] == [one.id]
+        assert not may(tx, two)
+        tx.runs.end(one.id, RunState.SUCCEEDED, NOW)
+        tx.claims.untouch([one.id])
+        assert may(tx, two)
+
+
+def test_two_of_them_clash_only_if_they_are_for_one_machine(database: Database) -> None:
+    with database.write() as tx:
+        assert may(tx, playbook(tx, "one"))
+        assert may(tx, playbook(tx, "two", "m-2"))
+        assert not may(tx, playbook(tx, "three"))
