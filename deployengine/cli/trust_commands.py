@@ -12,6 +12,7 @@ from rich.markup import escape
 from deployengine.cli.names import NAMES
 from deployengine.cli.session import Session, command
 from deployengine.engine.trust import NotToBeTrusted, Shown
+from deployengine.steps.errors import MachineUnreachable
 
 
 @click.command("trust", epilog="Example:  deployengine machine trust prod-05")
@@ -26,7 +27,7 @@ def trust(
     fingerprint: str | None,
     yes: bool,
     replace: bool,
-) -> None:
+) -> int:
     """Learn the host keys of machines, once somebody has compared them.
 
     Compare with what `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` prints there. From then
@@ -34,17 +35,33 @@ def trust(
     """
     wanted = list(dict.fromkeys(name for several in names for name in several))
     _check(wanted, fingerprint, asked=not yes)
-    keys = session.services.trust
-    shown = [keys.show(name) for name in wanted]
-    learned = [each for each in shown if not each.known and _agreed(each, fingerprint, yes=yes)]
-    for each in learned:
-        keys.learn(each, session.user, replace=replace)
+    found: list[tuple[Shown, bool]] = []
+    failed = False
+    for name in wanted:
+        try:
+            found.append(_learn(session, name, fingerprint, yes=yes, replace=replace))
+        except MachineUnreachable as error:  # the others are asked all the same
+            failed = True
+            session.say(str(error))
     session.answer(
-        [_document(each, each in learned) for each in shown],
+        [_document(shown, learned) for shown, learned in found],
         lambda out: out.print(
-            "\n".join(escape(_said(each, each in learned)) for each in shown), soft_wrap=True
+            "\n".join(escape(_said(shown, learned)) for shown, learned in found), soft_wrap=True
         ),
     )
+    return 1 if failed else 0
+
+
+def _learn(
+    session: Session, name: str, fingerprint: str | None, *, yes: bool, replace: bool
+) -> tuple[Shown, bool]:
+    """The key that a machine shows, and whether it was learned just now."""
+    keys = session.services.trust
+    shown = keys.show(name)
+    if shown.known or not _agreed(shown, fingerprint, yes=yes):
+        return shown, False
+    keys.learn(shown, session.user, replace=replace)
+    return shown, True
 
 
 @click.command("distrust", epilog="Example:  deployengine machine distrust prod-05")
@@ -53,6 +70,7 @@ def trust(
 def distrust(session: Session, names: Sequence[Sequence[str]]) -> None:
     """Forget the host keys that were learned of machines."""
     wanted = list(dict.fromkeys(name for several in names for name in several))
+    session.services.machines.all(wanted)  # each of them must be there
     forgotten = {name: session.services.trust.forget(name, session.user) for name in wanted}
     session.answer(
         [{"name": name, "forgotten": count} for name, count in forgotten.items()],
