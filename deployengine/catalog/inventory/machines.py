@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from deployengine.domain.errors import Fault
 
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _ORDER = tuple(Connection.model_fields)
+#: Without these nobody knows which hosts are meant, or where they belong.
+_DECISIVE = ("file", "format", "environment", "environments", "only", "exclude")
 
 
 @dataclass(slots=True)
@@ -35,9 +37,8 @@ def add_machines(entries: Entries) -> Added:
     """Adds the machines of all inventories to those that the files spell out."""
     added = Added()
     for entry in entries.sections["inventories"]:
-        # What a faulty entry means is not known well enough to read anything by it.
-        sound = entry.model if entry.origins is None else None
-        added.whole = bool(sound and _add(entry, sound, entries, added)) and added.whole
+        read_by = entry.model if _is_clear(entry) else None
+        added.whole = bool(read_by and _add(entry, read_by, entries, added)) and added.whole
     return added
 
 
@@ -47,6 +48,14 @@ def file_of(catalog: str, file: str) -> Path:
         return Path(catalog).parent / Path(file).expanduser()
     except RuntimeError:  # there is no home for its ~: the attempt to read it tells so
         return Path(catalog).parent / file
+
+
+def _is_clear(entry: Entry[section.Inventory]) -> bool:
+    """Whether it is known which hosts are meant, be something else in the entry wrong or not."""
+    model = entry.model
+    return model is not None and not any(
+        entry.refused(model, key) or (key == "file" and not model.file) for key in _DECISIVE
+    )
 
 
 def named_by(document: lines.Document) -> Iterator[Path]:
@@ -77,8 +86,8 @@ def _add(
         return False
     made = _Machines(entry, placement, inventory)
     entries.sections["machines"] += made.entries(entries.faults)
-    entries.faults.extend(made.told("faults"))
-    added.warnings += made.told("warnings")
+    entries.faults.extend(made.told(lambda way: way.faults))
+    added.warnings += made.told(lambda way: way.warnings)
     return True
 
 
@@ -104,7 +113,8 @@ class _Machines:
         self._placement = placement
         self._hosts = inventory.listing.hosts
         self._file = inventory.listing.file
-        self._for_all: dict[str, Any] = entry.raw.get("connection") or {}
+        said = entry.raw.get("connection")
+        self._for_all: dict[str, Any] = said if isinstance(said, dict) else {}
         self._places_for_all = {
             path[len(entry.path) :]: _place(entry.document.fault(path, ""))
             for path in entry.document.lines
@@ -127,11 +137,11 @@ class _Machines:
             for index, machine in enumerate(raw)
         ]
 
-    def told(self, what: str) -> Iterator[Fault]:
-        """What is wrong with the ways to them: once for all hosts of which it is said together."""
+    def told(self, said: Callable[[Way], Iterable[Fault]]) -> Iterator[Fault]:
+        """What there is to say of the ways to them, once for all hosts that it is said of."""
         hosts: dict[Fault, list[str]] = {}
         for host, way in self._ways.items():
-            for fault in getattr(way, what):
+            for fault in said(way):
                 hosts.setdefault(fault, []).append(host)
         for fault, of in hosts.items():
             its_own = (fault.path or "").startswith(f"{of[0]}: ")

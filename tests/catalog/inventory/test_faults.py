@@ -127,6 +127,25 @@ def test_a_host_that_is_left_out_has_no_faults(beside: Beside) -> None:
     assert list(beside.machines(text, exclude=["win"])) == ["a"]
 
 
+def test_nothing_is_read_where_it_is_not_known_which_hosts_are_meant(beside: Beside) -> None:
+    text = "a\n[win]\nw ansible_connection=winrm\n"
+    assert beside.faults(text, exclude="win") == [
+        "catalog.yaml:12: inventories[0].exclude: must be a list"
+    ]
+    (fault,) = beside.faults(text, exclude=["win", "a["])
+    assert fault.startswith("catalog.yaml:14: inventories[0].exclude[1]: 'a[' is no range")
+
+
+def test_what_is_wrong_with_an_entry_otherwise_hides_nothing(beside: Beside) -> None:
+    said = {"connection": {"port": "many", "usr": "x"}, "roles": {"web": "a/b"}}
+    assert [each.partition(": ")[0] for each in beside.faults("[web]\na:0\nb\n", **said)] == [
+        "catalog.yaml:13",
+        "catalog.yaml:14",
+        "catalog.yaml:16",
+        "hosts.ini:2",
+    ]
+
+
 def test_all_faults_of_all_files_are_told_at_once(beside: Beside) -> None:
     beside.write("group_vars/web.yml", "ansible_user: '{{ x }}'\n")
     text = "[web]\na ansible_port=0\nb ansible_shell_type=cmd\n"
@@ -168,6 +187,7 @@ def test_all_faults_of_all_files_are_told_at_once(beside: Beside) -> None:
          "catalog.yaml:14: inventories[0].connection.password.set: there is no variable set 'S'"),
         ({"connection": {"host": "#{machne}"}},
          "catalog.yaml:13: inventories[0].connection.host: there is no placeholder"),
+        ({"connection": ["x"]}, "catalog.yaml:12: inventories[0].connection: must be a mapping"),
         ({"connection": {"kind": "local", "user": "x"}}, ""),
     ],
 )  # fmt: skip

@@ -80,7 +80,7 @@ def test_what_is_wrong_in_such_a_file_is_told_with_its_line(beside: Beside) -> N
 
 
 def test_a_name_that_leads_elsewhere_has_no_file(beside: Beside) -> None:
-    beside.write("vars.yml", "ansible_user: elsewhere\n")
+    beside.write("vars.yml", "- it would be a fault if it were read\n")
     beside.write("host_vars/x.yml", "")
     assert beside.faults("../vars\n") == [
         "hosts.ini:1: ../vars: the name '../vars' must not contain a slash"

@@ -58,6 +58,21 @@ def test_variables_come_from_all_groups_and_merged_mappings(beside: Beside) -> N
     }
 
 
+def test_of_what_is_merged_in_the_first_counts_and_own_keys_before_it(beside: Beside) -> None:
+    text = """\
+        one: {vars: &one {ansible_user: one, ansible_port: 1}}
+        two: {vars: &two {ansible_user: two, ansible_port: 2, ansible_host: two}}
+        web:
+          hosts:
+            a: {<<: [*one, *two], ansible_port: 3}
+            b: {ansible_port: 4, <<: *two}
+        """
+    assert beside.connections(text, "hosts.yaml") == {
+        "a": {"kind": "ssh", "user": "one", "port": 3, "host": "two"},
+        "b": {"kind": "ssh", "user": "two", "port": 4, "host": "two"},
+    }
+
+
 def test_what_nobody_needs_may_be_anything(beside: Beside) -> None:
     text = """\
         all:
