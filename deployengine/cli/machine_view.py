@@ -44,14 +44,14 @@ def machine_document(view: MachineView) -> dict[str, Any]:
         "busy": view.busy,
         "missed": [
             {
-                "deployment": deployment_id(deployment.id),
-                "project": deployment.project,
-                "version": deployment.version,
-                "environment": deployment.environment,
+                "deployment": deployment_id(absence.deployment_id),
+                "project": absence.project,
+                "version": absence.version,
+                "environment": absence.environment,
                 "why": absence.why,
                 "at": instant(absence.at),
             }
-            for absence, deployment in view.missed
+            for absence in view.missed
         ],
     }
 
@@ -115,9 +115,9 @@ def _lines(view: MachineView) -> Iterator[str]:
         yield from _warnings(known.facts)
     if view.busy:
         yield f"{view.busy} runs are to come, wait or run there"
-    for absence, deployment in view.missed:
-        name = f"{deployment.project} {deployment.version} → {deployment.environment}"
-        yield f"{deployment_id(deployment.id)} went without it ({absence.why}): {name}"
+    for each in view.missed:
+        name = f"{each.project} {each.version} → {each.environment}"
+        yield f"{deployment_id(each.deployment_id)} went without it ({each.why}): {name}"
 
 
 def show_findings(out: Console, found: Sequence[Found]) -> None:

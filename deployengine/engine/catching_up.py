@@ -152,20 +152,15 @@ class CatchingUp:
 
 def _missed(tx: Transaction) -> Iterable[_Missed]:
     """What has been missed by machines that are back, as far as it has ended without them."""
-    absences = tx.absences.all()
-    if not absences:
-        return
-    known = tx.machines.all().values()
-    back = {
+    back = [
         each.machine
-        for each in known
+        for each in tx.machines.all().values()
         if each.mode is MachineMode.ENABLED and each.state is Health.HEALTHY
-    }
+    ]
     groups: dict[tuple[str, str], list[AbsenceRecord]] = {}
-    for absence in absences:
-        deployment = tx.deployments.get(absence.deployment_id) if absence.machine in back else None
-        if deployment is not None and deployment.state.final:
-            groups.setdefault((deployment.project, deployment.environment), []).append(absence)
+    for absence in tx.absences.all(back):
+        if absence.state.final:
+            groups.setdefault((absence.project, absence.environment), []).append(absence)
     for place, group in sorted(groups.items()):
         machines = sorted({absence.machine for absence in group})
         yield _Missed(*place, machines, sorted({absence.deployment_id for absence in group}))

@@ -91,8 +91,7 @@ class HealthChecks:
             while waiting and crew.begin(waiting[0]):
                 del waiting[0]
             for name, report in crew.reports(self._patience):
-                if found := self._keep(name, report):
-                    yield found
+                yield self._keep(name, report)
 
     def look(self) -> None:
         """Looks at what is due, unless somebody else does; raises ``Unreachable``."""
@@ -144,11 +143,13 @@ class HealthChecks:
             return Found(name, Health.UNAVAILABLE, str(error))
         return Found(name, Health.HEALTHY, None, checkup)
 
-    def _keep(self, name: str, report: Found | Exception | None) -> Found | None:
-        """Keeps how a machine was found; ``None``: nobody knows."""
+    def _keep(self, name: str, report: Found | Exception | None) -> Found:
+        """Keeps how a machine was found, unless nobody knows: that is no fault of the machine."""
+        if isinstance(report, Unreachable):
+            return Found(name, Health.UNKNOWN, str(report))
         if isinstance(report, Exception):
-            log.warning("nobody knows how %s is: %s: %s", name, type(report).__name__, report)
-            return None
+            log.error("%s cannot be looked at", name, exc_info=report)
+            return Found(name, Health.UNKNOWN, f"a fault of deployengine ({type(report).__name__})")
         said = f"{name} gave no answer within {self._patience:g} s"
         found = report or Found(name, Health.UNAVAILABLE, said)
         healthy = found.state is Health.HEALTHY

@@ -20,7 +20,7 @@ from deployengine.engine.questions import go_on
 from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database
-from deployengine.persistence.records import AbsenceRecord, DeploymentRecord, MachineRecord
+from deployengine.persistence.records import AbsenceRecord, MachineRecord
 
 _ACTIONS = {
     MachineMode.ENABLED: Action.MACHINE_ENABLE,
@@ -40,7 +40,7 @@ class MachineView:
     machine: Machine
     known: MachineRecord
     busy: int
-    missed: Sequence[tuple[AbsenceRecord, DeploymentRecord]]
+    missed: Sequence[AbsenceRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,15 @@ class Machines:
                 machines = list(machines_in(machines, environment))
             known = tx.machines.all()
             busy = tx.lanes.busy()
-            absences = tx.absences.all()
-            missed = {n: tx.deployments.get(n) for n in {each.deployment_id for each in absences}}
+            missed: dict[str, list[AbsenceRecord]] = {}
+            for absence in tx.absences.all([machine.name for machine in machines]):
+                missed.setdefault(absence.machine, []).append(absence)
         return [
             MachineView(
                 machine,
                 known.get(machine.name, MachineRecord(machine.name)),
                 busy.get(machine.name, 0),
-                [
-                    (each, deployment)
-                    for each in absences
-                    if each.machine == machine.name and (deployment := missed[each.deployment_id])
-                ],
+                missed.get(machine.name, ()),
             )
             for machine in machines
         ]

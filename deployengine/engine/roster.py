@@ -49,7 +49,12 @@ class Roster:
         self, snapshot: Snapshot, environment: str, selection: Selection
     ) -> dict[str, MachineMode]:
         """The machines that would take part in a deployment, were they enabled."""
-        steps = [step for step in snapshot.process if step.kind is not StepKind.MANUAL]
+        steps = [
+            step
+            for step in snapshot.process
+            if step.kind is not StepKind.MANUAL and not selection.skips(step)
+            if not step.left_out(environment, snapshot.channel)
+        ]
         return {
             machine.name: self._not_enabled[machine.name]
             for machine in self._there(environment)

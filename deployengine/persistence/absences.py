@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from deployengine.domain.deployment import DeploymentState
 from deployengine.persistence.records import AbsenceRecord
-from deployengine.persistence.schema import absence
+from deployengine.persistence.schema import absence, deployment
 
+_OF_DEPLOYMENT = (
+    deployment.c.project,
+    deployment.c.version,
+    deployment.c.environment,
+    deployment.c.state,
+)
 _INSERT = {
     "sqlite": sqlite.insert(absence).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(absence).on_conflict_do_nothing(),
@@ -28,10 +36,15 @@ class Absences:
         row = {"machine": machine, "deployment_id": deployment_id, "why": why, "at": now}
         self._connection.execute(_INSERT[self._connection.dialect.name], row)
 
-    def all(self) -> list[AbsenceRecord]:
-        """Every one, by deployment and machine."""
-        query = select(absence).order_by(absence.c.deployment_id, absence.c.machine)
-        return [AbsenceRecord(**row._asdict()) for row in self._connection.execute(query)]
+    def all(self, machines: Collection[str] | None = None) -> list[AbsenceRecord]:
+        """Every one, or those of some machines, by deployment and machine."""
+        query = select(absence, *_OF_DEPLOYMENT).join(
+            deployment, deployment.c.id == absence.c.deployment_id
+        )
+        if machines is not None:
+            query = query.where(absence.c.machine.in_(machines))
+        rows = self._connection.execute(query.order_by(absence.c.deployment_id, absence.c.machine))
+        return [_record(row) for row in rows]
 
     def keep(self, machines: Collection[str]) -> None:
         """Forgets those of all other machines."""
@@ -43,3 +56,9 @@ class Absences:
             absence.c.machine == machine, absence.c.deployment_id.in_(deployment_ids)
         )
         return self._connection.execute(statement).rowcount
+
+
+def _record(row: Any) -> AbsenceRecord:
+    values = row._asdict()
+    values["state"] = DeploymentState(values["state"])
+    return AbsenceRecord(**values)

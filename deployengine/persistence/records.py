@@ -243,12 +243,16 @@ class TrustedKey:
 
 @dataclass(frozen=True, slots=True)
 class AbsenceRecord:
-    """A deployment that goes without a machine which belongs to it, and why."""
+    """A deployment that goes without a machine which belongs to it, and why; how it is by now."""
 
     machine: str
     deployment_id: int
     why: str
     at: datetime
+    project: str
+    version: str
+    environment: str
+    state: DeploymentState
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,13 @@ def message(house: House, number: int = 1) -> str | None:
     return house.detail(number).deployment.message
 
 
+def test_a_deployment_goes_without_no_machine_that_has_no_part_in_it(house: House) -> None:
+    elsewhere = step(SAID, "Two", roles=["db"], exclude_environments=["QA"])
+    made(house, step(SAID, "One"), elsewhere)
+    disable(house, "other")
+    assert house.detail(deploy(house)).deployment.without == {}
+
+
 @pytest.mark.parametrize("mode", [DISABLED, DRAINING])
 def test_a_new_deployment_goes_without_a_machine_that_is_not_enabled_and_says_so(
     house: House, mode: MachineMode
@@ -246,7 +253,7 @@ def test_what_was_known_of_a_machine_goes_with_it(house: House) -> None:
     house.apply(catalog(project("app", SAID), machines=[machine("m-1", "QA")], lifecycles=MANUAL))
     house.apply(catalog(project("app", SAID), machines=TWO, lifecycles=MANUAL))
     (_, view, _) = house.machines.all()
-    assert (view.known.mode, view.known.state, view.missed) == (ENABLED, Health.UNKNOWN, [])
+    assert (view.known.mode, view.known.state, len(view.missed)) == (ENABLED, Health.UNKNOWN, 0)
 
 
 def test_a_retry_goes_without_a_machine_that_was_disabled_since(house: House) -> None:

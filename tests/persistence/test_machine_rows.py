@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from deployengine.domain.availability import Health, MachineMode
+from deployengine.domain.deployment import DeploymentState
 from deployengine.persistence import Conflict, Database
 from deployengine.persistence.records import AbsenceRecord, MachineRecord, TrustedKey
 from tests.persistence.conftest import NOW, add_deployment, add_release, at_once, later
 
+QUEUED = DeploymentState.QUEUED
 FACTS = {"platform": "Linux", "free_bytes": 5_000_000_000_000}
 
 
@@ -89,9 +91,11 @@ def test_a_deployment_goes_without_a_machine_once(database: Database) -> None:
             tx.absences.add("m-1", numbers[0], why, NOW)
         tx.absences.add("m-1", numbers[1], "unavailable", later(1))
         assert tx.absences.all() == [
-            AbsenceRecord("m-1", numbers[0], "disabled", NOW),
-            AbsenceRecord("m-1", numbers[1], "unavailable", later(1)),
+            AbsenceRecord("m-1", numbers[0], "disabled", NOW, "one", "1.0", "QA", QUEUED),
+            AbsenceRecord("m-1", numbers[1], "unavailable", later(1), "two", "1.0", "QA", QUEUED),
         ]
+        assert tx.absences.all(["m-2"]) == tx.absences.all([]) == []
+        assert len(tx.absences.all(["m-1", "m-2"])) == 2
     with pytest.raises(Conflict), database.write() as tx:
         tx.absences.add("m-1", 99, "disabled", NOW)
 
