@@ -73,7 +73,9 @@ def _add(
     try:
         inventory = read(file_of(entry.document.file, model.file), model.format)
     except Unreadable as error:
-        entries.faults.append(error.fault)
+        fault = error.fault
+        # Of a file that cannot be opened there is no line, but one that names it.
+        entries.faults.append(fault if fault.line else entry.fault(str(fault), "file"))
         return False
     listing = inventory.listing
     added.warnings += listing.warnings

@@ -118,7 +118,8 @@ def _text(path: Path) -> str:
         message = "it is a folder: name the file in it, each one as an inventory of its own"
         raise Unreadable(Place(str(path)).fault(message)) from error
     except UnicodeDecodeError as error:
-        raise Unreadable(Place(str(path)).fault("the file is not UTF-8")) from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise Unreadable(Place(str(path), line).fault("the file is not UTF-8")) from error
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "its name is none"
         raise Unreadable(Place(str(path)).fault(f"can't be read: {said}")) from error

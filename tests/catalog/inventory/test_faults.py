@@ -203,21 +203,22 @@ def test_in_the_catalog(beside: Beside, section: dict[str, Any], fault: str) -> 
 @pytest.mark.parametrize(
     ("file", "fault"),
     [
-        ("none.ini", "none.ini: there is no such file"),
-        (".", ": it is a folder: name the file in it"),
+        ("none.ini", "{named}none.ini: there is no such file"),
+        ("folder", "{named}folder: it is a folder: name the file in it, each one as an inventory"),
         (
             "program",
             "program:1: it is a program, or settings of one, and nothing here is run: give",
         ),
-        ("latin", "latin: the file is not UTF-8"),
-        ("x" * 300, "x: can't be read: File name too long"),
+        ("latin", "latin:2: the file is not UTF-8"),
+        ("x" * 300, "{named}" + "x" * 300 + ": can't be read: File name too long"),
     ],
 )
 def test_a_file_that_cannot_be_read(beside: Beside, file: str, fault: str) -> None:
     beside.write("program", "#!/bin/sh\necho '{}'\n").chmod(0o755)
-    (beside.folder / "latin").write_bytes(b"a\xe4\n")
+    (beside.folder / "latin").write_bytes(b"a\n\xe4\n")
+    (beside.folder / "folder").mkdir()
     (found,) = beside.faults("a\n", file=file)
-    assert fault in found
+    assert found.startswith(fault.replace("{named}", "catalog.yaml:11: inventories[0].file: "))
 
 
 def test_with_an_inventory_unread_its_machines_are_not_taken_for_missing(beside: Beside) -> None:
