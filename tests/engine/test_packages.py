@@ -20,7 +20,7 @@ from deployengine.domain.selection import Selection
 from deployengine.engine.again import NothingToRetry
 from deployengine.engine.batches import Row
 from deployengine.engine.intake import Terms
-from deployengine.engine.releases import Wanted
+from deployengine.engine.releases import OtherPackages, Wanted
 from deployengine.packages.errors import BadArchive, LoginRefused, NoSuchPackage
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.steps.contract import Runner
@@ -241,6 +241,18 @@ def test_todays_variables_leave_the_packages_as_they_are(house: PackageHouse) ->
     assert refreshed.changed
     assert [str(p) for p in house.queries.packages(refreshed.release)] == ["shop 1.0"]
     assert house.releases.drift("app", "1") is None
+
+
+def test_a_catalog_that_changes_meanwhile_makes_no_release_without_its_packages(
+    house: PackageHouse,
+) -> None:
+    house.apply(shop())
+    house.publish("1.0")
+    house.publish("1.0", "api")
+    house.database.beforehand["release"] = lambda: house.apply(shop(bring("api")))
+    with pytest.raises(OtherPackages, match="try again"):
+        house.releases.create(Wanted("app", "1"))
+    assert house.releases.create(Wanted("app", "1")).new
 
 
 # ---- on machines ----

@@ -170,6 +170,14 @@ def test_a_download_beyond_the_limit_ends_before_it_is_over(tmp_path: Path, feed
         cache.look_up(feed, "shop", "1.0")
 
 
+def test_a_download_without_end_is_ended(tmp_path: Path, feed: Feed, web: WebFeed) -> None:
+    sent = web.endless("shop.1.0.zip", most=200)
+    with pytest.raises(TooLarge, match="more than 1000000 bytes"):
+        PackageCache(tmp_path / "packages", Limits(packed=1_000_000)).look_up(feed, "shop", "1.0")
+    assert sent.get(timeout=20) < 200
+    assert left(tmp_path / "packages") == []
+
+
 def test_a_full_disk_is_told_as_such(feed: Feed, web: WebFeed, tmp_path: Path) -> None:
     zip_of(web.folder / "shop.1.0.zip", {"a": os.urandom(300_000)})
     with small_disk(tmp_path / "packages") as disk:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec.callbacks import Callback
 
 from deployengine.packages.errors import (
     FeedUnreachable,
@@ -18,6 +20,7 @@ from deployengine.packages.errors import (
     VersionsUnknown,
 )
 from deployengine.packages.feeds import Feed, Source
+from deployengine.packages.remote import RemoteStore
 from deployengine.packages.store import ignore
 from tests.support.packages import WebFeed, zip_of
 
@@ -119,6 +122,14 @@ def test_what_comes_is_what_is_there_and_the_stamp_changes_with_it(
     assert came[-1] == (len(whole), len(whole))
     zip_of(folder / "shop.1.2.zip", {"other": "content"})
     assert of.find("shop", "1.2").stamp != before.stamp
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_half_a_file(folder: Path, tmp_path: Path) -> None:
+    path = folder / "shop.1.2.zip"
+    path.write_bytes(bytes(3 << 20))
+    of = feed(folder)
+    with pytest.raises(HalfAFile, match="has 3145728 bytes, and 2097152 came"):
+        of.fetch(of.find("shop", "1.2"), tmp_path / "new", lambda *_: os.truncate(path, 2 << 20))
 
 
 def test_a_login_within_a_url_is_refused_and_not_repeated() -> None:
@@ -250,6 +261,16 @@ def test_any_other_kind_of_url_is_left_to_its_driver(tmp_path: Path) -> None:
     assert of.versions("shop") == ["1.2"]
     of.fetch(of.find("shop", "1.2"), tmp_path / "new", ignore)
     assert (tmp_path / "new").read_bytes() == (tmp_path / "x.zip").read_bytes()
+
+
+def test_a_driver_that_brings_less_than_it_promised_is_not_believed(tmp_path: Path) -> None:
+    class Forgetful:
+        def get_file(self, _path: str, into: str, callback: Callback) -> None:
+            callback.set_size(10)
+            Path(into).write_bytes(b"1234567")
+
+    with pytest.raises(HalfAFile, match="has 10 bytes, and 7 came"):
+        RemoteStore("odd://feed", Forgetful()).fetch("shop.1.2.zip", tmp_path / "new", ignore)
 
 
 def test_a_kind_of_url_that_nothing_reads_is_told() -> None:

@@ -205,6 +205,7 @@ def test_the_previous_one_is_kept_even_if_others_were_used_later(target: Target)
     assert target.current.startswith("1.0-")
     target.deploy("1.2", keep=1)
     assert target.releases == ["1.0", "1.1", "1.2"]
+    assert "is in" in target.install(back, keep=1).stdout  # nothing was unpacked
 
 
 @pytest.mark.parametrize("name", ["pre_deploy", "deploy", "post_deploy"])
