@@ -10,15 +10,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 from deployengine.domain.errors import DeployEngineError
 from deployengine.domain.package import Package
-from deployengine.packages.store import Progress
+from deployengine.engine.package_store import PackageStore
 from deployengine.steps.contract import Runner, Started, State, Status
-from deployengine.steps.errors import CannotStart
+from deployengine.steps.errors import CannotStart, DamagedOnTheWay
 from deployengine.steps.wake import Wake
 
 log = logging.getLogger("deployengine.runs")
@@ -33,15 +31,13 @@ class _CalledOff(DeployEngineError):
 
 
 class Acquisition:
-    """One package on its way to one machine; ``fetch`` has it at hand here."""
+    """One package on its way to one machine."""
 
-    def __init__(
-        self, package: Package, machine: str, runner: Runner, fetch: Callable[[Progress], Path]
-    ) -> None:
+    def __init__(self, package: Package, machine: str, runner: Runner, store: PackageStore) -> None:
         self._package = package
         self._machine = machine
         self._runner = runner
-        self._fetch = fetch
+        self._store = store
         self._said = b""
         self._over = threading.Event()
         self._called_off = threading.Event()
@@ -96,7 +92,7 @@ class Acquisition:
     def _bring(self) -> None:
         try:
             began = time.monotonic()
-            archive = self._fetch(self._check)
+            archive = self._store.fetch(self._package, self._check)
             self._check(0, None)
             self._runner.deliver(archive, self._package.digest)
             took = time.monotonic() - began
@@ -105,6 +101,8 @@ class Acquisition:
         except _CalledOff:
             log.info("%s was not brought to %s: called off", self._package, self._machine)
         except Exception as error:
+            if isinstance(error, DamagedOnTheWay):
+                self._store.suspect(self._package)
             self._error = error
         finally:
             self._over.set()

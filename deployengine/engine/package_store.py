@@ -47,6 +47,10 @@ class PackageStore:
         there = self._cache.archive(package.digest)
         return there or self._cache.ensure(package, self._feeds.open(package.feed), progress)
 
+    def suspect(self, package: Package) -> None:
+        """A package came to a machine damaged: if it is so here, it is brought anew next time."""
+        self._cache.suspect(package.digest)
+
 
 def _told(what: str, tell: Tell) -> Progress:
     last = 0.0

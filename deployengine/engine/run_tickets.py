@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import partial
 
 from deployengine.domain.environment import Machine
 from deployengine.domain.insertion import Insertion, Plain, insert_script
@@ -52,8 +51,8 @@ class RunTickets:
         runner = self._runner_of(claimed.machine)
         if claimed.step.kind is StepKind.ACQUIRE:
             package = claimed.snapshot.packages[claimed.step.package]
-            fetch = partial(self._packages.fetch, package)
-            return Acquisition(package, claimed.machine.name, runner, fetch), frozenset()
+            name = claimed.machine.name
+            return Acquisition(package, name, runner, self._packages), frozenset()
         values = values_of(
             claimed.deployment,
             claimed.snapshot,

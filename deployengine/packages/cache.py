@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from deployengine.domain.package import Package
 from deployengine.file_lock import locked
+from deployengine.packages import canonical
 from deployengine.packages.archives import repack
 from deployengine.packages.contents import LIMITS, Limits
 from deployengine.packages.errors import NoRoom, PackageChanged, TooLarge
@@ -96,6 +98,18 @@ class PackageCache:
         except FileNotFoundError:
             return None
         return path
+
+    def suspect(self, digest: str) -> None:
+        """Looks whether an archive is damaged, as it came so to a machine; then it goes."""
+        path = self._folder / "archives" / digest
+        try:
+            sound = canonical.digest_of(path) == digest
+        except FileNotFoundError:
+            return
+        except (OSError, EOFError, zlib.error):
+            sound = False
+        if not sound:
+            path.unlink(missing_ok=True)
 
     def prune(self) -> None:
         """Removes what was not used for long and, while there is too much, the longest unused."""

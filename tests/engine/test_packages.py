@@ -575,6 +575,17 @@ def test_it_is_tried_again_as_often_as_the_step_says(house: PackageHouse) -> Non
     assert [run.attempt for run in house.detail(1).runs if run.step == 0] == [1, 2, 3]
 
 
+def test_an_archive_that_is_damaged_here_is_brought_anew(house: PackageHouse) -> None:
+    house.apply(shop(bring(retries=1)))
+    house.publish("1.0")
+    house.create("app")
+    (archive,) = (house.settings.home / "packages/archives").iterdir()
+    archive.write_bytes(archive.read_bytes()[:-20])
+    house.deliver_all()
+    assert house.states(1) == ["failed", "succeeded", "succeeded"]
+    assert house.deployed() == ["1.0"]
+
+
 def test_a_retry_brings_a_package_only_where_it_is_missing(house: PackageHouse) -> None:
     def refuse(machine: str) -> None:
         if machine == "qa-2" and house.tried.count(machine) == 1:
