@@ -127,20 +127,19 @@ def _by_command(text: str) -> Mapping[str, str]:
         "a ProxyCommand may only be `ssh -W %h:%p [USER@]HOST` here; write ProxyJump, or leave the "
         "host out with `exclude`"
     )
+    hop: dict[str, str] = {}
     try:
         program, *words = shlex.split(text)
         found, rest = getopt.gnu_getopt(words, _LETTERS)
-    except (ValueError, getopt.GetoptError) as error:
+        for option, said in _options(found):
+            hop = {**keys(option, said), **hop}
+    except (ValueError, getopt.GetoptError, Unsupported) as error:
         raise wrong from error
     host, *command = rest or [""]
     tunnel = dict(found).get("-W")
     forwards = command in _NETCAT if tunnel is None else tunnel in _TUNNELS and not command
     if program.rpartition("/")[2] != "ssh" or not forwards or not host or "%" in host:
         raise wrong
-    hop: dict[str, str] = {}
-    for option, said in _options(found):
-        for key, value in keys(option, said).items():
-            hop.setdefault(key, value)
     if not hop.keys() <= {"user", "port", "identity_file", "known_hosts"}:
         raise wrong
     if "user" in hop and "@" not in host:

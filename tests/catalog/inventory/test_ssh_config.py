@@ -148,6 +148,10 @@ def test_what_has_no_key_in_a_catalog_is_told_once(beside: Beside) -> None:
     [
         ("Host a\n  ProxyCommand cloudflared access ssh --hostname %h\n",
          "ssh_config:2: ProxyCommand: a ProxyCommand may only be `ssh -W %h:%p"),
+        ("Host a\n  ProxyCommand ssh -b 10.0.0.1 -W %h:%p bastion\n",
+         "ssh_config:2: ProxyCommand: a ProxyCommand may only be `ssh -W %h:%p"),
+        ("Host a\n  ProxyCommand ssh -F other -W %h:%p bastion\n",
+         "ssh_config:2: ProxyCommand: a ProxyCommand may only be `ssh -W %h:%p"),
         ("Host a\n  HostName %n.example.com\n", "ssh_config:2: HostName: %n is not known here"),
         ("Host a\n  IdentityFile ${HOME}/x\n", "ssh_config:2: IdentityFile: ${HOME} is not known"),
         ("Host a\n  Port many\n", "ssh_config:2: Port: must be a whole number"),
