@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def test_every_command_has_help_with_an_example_of_itself(
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_example_is_one_that_its_command_takes(name: str) -> None:
-    words = (EVERY[name].epilog or "").removeprefix("Example:").split("&&")[0].split()
+    example = (EVERY[name].epilog or "").removeprefix("Example:")
+    words = re.split("&&|>", example)[0].split()
     given = words[1 + len(name.split()) :]
     EVERY[name].make_context(name, given)  # raises a usage error where it does not
 

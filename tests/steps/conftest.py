@@ -92,8 +92,11 @@ def _local(*shell: str, pidfds: bool | None = None) -> Callable[[Path], Runner]:
     return make
 
 
+#: Shells that this host has beside the one that is its /bin/sh.
 OTHER_SHELLS = [
-    words for words in (["bash"], ["dash"], ["busybox", "sh"]) if shutil.which(words[0])
+    words
+    for words in (["bash"], ["dash"], ["busybox", "sh"])
+    if (found := shutil.which(words[0])) and Path(found).resolve() != Path("/bin/sh").resolve()
 ]
 
 #: Every implementation of the contract; the suite in test_contract.py holds for each.
