@@ -50,7 +50,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], model: Model) -> tup
 def _mappings(
     old: Mapping[str, Any], new: Mapping[str, Any], path: str, model: Model | None
 ) -> Iterator[Change]:
-    if _is_variable(old) and _is_variable(new):
+    if model and _is_variable(old) and _is_variable(new):
         yield from _value(old, new, path)
         old, new = _without_value(old), _without_value(new)
     known = stored(model) if model else {}
@@ -74,7 +74,7 @@ def _values(old: Any, new: Any, path: str, model: Model | None) -> Iterator[Chan
 
 def _lists(old: list[Any], new: list[Any], path: str, model: Model | None) -> Iterator[Change]:
     """Elements with names are compared by name, so that an inserted one moves no other."""
-    before, after = _by_name(old), _by_name(new)
+    before, after = (_by_name(old), _by_name(new)) if model else (None, None)
     if before is None or after is None:
         if old != new:
             yield Change(path, masked(old), masked(new))
@@ -137,7 +137,8 @@ def _by_name(elements: list[Any]) -> dict[str, Any] | None:
 
 def _name(element: Mapping[str, Any]) -> str:
     name = str(element.get("name", element.get("resource")))
-    scope = Scope.from_document(element.get("scope") or {})
+    said = element.get("scope")  # that of a step that uses systemd is one word
+    scope = Scope.from_document(said if isinstance(said, Mapping) else {})
     return f"{name}, {scope}" if scope != Scope() else name
 
 

@@ -10,6 +10,7 @@ from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.items import variable_document
 from deployengine.catalog.lines import Path
 from deployengine.catalog.process import ScriptStep, Step, each_script
+from deployengine.catalog.tools import tool_texts
 from deployengine.domain.errors import Fault, RequestError
 from deployengine.domain.insertion import (
     BadReference,
@@ -69,6 +70,8 @@ def _steps(entry: Entry[schema.Project], project: schema.Project) -> Iterator[Fa
             wrong["instructions"] = _in_text(step.instructions)
         for where, errors in wrong.items():
             yield from (entry.fault(str(error), *place, where) for error in errors)
+        for path, text in tool_texts(step) if isinstance(step, ScriptStep) else ():
+            yield from (entry.fault(str(error), *place, *path) for error in _in_text(text))
 
 
 def _in_script(script: str) -> Sequence[RequestError]:

@@ -10,6 +10,7 @@ from deployengine.catalog.fields import written
 from deployengine.catalog.lines import Path
 from deployengine.catalog.packages import PackageUse, unsound_packages
 from deployengine.catalog.process import (
+    ON_MACHINES,
     GroupStep,
     Script,
     Step,
@@ -17,7 +18,8 @@ from deployengine.catalog.process import (
     each_step,
 )
 from deployengine.catalog.schema import Project
-from deployengine.domain.errors import Fault
+from deployengine.catalog.tools import USES, unsound_tool
+from deployengine.domain.errors import Fault, did_you_mean
 
 _RERUN = (
     "on_unknown: rerun runs the script again although nobody knows how far it came; "
@@ -29,21 +31,26 @@ _STOPS = (
     "machines to be left out"
 )
 
+
+def _called(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeh' else 'a'} {kind} step"
+
+
 #: How people call each kind, and the key without which it makes no sense.
 _KINDS = {
-    "script": ("script step", "script"),
-    "package": ("package step", "package"),
-    "manual": ("manual step", "instructions"),
-    "rolling": ("rolling group", "steps"),
+    **{kind: (_called(kind), needed) for kind, needed in ON_MACHINES.items()},
+    "manual": ("a manual step", "instructions"),
+    "rolling": ("a rolling group", "steps"),
 }
 _ANY = {
     "name", "kind", "condition", "environments", "exclude_environments", "channels", "start",
     "required",
 }  # fmt: skip
+_ON_MACHINES = {*written(Script), "roles", "max_parallel"} - {"script"}
 _OWN = {
-    "script": {*written(Script), "roles", "max_parallel"},
-    "package": {*written(Script), *written(PackageUse), "roles", "max_parallel"}
-    - {"script", "runs_on"},
+    "script": {*_ON_MACHINES, "script"},
+    "package": {*_ON_MACHINES, *written(PackageUse)} - {"runs_on"},
+    **{kind: {*_ON_MACHINES, *written(use)} for kind, use in USES.items()},
     "manual": {"instructions", "responsible", "keep_tag"},
     "rolling": {
         "roles",
@@ -65,6 +72,7 @@ def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
     for step, place in each_step(project.process):
         if not entry.refused(step, *place, "kind"):
             yield from _kind(entry, step, place)
+            yield from unsound_tool(entry, step, place)
         if isinstance(step, Step):
             yield from _places(entry, step, place)
             yield from _failures(entry, step, place)
@@ -77,12 +85,16 @@ def misfits(entry: Entry[Any], project: Project) -> Iterator[Fault]:
 def _kind(entry: Entry[Any], step: Step | GroupStep, place: Path) -> Iterator[Fault]:
     called, needed = _KINDS[step.kind]
     if not entry.says(*place, needed):
-        yield entry.fault(f"{needed!r} is missing, which a {called} needs", *place)
-    strange = step.model_fields_set - _ANY - _OWN[step.kind]
-    for key in (key for key in written(type(step)) if key in strange):
+        yield entry.fault(f"{needed!r} is missing, which {called} needs", *place)
+    fitting = _ANY | _OWN[step.kind]
+    for key in (key for key in written(type(step)) if key not in fitting):
+        if not entry.says(*place, key):
+            continue
         inside = step.kind == "rolling" and key in written(GroupStep)
-        advice = "; put it at the steps in it" if inside else ""
-        yield entry.fault(f"a {called} has no {key!r}{advice}", *place, key)
+        meant = did_you_mean(f"{key}s" if f"{key}s" in fitting else None)
+        advice = "put it at the steps in it" if inside else meant
+        said = f"{called} has no {key!r}"
+        yield entry.fault(f"{said}; {advice}" if advice else said, *place, key)
 
 
 def _script(entry: Entry[Any], step: Script, place: Path) -> Iterator[Fault]:

@@ -11,9 +11,20 @@ from deployengine.catalog.lines import Path
 from deployengine.catalog.names import Name, Names, SomeNames, as_written
 from deployengine.catalog.node import Count, Node, Quota, Short, Span, Text
 from deployengine.catalog.packages import PackageUse
+from deployengine.catalog.tools import ToolUse
 from deployengine.domain.errors import did_you_mean, nearest
 
 CONDITIONS = ("success", "failure", "always")
+
+#: The kinds of steps that run on machines, each with the key without which it makes no sense.
+ON_MACHINES = {
+    "script": "script",
+    "package": "package",
+    "http": "url",
+    "systemd": "unit",
+    "docker-compose": "files",
+    "ansible": "playbook",
+}
 
 
 def _condition(text: str) -> str:
@@ -28,9 +39,9 @@ def _condition(text: str) -> str:
     return text
 
 
-def _only_scripts(kind: Any) -> Any:
+def _on_machines(kind: Any) -> Any:
     if kind in ("manual", "rolling"):
-        raise ValueError("a rolling group holds script and package steps only")
+        raise ValueError("a rolling group holds no manual step and no other group")
     return kind
 
 
@@ -124,7 +135,7 @@ class Named(Node):
     )
 
 
-class ScriptStep(PackageUse, Script, Named):
+class ScriptStep(PackageUse, ToolUse, Script, Named):
     """What a step that runs on machines has, be it one of the process or one of a rolling group."""
 
 
@@ -145,10 +156,13 @@ class GroupStep(ScriptStep):
     """One step of a rolling group; the group says where it runs."""
 
     model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": [needed]} for needed in ("script", "package")]}
+        json_schema_extra={"anyOf": [{"required": [needed]} for needed in ON_MACHINES.values()]}
     )
 
-    kind: Annotated[Literal["script", "package"], BeforeValidator(_only_scripts)] = "script"
+    kind: Annotated[
+        Literal["script", "package", "http", "systemd", "docker-compose", "ansible"],
+        BeforeValidator(_on_machines),
+    ] = "script"
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
@@ -179,14 +193,19 @@ class Step(ScriptStep):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": [needed]} for needed in ("script", "package", "instructions", "steps")
+                {"required": [needed]}
+                for needed in (*ON_MACHINES.values(), "instructions", "steps")
             ]
         }
     )
 
-    kind: Literal["script", "package", "manual", "rolling"] = Field(
+    kind: Literal[
+        "script", "package", "http", "systemd", "docker-compose", "ansible", "manual", "rolling"
+    ] = Field(
         default="script",
         description="script: a shell script. package: a version of a package is brought into use. "
+        "http: a URL is asked until it answers well. systemd: something is done with units. "
+        "docker-compose: services are brought up. ansible: a playbook runs. "
         "manual: somebody has to say proceed or abort. rolling: a group of steps, machine by "
         "machine.",
     )

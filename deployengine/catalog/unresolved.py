@@ -8,7 +8,9 @@ from typing import Any
 from deployengine.catalog import schema
 from deployengine.catalog.declared import inside, steps
 from deployengine.catalog.entries import Entries, Entry
+from deployengine.catalog.lines import Path
 from deployengine.catalog.process import ScriptStep, Step, each_script, each_step
+from deployengine.catalog.tools import tool_texts
 from deployengine.domain.bearers import Bearers
 from deployengine.domain.errors import Fault, did_you_mean
 from deployengine.domain.insertion import BadReference, needed, needed_in_script
@@ -24,14 +26,19 @@ def unresolved(entries: Entries) -> Iterator[Fault]:
     """What no deployment could work out: references of scripts and conditions."""
     for entry, project, bearers in _projects(entries):
         for step, place in each_script(project.process):
-            for text, where, look in (
-                (step.condition if isinstance(step, ScriptStep) else "", "condition", needed),
-                (step.script, "script", needed_in_script),
-                (step.runs_on or "", "runs_on", needed),
-                (step.into if isinstance(step, ScriptStep) else "", "into", needed),
-            ):
+            texts: list[tuple[str, Path, Callable[[str], dict[str, int]]]] = [
+                (step.script, ("script",), needed_in_script),
+                (step.runs_on or "", ("runs_on",), needed),
+            ]
+            if isinstance(step, ScriptStep):
+                texts += [
+                    (step.condition, ("condition",), needed),
+                    (step.into, ("into",), needed),
+                    *((text, path, needed) for path, text in tool_texts(step)),
+                ]
+            for text, path, look in texts:
                 for message in _messages(text, look, [bearers]):
-                    yield entry.fault(message, *place, where)
+                    yield entry.fault(message, *place, *path)
 
 
 def doubtful(entries: Entries) -> Iterator[Fault]:

@@ -31,6 +31,7 @@ _WORDS = {
     "bool_type": _TRUTH,
     "bool_parsing": _TRUTH,
     "model_type": _MAPPING,
+    "dict_type": _MAPPING,
     "list_type": _LIST,
     "float_type": _SPAN,
     "finite_number": _SPAN,

@@ -8,7 +8,7 @@ comes to it when the step runs (:mod:`~deployengine.domain.filling`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 #: A value as a step says it: itself, or a text with ``#{…}`` in its place.
@@ -40,7 +40,7 @@ class HttpCheck:
 
     url: str
     method: Said = "GET"
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     expect: Sequence[str] = ("200-399",)
     contains: str = ""
@@ -77,7 +77,7 @@ class ComposeProject:
     project: str = ""
     services: Sequence[str] = ()
     env_file: Sequence[str] = ()
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     pull: Said = True
     build: Said = False
     remove_orphans: Said = False
@@ -94,7 +94,7 @@ class Playbook:
 
     playbook: str
     inventory: str = ""
-    extra_vars: Mapping[str, Any] | None = None
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
     tags: Sequence[str] = ()
     check: Said = False
 
@@ -114,4 +114,5 @@ def tool_of(document: Mapping[str, Any]) -> Tool | None:
     tool = _BY_KIND.get(document.get("kind", ""))
     if tool is None:
         return None
-    return tool(**{f.name: document[f.name] for f in fields(tool) if f.name in document})
+    said = {f.name: document.get(f.name) for f in fields(tool)}
+    return tool(**{name: value for name, value in said.items() if value is not None})

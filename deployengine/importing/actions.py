@@ -16,6 +16,14 @@ from deployengine.importing.scripts import Script, placeholder, script
 _BODY = "Octopus.Action.Script.ScriptBody"
 _FAILS = "a step that fails stands in its place"
 
+#: Kinds of Octopus for which there is something near; only people can put it in their place.
+_NEAR = {
+    "octopus.dockerrun": "kind: docker-compose",
+    "octopus.dockerstop": "kind: docker-compose",
+    "octopus.dockernetwork": "kind: docker-compose",
+    "octopus.healthcheck": "kind: http, or machine check, which needs no step",
+}
+
 
 class Actions:
     """Turns actions into the part of a step that says what it does.
@@ -88,7 +96,9 @@ class Actions:
         if properties.text("Octopus.Action.Template.Id"):
             raise Uncarried(f"a step from a template ({type_ or 'of an unknown kind'})")
         if type_.casefold() != "octopus.script":
-            raise Uncarried(f"a step of the kind {type_ or 'that is not named'}")
+            near = _NEAR.get(type_.casefold())
+            hint = f" (near to it is {near})" if near else ""
+            raise Uncarried(f"a step of the kind {type_ or 'that is not named'}{hint}")
         source = properties.text("Octopus.Action.Script.ScriptSource").strip() or "Inline"
         if source.casefold() != "inline":
             raise Uncarried(f"a script from a {source}")

@@ -26,7 +26,7 @@ def lines(step: ComposeProject, fill: Filling) -> Iterator[str]:
     options += [f"--env-file={each}" for each in fill.words("env_file", step.env_file, words.path)]
     options += [f"--project-name={project}"] if project else []
     yield f'de_compose() {{ de_docker_compose {" ".join(map(quote, options))} "$@"; }}'
-    for name, said in (step.environment or {}).items():
+    for name, said in step.environment.items():
         yield export(name, fill.text(f"environment {name}", said))
     within = fill.seconds("healthy_within", step.healthy_within)
     yield assign("within", hundredths(within))

@@ -21,7 +21,7 @@ def lines(check: HttpCheck, fill: Filling) -> Iterator[str]:
     url = fill.text("url", check.url, words.url)
     headers = {
         name: fill.text(f"header {name}", said, words.header_value)
-        for name, said in (check.headers or {}).items()
+        for name, said in check.headers.items()
     }
     body = fill.text("body", check.body)
     secret = fill.sensitive  # so far: what follows stands on no command line of any tool

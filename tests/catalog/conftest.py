@@ -52,6 +52,24 @@ _PACKAGE = {
     "package": "shop", "feed": "releases", "substitute": ["*.conf"],
     "settings": ["a.json", "*.yaml"], "keep": 2, "into": "/opt/#{B}",
 }  # fmt: skip
+_HTTP = {
+    "url": "http://#{B}/health", "method": "POST", "headers": {"X": "#{B}"}, "body": "b",
+    "expect": [200, "300-302"], "contains": "/ok/", "healthy_within": "2m", "every": 2,
+    "answer_within": "5s", "successes": 2, "insecure_tls": True,
+}  # fmt: skip
+_SYSTEMD = {
+    "unit": ["shop", "shop-#{B}"], "action": "start", "active_within": 10, "stable": "1s",
+    "scope": "user", "daemon_reload": True,
+}  # fmt: skip
+_COMPOSE = {
+    "files": ["c.yaml"], "project": "shop", "services": ["web"], "env_file": [".env"],
+    "environment": {"TAG": "#{B}"}, "pull": False, "build": True, "remove_orphans": True,
+    "healthy_within": "#{B}",
+}  # fmt: skip
+_ANSIBLE = {
+    "playbook": "site.yaml", "inventory": "hosts", "extra_vars": {"a": ["#{B}", 7]},
+    "tags": ["web"], "check": "#{B}", "runs_on": "qa-1",
+}  # fmt: skip
 #: A right catalog that says all that can be said.
 FULL: dict[str, Any] = {
     "environments": [{"name": "QA", "description": "d", "guided_failure": True, "share": 3}],
@@ -118,8 +136,16 @@ FULL: dict[str, Any] = {
                   {"name": "Web", "kind": "package", **_PACKAGE, "condition": "#{B}",
                    "timeout": 60, "retries": 1, "backoff": 5, "idempotent": True,
                    "on_unknown": "ask", "on_stale": "terminate",
-                   "touches": [{"resource": "iis"}]}]},
+                   "touches": [{"resource": "iis"}]},
+                  {"name": "Look at it", "kind": "http", **_HTTP},
+                  {"name": "Start it", "kind": "systemd", **_SYSTEMD},
+                  {"name": "Bring it up", "kind": "docker-compose", **_COMPOSE},
+                  {"name": "Set it up", "kind": "ansible", **_ANSIBLE}]},
              {"name": "Api", "kind": "package", **_PACKAGE},
+             {"name": "Look", "kind": "http", **_HTTP},
+             {"name": "Renew", "kind": "systemd", **_SYSTEMD},
+             {"name": "Up", "kind": "docker-compose", **_COMPOSE},
+             {"name": "Configure", "kind": "ansible", **_ANSIBLE},
          ]},
     ],
     "freezes": [

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,14 @@ from deployengine.domain.project import (
     StepKind,
     Touch,
     steps_of,
+)
+from deployengine.domain.tools import (
+    ComposeProject,
+    HttpCheck,
+    Playbook,
+    Tool,
+    UnitAction,
+    tool_of,
 )
 from tests.catalog.conftest import SMALL
 
@@ -93,6 +102,54 @@ USES = {
     "into": said("/opt/shop", "into"),
 }
 PACKAGE = {**{key: each for key, each in SCRIPT.items() if key != "runs_on"}, **USES}
+HTTP = {
+    "method": said("HEAD", "method"),
+    "headers": said(
+        {"X-A": "#{Octopus.Machine.Name}", "X-N": 7},
+        "headers",
+        {"X-A": "#{Octopus.Machine.Name}", "X-N": "7"},
+    ),
+    "expect": said([204, "300-302"], "expect", ["204", "300-302"]),
+    "healthy_within": said("2m", "healthy_within", 120.0),
+    "every": said("#{Octopus.Machine.Name}", "every"),
+    "answer_within": said(5, "answer_within", 5.0),
+    "successes": said(2, "successes"),
+    "insecure_tls": said(True, "insecure_tls"),
+}
+HTTP_BODY = {"body": said("b", "body"), "contains": said("/ok/", "contains")}
+SYSTEMD = {
+    "action": said("reload", "action"),
+    "active_within": said("1m", "active_within", 60.0),
+    "stable": said(0.5, "stable"),
+    "scope": said("user", "scope"),
+    "daemon_reload": said("#{Octopus.Machine.Name}", "daemon_reload"),
+}
+COMPOSE = {
+    "project": said("shop", "project"),
+    "services": said("web", "services", ["web"]),
+    "env_file": said([".env"], "env_file"),
+    "environment": said({"A": "#{Octopus.Machine.Name}"}, "environment"),
+    "pull": said(False, "pull"),
+    "build": said(True, "build"),
+    "remove_orphans": said(True, "remove_orphans"),
+    "healthy_within": said("#{Octopus.Machine.Name}", "healthy_within"),
+}
+ANSIBLE = {
+    "inventory": said("hosts", "inventory"),
+    "extra_vars": said({"a": [1, 0.5, True, None, {"b": "#{Octopus.Machine.Name}"}]}, "extra_vars"),
+    "tags": said("web", "tags", ["web"]),
+    "check": said(True, "check"),
+}
+#: What each kind needs, what the domain makes of that alone, and what else may be said.
+TOOLS: dict[str, tuple[dict[str, Any], Tool, Mapping[str, Said]]] = {
+    "http": ({"url": "http://x"}, HttpCheck("http://x"), HTTP),
+    "systemd": ({"unit": "shop"}, UnitAction(["shop"]), SYSTEMD),
+    "docker-compose": ({"files": ["c.yaml"]}, ComposeProject(["c.yaml"]), COMPOSE),
+    "ansible": ({"playbook": "p", "runs_on": "qa-1"}, Playbook("p"), ANSIBLE),
+}
+TOOL_KEYS = {
+    *HTTP, *HTTP_BODY, *SYSTEMD, *COMPOSE, *ANSIBLE, "url", "unit", "files", "playbook",
+}  # fmt: skip
 MANUAL = {**ASKS, **WHERE, **START}
 GROUP = {**ROLLS, **WHERE, **MACHINES, **START}
 CHILD = {**RUNS, **RETRIES}
@@ -165,7 +222,7 @@ anything = settings(
 
 def test_all_keys_of_the_schema_are_tried_below() -> None:
     rest = {"name", "kind", "script", "instructions", "steps", "before", "after"}
-    rest |= {"package", "feed"}
+    rest |= {"package", "feed", *TOOL_KEYS}
     assert set(StepModel.model_fields) == {*SCRIPT, *PACKAGE, *MANUAL, *GROUP} | rest
     assert set(GroupStep.model_fields) - rest == {*CHILD, *USES}
     assert set(Before.model_fields) - rest == {*HOOK}
@@ -196,6 +253,38 @@ def test_a_package_step_keeps_all_that_is_said_of_it_within_a_group_too(
     assert differing(step, replace(plain, rolling=Rolling("G") if grouped else None)) == read(
         chosen
     )
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_step_that_uses_a_tool_keeps_all_that_is_said_of_it_within_a_group_too(
+    tmp_path: Path, kind: str, grouped: bool
+) -> None:
+    needed, plain, more = TOOLS[kind]
+
+    @anything
+    @given(some(more), some({"timeout": RUNS["timeout"], "touches": RUNS["touches"]}))
+    def check(chosen: Chosen, around: Chosen) -> None:
+        whole = {"name": "S", "kind": kind, **needed, **keys(chosen), **keys(around)}
+        group = {"name": "G", "kind": "rolling", "steps": [whole]}
+        (step,) = steps(tmp_path, group if grouped else whole)
+        assert differing(step.tool, plain) == read(chosen)
+        bare = Step("S", kind=StepKind(kind), tool=step.tool, runs_on=needed.get("runs_on"))
+        bare = replace(bare, rolling=Rolling("G") if grouped else None)
+        assert differing(step, bare) == read(around)
+
+    check()
+
+
+def test_the_body_and_what_is_sought_are_kept(tmp_path: Path) -> None:
+    check = {"name": "S", "kind": "http", "url": "http://x", **keys(HTTP_BODY)}
+    (step,) = steps(tmp_path, check)
+    assert differing(step.tool, HttpCheck("http://x")) == read(HTTP_BODY)
+
+
+def test_what_an_older_document_writes_out_as_nothing_is_as_it_is_anyway() -> None:
+    document = {"kind": "http", "url": "http://x", "healthy_within": None}
+    assert tool_of(document) == HttpCheck("http://x")
 
 
 @anything

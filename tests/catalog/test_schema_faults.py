@@ -49,7 +49,8 @@ MACHINE = "    roles: [web]\n  - name: prod"
         (small(STEP, f"{STEP}        timeout: 1e999\n"), 27, "projects[0].process[0].timeout",
          "at most 31622400"),
         (small(STEP, f"{STEP}        kind: powershell\n"), 27, "projects[0].process[0].kind",
-         "must be 'script', 'package', 'manual' or 'rolling'"),
+         "must be 'script', 'package', 'http', 'systemd', 'docker-compose', 'ansible', 'manual' or "
+         "'rolling'"),
         (small(STEP, f"{STEP}        idempotent: maybe\n"), 27, "projects[0].process[0].idempotent",
          "true or false"),
         (small(STEP, f"{STEP}        on_unknown: retry\n"), 27, "projects[0].process[0].on_unknown",

@@ -96,7 +96,8 @@ STEP = "projects[0].process[0]"
     ("text", "path", "message"),
     [
         (process("{name: A, kind: manuel, instructions: x}"), f"{STEP}.kind",
-         "must be 'script', 'package', 'manual' or 'rolling'; did you mean 'manual'?"),
+         "must be 'script', 'package', 'http', 'systemd', 'docker-compose', 'ansible', 'manual' or "
+         "'rolling'; did you mean 'manual'?"),
         (process("{name: A}"), STEP, "'script' is missing, which a script step needs"),
         (process("{name: A, kind: manual}"), STEP,
          "'instructions' is missing, which a manual step needs"),
@@ -114,9 +115,9 @@ STEP = "projects[0].process[0]"
         (rolling("", "name: Swap"), f"{STEP}.steps[0]",
          "'script' is missing, which a script step needs"),
         (rolling("", "name: S, kind: rolling, script: ls"), f"{STEP}.steps[0].kind",
-         "a rolling group holds script and package steps only"),
+         "a rolling group holds no manual step and no other group"),
         (rolling("", "name: S, kind: manual, script: ls"), f"{STEP}.steps[0].kind",
-         "a rolling group holds script and package steps only"),
+         "a rolling group holds no manual step and no other group"),
         (rolling("", "name: Swap, script: ls, roles: [web]"), f"{STEP}.steps[0].roles",
          "'roles' cannot stand here; it belongs to the rolling group"),
         (rolling("", "name: Swap, script: ls, max_parallel: 1"), f"{STEP}.steps[0].max_parallel",

@@ -72,6 +72,7 @@ class Place:
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
         )
 
     def carry_out(
