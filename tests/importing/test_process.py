@@ -251,8 +251,10 @@ def test_a_group_on_the_server_is_one_step_after_the_other(make: Make) -> None:
     ("one", "why"),
     [
         (action("A", {}, "Octopus.IIS"), "a step of the kind Octopus.IIS"),
-        (action("A", {}, "Octopus.DockerRun"),
-         "a step of the kind Octopus.DockerRun (near to it is kind: docker-compose)"),
+        (
+            action("A", {}, "Octopus.DockerRun"),
+            "a step of the kind Octopus.DockerRun (near to it is kind: docker-compose)",
+        ),
         (action("A", {**SCRIPT, "Octopus.Action.Template.Id": "x"}), "a step from a template"),
         (action("A", inline("let a = 1", "FSharp")), "a script in FSharp"),
         (action("A", bash("")), "a script without text"),
