@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from deployengine.domain.availability import (
@@ -53,8 +54,9 @@ def met(tx: Transaction, project: str, machine: str, why: str, *, own: bool) -> 
 
 
 def unavailable(machine: str, why: str) -> str:
-    """That a machine cannot be used, with its name, in one line."""
-    return why if machine in why else f"{machine} is unavailable: {why}"
+    """That a machine cannot be used, and why, with its name."""
+    named = re.search(rf"(?<![\w-]){re.escape(machine)}(?![\w-])", why)
+    return why if named else f"{machine} is unavailable: {why}"
 
 
 def is_not_enabled(known: MachineRecord) -> str:

@@ -11,6 +11,7 @@ from redis import Redis
 
 from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.deployment import RunState
+from deployengine.engine.reception import unavailable
 from deployengine.engine.releases import Wanted
 from deployengine.engine.waits import Reason
 from tests.acceptance.catalogs import catalog, machine, project, step
@@ -498,3 +499,16 @@ def test_a_machine_that_was_disabled_after_the_run_was_readied_is_left_out(
     assert (run.state, run.message) == (RunState.SKIPPED, "web-2 was disabled by ada (new disk)")
     assert house.network.starts["web-2"] == 0
     assert message(house, 1) == "without web-2"
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("db does not answer", "db does not answer"),
+        ("machine db: refused", "machine db: refused"),
+        ("the database is full", "db is unavailable: the database is full"),
+        ("db-2 is in the way", "db is unavailable: db-2 is in the way"),
+    ],
+)
+def test_what_is_told_of_a_machine_names_it(why: str, said: str) -> None:
+    assert unavailable("db", why) == said
