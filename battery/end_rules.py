@@ -175,8 +175,17 @@ def _follows(case: Case, deployment: Deployment, last: list[Run]) -> bool:
     if deployment.state == "superseded":
         return deployment.project in scenario.HASTY or deployment.requested_by == BY_ITSELF
     if deployment.state == "failed":
-        return "failed" in states or "unknown" in states
+        nowhere = lenient and _carried_out_nowhere(counted)
+        return "failed" in states or "unknown" in states or nowhere
     return deployment.state in OPEN or states <= {"succeeded"}
+
+
+def _carried_out_nowhere(runs: list[Run]) -> bool:
+    """Whether some step was skipped on every machine, as none of them could be used."""
+    steps: defaultdict[int, set[str]] = defaultdict(set)
+    for run in runs:
+        steps[run.step].add(run.state)
+    return any(states == {"skipped"} for states in steps.values())
 
 
 def _forgiven(case: Case, run: Run) -> bool:
