@@ -17,7 +17,7 @@ de_fail() {
 # the one that people set.
 de_now() {
   de_clock=
-  if { read -r de_clock _ < /proc/uptime; } 2> /dev/null; then
+  if { read -r de_clock de_rest < /proc/uptime; } 2> /dev/null; then
     de_clock=${de_clock%.*}${de_clock#*.}
   else
     de_clock=$(date +%s)00

@@ -342,7 +342,7 @@ def test_an_answer_that_breaks_off_is_none(asking: Place, site: WebSite) -> None
 
 
 def test_an_endless_answer_does_not_fill_the_disk(asking: Place, site: WebSite) -> None:
-    site.replies = [Reply(body="x" * 30_000_000), Reply(body="sought")]
+    site.replies = [Reply(body="sought" + "x" * 30_000_000), Reply(body="sought")]
     done = asking.carry_out(check(site, contains="sought"))
     assert (done.returncode, len(site.asked)) == (0, 2)
 
