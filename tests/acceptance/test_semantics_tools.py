@@ -96,7 +96,9 @@ def test_a_value_that_no_tool_could_use_fails_the_run_before_anything_begins(
     (deployment,) = running.create("wrong")
     assert running.await_end(deployment.id) == "failed"
     shown = json.loads(say("deployment", "show", f"dep-{deployment.id}", "--json").out)
-    assert "url names no host" in json.dumps(shown)
+    (run,) = shown["step_runs"]
+    assert "url names no host" in json.dumps(run)
+    assert (run["machine"], run["lock_mode"]) == ("qa-1", "none")
 
 
 # ---- playbooks ----
@@ -152,6 +154,11 @@ def test_a_playbook_holds_the_machine_that_it_is_for_and_shares_the_one_that_it_
     engine.await_inside("web-2", "others")
     gates["others"].open(2)
     assert engine.await_end(others.id) == "succeeded"
+    shown = engine.json("deployment", "show", f"dep-{playing.id}")["step_runs"]
+    assert [(r["machine"], r["runs_on"], r["lock_mode"]) for r in shown] == [
+        ("web-1", "control", "shared"),
+        ("web-2", "control", "shared"),
+    ]
 
 
 # ---- on machines that are reached by SSH ----

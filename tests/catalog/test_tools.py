@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deployengine.catalog.diff import difference
 from tests.catalog.conftest import Faults, Read
 from tests.catalog.test_steps import STEP, process, rolling
 
@@ -191,3 +192,20 @@ def test_none_of_them_is_a_hook(faults: Faults, kind: str) -> None:
 def test_a_playbook_needs_its_machine_within_a_group_too(faults: Faults) -> None:
     (fault,) = faults(rolling("", "name: S, kind: ansible, playbook: p"))
     assert fault.path == f"{STEP}.steps[0]"
+
+
+def test_what_a_playbook_is_given_is_compared_as_it_is_whatever_its_keys_are_called(
+    read: Read,
+) -> None:
+    def given(port: int) -> str:
+        users = f"[{{name: a, value: {port}}}]"
+        return one(f"{ANSIBLE}, extra_vars: {{users: {users}, name: x, value: {port}}}")
+
+    before = {(i.kind, i.name): i.document for i in read(given(80)).items}
+    told = [line.strip() for line in difference(before, read(given(81))).lines()]
+    assert told[2:] == [
+        'process[S].extra_vars.users: [{"name": "a", "value": 80}] → [{"name": "a", "value": 81}]',
+        "process[S].extra_vars.value: 80 → 81",
+    ]
+    wrong = ANSIBLE + ", extra_vars: {users: [{name: a, scope: {odd: 1}}]}"
+    assert difference(before, read(one(wrong))).changed
