@@ -15,6 +15,7 @@ from deployengine.domain.filling import BadValue
 from deployengine.domain.insertion import NulInValue
 from deployengine.domain.tools import HttpCheck
 from tests.recipes.conftest import BUSYBOX, Place, made, secrets, values
+from tests.support.sshd import tool
 from tests.support.web_site import Reply, WebSite, self_signed, web_site
 
 #: The tools that ask, as a machine may have them. What this project tests with is installed in CI.
@@ -47,15 +48,13 @@ def asking(request: pytest.FixtureRequest, place: Place) -> Place:
     return place
 
 
-def put(place: Place, tool: str) -> None:
-    if tool == "wget of busybox":
+def put(place: Place, name: str) -> None:
+    if name == "wget of busybox":
         (place.bin / "wget").symlink_to(str(BUSYBOX))
-    elif place.shell == "busybox" and tool == "wget":
-        from tests.support.sshd import tool as here
-
-        (place.bin / "wget").symlink_to(here("wget"))
+    elif place.shell == "busybox" and name == "wget":
+        (place.bin / "wget").symlink_to(tool("wget"))
     else:
-        place.install(tool)
+        place.install(name)
 
 
 @pytest.fixture
@@ -168,9 +167,9 @@ def test_a_body_is_never_taken_for_the_name_of_a_file(curl: Place, site: WebSite
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("tool", ["curl", "wget"])
-def test_every_method_is_sent(dash: Place, site: WebSite, method: str, tool: str) -> None:
-    put(dash, tool)
+@pytest.mark.parametrize("name", ["curl", "wget"])
+def test_every_method_is_sent(dash: Place, site: WebSite, method: str, name: str) -> None:
+    put(dash, name)
     done = dash.carry_out(check(site, method=method))
     assert (done.returncode, done.stderr) == (0, "")
     assert [asked.method for asked in site.asked] == [method]
@@ -294,12 +293,12 @@ def command_lines() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("tool", TOOLS[1:])
+@pytest.mark.parametrize("name", TOOLS[1:])
 @pytest.mark.parametrize("key", ["url", "headers", "body"])
 def test_a_secret_that_wget_would_have_on_its_command_line_is_refused(
-    dash: Place, site: WebSite, tool: str, key: str
+    dash: Place, site: WebSite, name: str, key: str
 ) -> None:
-    put(dash, tool)
+    put(dash, name)
     said: Any = {"url": site.url("/#{T}"), "headers": {"X": "#{T}"}, "body": "#{T}"}[key]
     done = dash.carry_out(replace(check(site, method="POST"), **{key: said}), secrets(T="s3cret"))
     assert (done.returncode, done.stdout) == (1, "")
@@ -377,3 +376,9 @@ def test_what_the_wget_of_busybox_cannot_do_is_told(
     assert done.returncode == 1
     assert "this wget can only GET without a body and POST; install curl" in done.stderr
     assert site.asked == []
+
+
+@pytest.mark.parametrize("name", ["dash", "bash", "busybox", "curl", "wget"])
+def test_all_that_recipes_are_tested_with_is_here(name: str) -> None:
+    """In CI; elsewhere what is missing is left out."""
+    tool(name)
