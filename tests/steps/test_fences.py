@@ -161,6 +161,19 @@ def test_a_newcomer_may_end_the_older_ones_that_are_in_its_way(
     go.let()
 
 
+def test_a_newcomer_ends_an_older_one_whose_wrapper_was_killed(
+    runner: Runner, fresh: Fresh, workdir: Path, ready: Gate
+) -> None:
+    work = fresh("echo > ready; exec sleep 60", locks=EXCLUSIVE)
+    begin(runner, work)
+    ready.hear()
+    os.kill(leader_of(work.ticket, workdir), signal.SIGKILL)
+    until_dead(leader_of(work.ticket, workdir))
+    newer = fresh("exit 0", fence=2, locks=EXCLUSIVE, on_stale=OnStale.TERMINATE)
+    assert end(begin(runner, newer)) == Status(State.EXITED, 0)
+    assert runner.attach(work.ticket).status() == Status(State.EXITED, 137)
+
+
 def test_an_older_one_is_ended_with_the_grace_that_it_was_promised(
     runner: Runner, fresh: Fresh, ready: Gate, go: Gate
 ) -> None:

@@ -103,8 +103,8 @@ de_group() {
     # shellcheck disable=SC2046
     set -- $(ps -A -o pid= -o pgid= | while read -r de_a de_b; do [ "$de_b" != "$de_pid" ] || echo "$de_a"; done)
   fi
-  for de_each; do
-    if de_process "${de_each##*/}" && [ "$de_p_group" = "$de_pid" ] && [ "$de_p_session" = "$de_pid" ]; then
+  for de_member; do # a name of its own: who asks goes through tickets as it does through these
+    if de_process "${de_member##*/}" && [ "$de_p_group" = "$de_pid" ] && [ "$de_p_session" = "$de_pid" ]; then
       return 0
     fi
   done
