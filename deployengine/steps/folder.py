@@ -49,7 +49,7 @@ class TicketFolder:
     def fill(self, work: Work) -> None:
         """Writes what the wrapper needs. Doing it again never touches what a script is reading."""
         self._put("script", ticket.encode(work.script))
-        self._put("variables", ticket.render_variables(work.variables))
+        self._put("variables", ticket.encode(ticket.render_variables(work.variables)))
 
     def begun(self, settle: float = _SETTLE) -> Begun | None:
         """The record that a run began, ``None`` if none has; with its ``damage`` if it has any."""

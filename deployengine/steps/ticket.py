@@ -70,22 +70,23 @@ def interpreter(script: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in words) or ("/bin/sh",)
 
 
-def render_variables(variables: Mapping[str, str]) -> bytes:
+def render_variables(variables: Mapping[str, str]) -> str:
     """A shell ``case`` over ``$name``: ``get_variable`` needs no program beside the shell."""
     lines = ["case $name in"]
     for name, value in variables.items():
-        lines.append(f"{_any_case(name.strip())}) found=yes value={_quoted(value)} ;;")
-    return encode("\n".join([*lines, "esac", ""]))
+        lines.append(f"{_any_case(name.strip())}) found=yes value={shell_word(value)} ;;")
+    return "\n".join([*lines, "esac", ""])
 
 
 def _any_case(name: str) -> str:
     letters = (
-        f"[{c.upper()}{c.lower()}]" if c.isascii() and c.isalpha() else _quoted(c) for c in name
+        f"[{c.upper()}{c.lower()}]" if c.isascii() and c.isalpha() else shell_word(c) for c in name
     )
     return "".join(letters) or "''"
 
 
-def _quoted(text: str) -> str:
+def shell_word(text: str) -> str:
+    """One word for any shell, quoted."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 

@@ -14,7 +14,7 @@ import deployengine.steps
 from deployengine.domain.insertion import find_unquotable, insert_script
 from deployengine.importing.report import Uncarried
 from deployengine.importing.scripts import placeholder, script
-from deployengine.steps.ticket import render_variables
+from deployengine.steps.ticket import encode, render_variables
 
 TOOLS = Path(deployengine.steps.__file__).parent / "tools"
 
@@ -24,7 +24,9 @@ Run = Callable[[str], subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs a script as a ticket would, with one variable and a place for outputs."""
-    (tmp_path / "variables").write_bytes(render_variables({"Port": "80 # \"quoted\" 'twice'"}))
+    (tmp_path / "variables").write_bytes(
+        encode(render_variables({"Port": "80 # \"quoted\" 'twice'"}))
+    )
 
     def run(text: str) -> subprocess.CompletedProcess[str]:
         file = tmp_path / "script"

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from deployengine.steps import ticket
+from deployengine.steps.ticket import shell_word as quoted
 
 #: The first line of every answer; what a login prints of its own comes before it.
 GREETING = b"\ndeployengine:agent\n"
@@ -20,11 +21,6 @@ _FILES = {
     "tools/set_output": _STEPS / "tools" / "set_output",
 }
 _END = "DEPLOYENGINE_END"
-
-
-def quoted(text: str) -> str:
-    """One word for every login shell."""
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 @cache
@@ -99,16 +95,12 @@ def as_user(command: str, become: str) -> str:
 def bundle(script: str, variables: Mapping[str, str], environment: Mapping[str, str]) -> bytes:
     """What a start reads from stdin: shell text that says what the ticket's files hold."""
     program, *rest = ticket.interpreter(script)
-    exports = "".join(f"export {name}={quoted(value)}\n" for name, value in environment.items())
-    parts = (
-        b"de_put script " + _bytes(ticket.encode(script)),
-        b"de_put variables " + _bytes(ticket.render_variables(variables)),
-        ticket.encode(f"de_program={quoted(program)} de_argument={quoted(' '.join(rest))}"),
-        ticket.encode(f"de_environment() {{\n:\n{exports}}}"),
-        b"# whole\n",
+    exports = (f"export {name}={quoted(value)}" for name, value in environment.items())
+    lines = (
+        f"de_put script {quoted(script)}",
+        f"de_put variables {quoted(ticket.render_variables(variables))}",
+        f"de_program={quoted(program)} de_argument={quoted(' '.join(rest))}",
+        "\n".join(("de_environment() {", ":", *exports, "}")),
+        "# whole\n",
     )
-    return b"\n".join(parts)
-
-
-def _bytes(content: bytes) -> bytes:
-    return b"'" + content.replace(b"'", b"'\\''") + b"'"
+    return ticket.encode("\n".join(lines))

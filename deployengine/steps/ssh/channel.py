@@ -31,7 +31,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     is called in the loop's thread whenever there is more.
     """
 
-    def __init__(self, news: Callable[[], None]) -> None:
+    def __init__(self, news: Callable[[], None] = lambda: None) -> None:
         self._news = news
         self._lock = threading.Lock()
         self._channel: Any = None
@@ -48,6 +48,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self.tail: bytearray | None = None
         self.status: int | None = None
         self.closed = threading.Event()
+        #: The same, of the loop.
+        self.over = asyncio.Event()
         #: Whether the machine takes more; of the loop.
         self.writable = asyncio.Event()
         self.writable.set()
@@ -82,6 +84,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Nothing more comes."""
         self.closed.set()
+        self.over.set()
         self.writable.set()
         self._news()
 
@@ -154,11 +157,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             if resume:
                 self.paused = False
         if resume:
-            self._resume()
+            the_loop().soon(self._channel.resume_reading)
         return piece
-
-    def _resume(self) -> None:
-        the_loop().soon(self._channel.resume_reading)
 
     def forget(self) -> None:
         """Closes the channel, unless it has ended."""

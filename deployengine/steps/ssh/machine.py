@@ -107,7 +107,7 @@ class SshMachine:
 
         Raises :class:`MachineUnreachable` where nothing of ``stdin`` was sent.
         """
-        return the_loop().run(self._begin(news, verb, arguments, stdin))
+        return the_loop().run(self._begin(partial(Channel, news), verb, arguments, stdin))
 
     def connect_once(self) -> None:
         """Makes sure that the machine was seen by this process, so that :attr:`facts` are known."""
@@ -116,7 +116,8 @@ class SshMachine:
 
     def look_over(self) -> dict[str, list[str]]:
         """Looks at the machine anew; what it found, one fact a line, by its first word."""
-        return the_loop().run(self._look_over())
+        self.facts = _facts(self.ask("check"))
+        return self.facts
 
     def close(self) -> None:
         """Closes all connections."""
@@ -149,14 +150,11 @@ class SshMachine:
         passing: bool = False,
     ) -> bytes:
         for last in (False, True):
-            done = asyncio.Event()
             channel: Channel | None = None
             try:
                 async with asyncio.timeout(within):
-                    channel = await self._begin(done.set, verb, arguments, stdin, passing=passing)
-                    while not channel.closed.is_set():
-                        done.clear()
-                        await done.wait()
+                    channel = await self._begin(Channel, verb, arguments, stdin, passing=passing)
+                    await channel.over.wait()
             except TimeoutError as error:
                 if channel is not None:
                     channel.forget()
@@ -180,14 +178,14 @@ class SshMachine:
 
     async def _begin(
         self,
-        news: Callable[[], None],
+        make: Callable[[], Channel],
         verb: str,
         arguments: tuple[str, ...],
         stdin: bytes | Path,
         *,
         passing: bool = False,
     ) -> Channel:
-        line, channel = await self._open(news, verb, arguments)
+        line, channel = await self._open(make, verb, arguments)
         if not passing:
             line.last_used = asyncio.get_running_loop().time()
         _when_closed(channel.remote, lambda: self._give_back(line))
@@ -202,7 +200,7 @@ class SshMachine:
         return channel
 
     async def _open(
-        self, news: Callable[[], None], verb: str, arguments: tuple[str, ...]
+        self, make: Callable[[], Channel], verb: str, arguments: tuple[str, ...]
     ) -> tuple[_Line, Channel]:
         """A connection, and the channel in which the command has begun and waits for its stdin.
 
@@ -214,14 +212,9 @@ class SshMachine:
             way = line.way
             command = agent.call(way.workdir, way.tickets, self._shell, verb, *arguments)
             line.in_use += 1
-            channel = Channel(news)
+            channel = make()
             try:
-                await line.connection.create_session(
-                    partial(_itself, channel),
-                    agent.as_user(command, way.become),
-                    encoding=None,
-                    request_pty=False,
-                )
+                await _run(line, command, channel)
                 return line, channel
             except asyncssh.ChannelOpenError as error:
                 line.in_use -= 1
@@ -278,15 +271,6 @@ class SshMachine:
         self._lines.append(line)
         return line
 
-    async def _look_over(self) -> dict[str, list[str]]:
-        line = await self._free_line()
-        line.in_use += 1
-        try:
-            await self._install(line)
-        finally:
-            self._give_back(line)
-        return self.facts
-
     async def _install(self, line: _Line) -> None:
         """Sends the agent along, and hears what the machine is and has."""
         channel = await self._installed(line, anew=False)
@@ -296,28 +280,18 @@ class SshMachine:
             raise no_agent(self.name, channel)
         if channel.status != 0:
             raise died(self.name, channel, "check")
-        facts: dict[str, list[str]] = {}
-        for each in (channel.read(0, 1 << 20) or b"").decode("utf-8", "replace").splitlines():
-            word, _, rest = each.partition(" ")
-            facts.setdefault(word, []).append(rest)
-        self.facts = facts
+        self.facts = _facts(channel.read(0, 1 << 20) or b"")
 
     async def _installed(self, line: _Line, *, anew: bool) -> Channel:
-        done = asyncio.Event()
-        channel = Channel(done.set)
         way = line.way
         text = agent.installation(way.workdir, way.tickets, self._shell, anew=anew)
-        command = agent.as_user(f"{self._shell} -s", way.become)
+        channel = Channel()
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                session, _ = await line.connection.create_session(
-                    lambda: channel, command, encoding=None, request_pty=False
-                )
-                session.write(text.encode())
-                session.write_eof()
-                while not channel.closed.is_set():
-                    done.clear()
-                    await done.wait()
+                await _run(line, f"{self._shell} -s", channel)
+                channel.remote.write(text.encode())
+                channel.remote.write_eof()
+                await channel.over.wait()
         except (OSError, asyncssh.Error, TimeoutError) as error:
             raise MachineUnreachable(
                 f"machine {self.name}: it answers no command ({error}); see to its sshd, and to "
@@ -349,8 +323,23 @@ class SshMachine:
             self._drop(line)
 
 
-def _itself(channel: Channel) -> Channel:
-    return channel
+def _facts(told: bytes) -> dict[str, list[str]]:
+    """What a look at the machine found, by the first word of each line."""
+    facts: dict[str, list[str]] = {}
+    for each in told.decode("utf-8", "replace").splitlines():
+        word, _, rest = each.partition(" ")
+        facts.setdefault(word, []).append(rest)
+    return facts
+
+
+async def _run(line: _Line, command: str, channel: Channel) -> None:
+    """Begins a command as the user that scripts run as."""
+    await line.connection.create_session(
+        lambda: channel,
+        agent.as_user(command, line.way.become),
+        encoding=None,
+        request_pty=False,
+    )
 
 
 async def _pour(file: Path, channel: Channel) -> None:
