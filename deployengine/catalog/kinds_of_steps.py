@@ -10,6 +10,7 @@ from deployengine.catalog.fields import written
 from deployengine.catalog.lines import Path
 from deployengine.catalog.packages import PackageUse, unsound_packages
 from deployengine.catalog.process import (
+    OF_GROUPS,
     ON_MACHINES,
     GroupStep,
     Script,
@@ -52,16 +53,7 @@ _OWN = {
     "package": {*_ON_MACHINES, *written(PackageUse)} - {"runs_on"},
     **{kind: {*_ON_MACHINES, *written(use)} for kind, use in USES.items()},
     "manual": {"instructions", "responsible", "keep_tag"},
-    "rolling": {
-        "roles",
-        "max_parallel",
-        "ramp",
-        "on_failure",
-        "max_failures",
-        "before",
-        "after",
-        "steps",
-    },
+    "rolling": {"roles", "max_parallel", *OF_GROUPS, "steps"},
 }
 
 

@@ -152,6 +152,10 @@ class After(Short, Script):
     )
 
 
+#: What a rolling group says beside its steps, and no other step does.
+OF_GROUPS = ("ramp", "on_failure", "max_failures", "before", "after")
+
+
 class GroupStep(ScriptStep):
     """One step of a rolling group; the group says where it runs."""
 
@@ -173,11 +177,7 @@ class GroupStep(ScriptStep):
             "start",
             "required",
             "max_parallel",
-            "ramp",
-            "on_failure",
-            "max_failures",
-            "before",
-            "after",
+            *OF_GROUPS,
         ),
         "the rolling group",
     )

@@ -16,7 +16,7 @@ from deployengine.cli.machine_view import (
     show_machine,
     show_machines,
 )
-from deployengine.cli.names import NAME, NAMES
+from deployengine.cli.names import NAME, NAMES, each_once
 from deployengine.cli.session import Session, command
 from deployengine.cli.waiting import waiting_options
 from deployengine.domain.availability import Health, MachineMode
@@ -63,7 +63,7 @@ def check(session: Session, names: tuple[tuple[str, ...], ...]) -> int:
     lock and no place in line. Exit 1 when one of them cannot be used.
     """
     services = session.services
-    wanted = _expanded(names)
+    wanted = each_once(names)
     found = list(_told(session, services.health_checks.check(wanted or None)))
     order = {view.machine.name: place for place, view in enumerate(services.machines.all())}
     found.sort(key=lambda each: order.get(each.machine, len(order)))
@@ -118,17 +118,13 @@ def drain(
     session.answer(*_changes(changes, MachineMode.DRAINING, "drained" if wait else "draining"))
 
 
-def _expanded(names: Iterable[Sequence[str]]) -> list[str]:
-    return list(dict.fromkeys(name for several in names for name in several))
-
-
 def _set_mode(
     session: Session,
     names: Iterable[Sequence[str]],
     mode: MachineMode,
     reason: str | None,
 ) -> list[Change]:
-    return session.services.machines.set_mode(_expanded(names), mode, reason, session.user)
+    return session.services.machines.set_mode(each_once(names), mode, reason, session.user)
 
 
 def _changes(

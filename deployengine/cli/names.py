@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -47,3 +48,8 @@ class _Names(click.ParamType[tuple[str, ...]]):
 
 
 NAMES = _Names()
+
+
+def each_once(names: Iterable[Sequence[str]]) -> list[str]:
+    """What several :data:`NAMES` stand for, in their order, each name once."""
+    return list(dict.fromkeys(name for several in names for name in several))

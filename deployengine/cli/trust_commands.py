@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from deployengine.cli.names import NAMES
+from deployengine.cli.names import NAMES, each_once
 from deployengine.cli.session import Session, command
 from deployengine.engine.trust import NotToBeTrusted, Shown
 from deployengine.steps.errors import MachineUnreachable
@@ -33,7 +33,7 @@ def trust(
     Compare with what `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` prints there. From then
     on any other key is refused. The catalog may pin a key as well (host_key).
     """
-    wanted = list(dict.fromkeys(name for several in names for name in several))
+    wanted = each_once(names)
     _check(wanted, fingerprint, asked=not yes)
     found: list[tuple[Shown, bool]] = []
     failed = False
@@ -69,7 +69,7 @@ def _learn(
 @command
 def distrust(session: Session, names: Sequence[Sequence[str]]) -> None:
     """Forget the host keys that were learned of machines."""
-    wanted = list(dict.fromkeys(name for several in names for name in several))
+    wanted = each_once(names)
     session.services.machines.all(wanted)  # each of them must be there
     forgotten = {name: session.services.trust.forget(name, session.user) for name in wanted}
     session.answer(

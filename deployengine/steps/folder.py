@@ -8,11 +8,12 @@ import shutil
 import stat
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from deployengine.steps import ticket
-from deployengine.steps.contract import Work
+from deployengine.steps.contract import Work, is_ticket_name
 from deployengine.steps.ticket import Begun
 
 #: How long a record may stay incomplete before it counts as lost: its one write takes microseconds.
@@ -23,6 +24,12 @@ HALF_CLEANED = "~"
 
 # Opening never waits, whatever was put in the file's place.
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK
+
+
+def tickets_in(entries: Iterable[str]) -> list[str]:
+    """The names of the tickets that lie in a folder with these entries, half-cleaned ones too."""
+    names = {entry.removesuffix(HALF_CLEANED) for entry in entries}
+    return sorted(name for name in names if is_ticket_name(name))
 
 
 class TicketFolder:

@@ -10,11 +10,11 @@ from pathlib import Path
 from deployengine import failpoints
 from deployengine.steps import local_check, processes
 from deployengine.steps.checkup import Checkup
-from deployengine.steps.contract import GRACE, Work, is_ticket_name
+from deployengine.steps.contract import GRACE, Work
 from deployengine.steps.errors import MachineUnfit, WorkdirUnusable
 from deployengine.steps.faults import faults
 from deployengine.steps.fences import Fences
-from deployengine.steps.folder import HALF_CLEANED
+from deployengine.steps.folder import tickets_in
 from deployengine.steps.local_machine import LocalMachine
 from deployengine.steps.local_packages import LocalPackages
 from deployengine.steps.local_start import LocalWorkTicket
@@ -68,11 +68,9 @@ class LocalRunner:
         machine = self._machine
         with faults("the list of tickets", machine.workdir, machine.tickets):
             try:
-                entries = os.listdir(machine.tickets)  # noqa: PTH208
+                return tickets_in(os.listdir(machine.tickets))  # noqa: PTH208
             except FileNotFoundError:
                 return []
-        names = {entry.removesuffix(HALF_CLEANED) for entry in entries}
-        return sorted(name for name in names if is_ticket_name(name))
 
     def check(self) -> Checkup:
         """Looks whether the folders, the shell and the disk are fit for tickets."""

@@ -7,13 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from deployengine.steps.checkup import Checkup, warnings_about_clock, warnings_about_room
-from deployengine.steps.contract import GRACE, Work, is_ticket_name
+from deployengine.steps.contract import GRACE, Work
+from deployengine.steps.folder import tickets_in
 from deployengine.steps.ssh.machine import ANSWER_WITHIN, SshMachine
 from deployengine.steps.ssh.start import SshWorkTicket
 from deployengine.steps.ssh.ticket import SshTicket
 
-#: What the name of a folder ends with from the moment it is being removed.
-_HALF_CLEANED = "~"
 #: Bytes a second that a package must come to a machine with, so that its delivery is not given up.
 _SLOWEST = 50_000
 
@@ -52,8 +51,7 @@ class SshRunner:
         listed = self._machine.ask(
             "tickets", what="the list of tickets", within=_GLANCE, passing=True
         )
-        names = {name.removesuffix(_HALF_CLEANED) for name in listed.decode().splitlines()}
-        return sorted(name for name in names if is_ticket_name(name))
+        return tickets_in(listed.decode().splitlines())
 
     def check(self) -> Checkup:
         """What a look at the machine finds; takes no lock there."""
