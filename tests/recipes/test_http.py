@@ -366,11 +366,11 @@ def test_without_a_tool_it_is_told_what_to_install(dash: Place, site: WebSite) -
     )
 
 
-@pytest.mark.skipif(BUSYBOX is None, reason="there is no busybox")
 @pytest.mark.parametrize("method", ["PUT", "HEAD"])
 def test_what_the_wget_of_busybox_cannot_do_is_told(
     dash: Place, site: WebSite, method: str
 ) -> None:
+    tool("busybox")
     put(dash, "wget of busybox")
     done = dash.carry_out(check(site, method=method))
     assert done.returncode == 1

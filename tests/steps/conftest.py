@@ -22,6 +22,7 @@ from deployengine.steps.ssh.way import way_to
 from deployengine.steps.ticket import parse_state
 from tests.steps.gates import Gate, until
 from tests.support.fleet import host_user
+from tests.support.needs import need_root
 from tests.support.sshd import SshServer, start_sshd
 
 PATIENCE = timedelta(seconds=20)
@@ -51,8 +52,7 @@ def _ssh(shell: str = "/bin/sh") -> Callable[[Path], Runner]:
 @cache
 def unprivileged_sshd() -> SshServer:
     """An sshd for a user that is not root and may write nothing at home."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can make other users")
+    need_root()
     folder = Path(tempfile.mkdtemp(prefix="sshd-"))
     folder.chmod(0o755)
     stack = ExitStack()

@@ -19,12 +19,17 @@ from tests.steps.conftest import begin, end, lives, tickets_of
 from tests.steps.disks import fill, small_disk
 from tests.steps.gates import Gate
 from tests.support.fleet import host_user, uid_of
+from tests.support.needs import need_root
 from tests.support.sshd import SshServer, private_sshd, tool
 
 Fresh = Callable[..., Work]
 ALONE = (Lock("machine", exclusive=True),)
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make such machines")
+
+@pytest.fixture(autouse=True)
+def _root() -> None:
+    """Only root can make such machines."""
+    need_root()
 
 
 def runner(server: SshServer, workdir: Path, **more: object) -> SshRunner:

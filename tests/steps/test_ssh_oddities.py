@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from deployengine.steps.wake import Wake
 from tests.steps.conftest import begin, end, lives, sshd, tickets_of
 from tests.steps.gates import Gate
 from tests.support.bad_network import BadNetwork
+from tests.support.needs import need_root
 from tests.support.sshd import SshServer, private_sshd
 
 Fresh = Callable[..., Work]
@@ -116,10 +116,10 @@ def test_a_script_that_has_ended_frees_its_machine_though_nobody_reads_its_outpu
     assert end(other) == Status(State.EXITED, 0)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_without_room_for_a_file_a_cancel_still_ends_the_script_and_a_revocation_says_no(
     tmp_path: Path, workdir: Path, fresh: Fresh, ready: Gate
 ) -> None:
+    need_root()  # to mount
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=40", "none", str(disk)], check=True)
