@@ -19,6 +19,7 @@ from deployengine.domain.errors import AlreadyExists, InvalidInput, UnknownName
 from deployengine.domain.selection import Selection
 from deployengine.engine.again import NothingToRetry
 from deployengine.engine.batches import Row
+from deployengine.engine.claims import Claimed
 from deployengine.engine.intake import Terms
 from deployengine.engine.releases import OtherPackages, Wanted
 from deployengine.packages.errors import BadArchive, LoginRefused, NoSuchPackage
@@ -685,9 +686,8 @@ def test_a_machine_that_is_away_is_gone_without_waited_for_or_fails_as_its_proje
 # ---- when its worker is lost ----
 
 
-def test_a_worker_that_is_lost_before_it_came_leaves_it_to_another_one(
-    house: PackageHouse,
-) -> None:
+def claimed_and_left(house: PackageHouse) -> Claimed:
+    """The run that brings a package, claimed by a worker that does nothing more."""
     house.apply(shop())
     house.publish("1.0")
     house.create("app")
@@ -696,6 +696,13 @@ def test_a_worker_that_is_lost_before_it_came_leaves_it_to_another_one(
     house.lease.beat()
     claimed = house.step_runs.claims.claim(run.run_id, run.granted_at, house.lease.name)
     assert claimed is not None
+    return claimed
+
+
+def test_a_worker_that_is_lost_before_it_came_leaves_it_to_another_one(
+    house: PackageHouse,
+) -> None:
+    claimed_and_left(house)
     with house.neighbour() as other:
         until_lost(house, other)
         look(other)
@@ -706,14 +713,7 @@ def test_a_worker_that_is_lost_before_it_came_leaves_it_to_another_one(
 
 
 def test_one_that_is_lost_after_it_came_had_done_its_work(house: PackageHouse) -> None:
-    house.apply(shop())
-    house.publish("1.0")
-    house.create("app")
-    house.deliver_chains()
-    (run,) = house.dispatcher.take_runs()
-    house.lease.beat()
-    claimed = house.step_runs.claims.claim(run.run_id, run.granted_at, house.lease.name)
-    assert claimed is not None
+    claimed = claimed_and_left(house)
     ticket, _ = house._run_tickets.of(claimed)
     ticket.start()
     with house.neighbour() as other:
