@@ -65,10 +65,10 @@ class Pace:
     def admits(self, number: int, at_work: Sequence[int]) -> bool:
         """Whether the machine of this number may begin while those of these are at work.
 
-        They are numbered from 0 on in the order in which they begin.
+        They are numbered from 0 on in the order in which they begin, so these ascend to below it.
         """
         batch = self._batch(number)
-        if any(self._batch(other) != batch for other in at_work):
+        if at_work and self._batch(at_work[0]) != batch:
             return False
         return batch < len(self.ramp) or self.window is None or len(at_work) < self.window
 
@@ -120,18 +120,19 @@ def due(
     ``exclude``: a machine that fails is left out, as long as not too many have. What is
     ``closing`` runs even then, at the end of its machine's turn. ``over``: nothing begins any more.
     """
-    going = _Going(lanes, wanted, most if exclude else -1, frozenset(closing))
+    going = _Going(lanes, wanted, most, frozenset(closing), exclude=exclude)
     at_work: list[int] = []
     begun = 0
-    fresh = [place for place in lanes if going.fresh(place)]
+    fresh: list[int] = []
     for place, lane in lanes.items():
-        if place in fresh:
+        if going.fresh(place):
+            fresh.append(place)
             continue
         if Turn.OPEN in lane or going.on(place, over=over):
             at_work.append(begun)
         begun += going.begun(place)
     for place in fresh:
-        if not over and most is not None and stopped(going.lanes.values(), most):
+        if not over and going.stopped:
             going.withhold(place)
             continue
         if not over and not pace.admits(begun, at_work):
@@ -153,22 +154,24 @@ def stopped(lanes: Collection[Sequence[Turn]], most: int) -> bool:
 
 
 class _Going:
-    """What is found as one goes on in the lanes, and how they are then.
-
-    ``tolerated`` is how many machines may fail and be left out, ``None``: all of them.
-    """
+    """What is found as one goes on in the lanes, and how they are then; see :func:`due`."""
 
     def __init__(
         self,
         lanes: Mapping[int, Sequence[Turn]],
         wanted: Wanted,
-        tolerated: int | None,
+        most: int | None,
         closing: Collection[At],
+        *,
+        exclude: bool,
     ) -> None:
-        self.lanes = {place: list(lane) for place, lane in lanes.items()}
+        self._lanes = {place: list(lane) for place, lane in lanes.items()}
         self._wanted = wanted
-        self._tolerated = tolerated
+        self._most = most
         self._closing = closing
+        self._exclude = exclude
+        #: ``None``: to be found out anew.
+        self._stopped: bool | None = None
         self._ready: list[At] = []
         self._skipped: list[At] = []
         self._broken: list[At] = []
@@ -180,17 +183,25 @@ class _Going:
         found = (self._ready, self._skipped, self._broken, self._left, self._withheld)
         return Due(*map(tuple, found))
 
+    @property
+    def stopped(self) -> bool:
+        """Whether no further lane begins."""
+        if self._stopped is None:
+            most = self._most
+            self._stopped = most is not None and stopped(self._lanes.values(), most)
+        return self._stopped
+
     def fresh(self, place: int) -> bool:
         """Whether something is to come in a lane in which nothing has run yet."""
-        return Turn.PENDING in self.lanes[place] and not self.begun(place)
+        return Turn.PENDING in self._lanes[place] and not self.begun(place)
 
     def begun(self, place: int) -> bool:
         """Whether something of a lane runs, has run, or is ready now."""
-        return not {Turn.PENDING, Turn.PASSED}.issuperset(self.lanes[place])
+        return not {Turn.PENDING, Turn.PASSED}.issuperset(self._lanes[place])
 
     def on(self, place: int, *, over: bool) -> bool:
         """Goes on in a lane in which nothing is open; whether something of it runs next."""
-        lane = self.lanes[place]
+        lane = self._lanes[place]
         for index in self._pending(place):
             at = (place, index)
             skips = over or (Turn.LEFT in lane and at not in self._closing)
@@ -212,15 +223,18 @@ class _Going:
         """Skips a lane that must not begin."""
         for index in self._pending(place):
             self._withheld.append((place, index))
-            self.lanes[place][index] = Turn.PASSED
+            self._lanes[place][index] = Turn.PASSED
 
     def _pending(self, place: int) -> Iterator[int]:
-        return (i for i, turn in enumerate(self.lanes[place]) if turn is Turn.PENDING)
+        return (i for i, turn in enumerate(self._lanes[place]) if turn is Turn.PENDING)
 
     def _broken_as(self, at: At) -> Turn:
         place, index = at
-        self.lanes[place][index] = Turn.BAD
-        if self._tolerated is not None and failed(self.lanes.values()) > self._tolerated:
+        self._lanes[place][index] = Turn.BAD
+        self._stopped = None
+        most = self._most
+        too_many = most is not None and failed(self._lanes.values()) > most
+        if too_many or not self._exclude:
             return Turn.BAD
         self._left.append(at)
         return Turn.LEFT
