@@ -22,7 +22,7 @@ from deployengine.cli.people_commands import give_answer
 from deployengine.cli.session import LIMIT, Session, command
 from deployengine.cli.waiting import waiting_options
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.errors import UnknownName
+from deployengine.domain.errors import check_known
 from deployengine.domain.identity import Kind, deployment_id, number_of, run_id
 from deployengine.engine.patience import looks
 from deployengine.engine.queries import DeploymentDetail
@@ -215,12 +215,12 @@ def _deployment_of(session: Session, text: str) -> tuple[int, int | None]:
 def _chosen(
     detail: DeploymentDetail, machine: str | None, step: str | None, run: int | None
 ) -> DeploymentDetail:
-    """The detail with those runs only that are asked for; raises :class:`UnknownName`."""
-    machines = {r.machine for r in detail.runs}
-    if machine is not None and machine not in machines:
-        raise UnknownName(f"machine of {deployment_id(detail.deployment.id)}", machine, machines)
-    if step is not None and step not in detail.steps:
-        raise UnknownName(f"step of {deployment_id(detail.deployment.id)}", step, detail.steps)
+    """The detail with those runs only that are asked for; raises ``UnknownName``."""
+    name = deployment_id(detail.deployment.id)
+    if machine is not None:
+        check_known(f"machine of {name}", machine, {r.machine for r in detail.runs})
+    if step is not None:
+        check_known(f"step of {name}", step, detail.steps)
     runs = tuple(
         r
         for r in detail.runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError, check_known
 from deployengine.domain.insertion import Plain, insert
 from deployengine.domain.project import Step
 
@@ -33,6 +33,5 @@ def carrier(
             None,
             "give the variable the name of a machine there",
         )
-    if name not in others:
-        raise UnknownName(f"machine for step {step.name}", name, others)
+    check_known(f"machine for step {step.name}", name, others)
     return others[name]

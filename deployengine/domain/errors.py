@@ -6,7 +6,7 @@ parts as positional arguments, so that it survives pickling between processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
@@ -62,6 +62,12 @@ class UnknownName(RequestError):
         super().__init__(f"there is no {kind} {name!r}", None, advice)
         # What pickling calls the class with again.
         self.args = (kind, name, self.known)
+
+
+def check_known(kind: str, name: str, known: Collection[str]) -> None:
+    """Raises :class:`UnknownName` for a name that is not among the known ones."""
+    if name not in known:
+        raise UnknownName(kind, name, known)
 
 
 class AlreadyExists(RequestError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployengine.domain.errors import UnknownName
 from deployengine.domain.planning import Unseal
 from deployengine.engine.secret_references import secret_of
 from deployengine.packages.errors import LoginRefused
@@ -27,12 +26,10 @@ class Feeds:
     def open(self, name: str) -> Feed:
         """A feed that nothing was asked of yet.
 
-        Raises :class:`UnknownName`, and ``PackageError`` where it cannot be asked as it is.
+        Raises ``UnknownName``, and ``PackageError`` where it cannot be asked as it is.
         """
         with self._database.read() as tx:
-            document = tx.catalog.find("feed", [name]).get(name)
-            if document is None:
-                raise UnknownName("feed", name, tx.catalog.names("feed"))
+            document = tx.catalog.get("feed", name)
             password = self._password(tx, name, document.get("password"))
         source = Source(
             name,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import DeployEngineError, UnknownName, Unreachable
+from deployengine.domain.errors import DeployEngineError, Unreachable, check_known
 from deployengine.engine.crew import Crew
 from deployengine.engine.ports import Clock
 from deployengine.engine.sightings import Sightings
@@ -76,12 +76,11 @@ class HealthChecks:
     def check(self, names: Sequence[str] | None = None) -> Iterator[Found]:
         """Looks at machines now, many at once, and tells each as it was found.
 
-        Left out, at all that are not disabled. Raises :class:`UnknownName` before it looks.
+        Left out, at all that are not disabled. Raises ``UnknownName`` before it looks.
         """
         known = self._read()
         for name in names or ():
-            if name not in self._machines:
-                raise UnknownName("machine", name, self._machines)
+            check_known("machine", name, self._machines)
         wanted = names or [r.machine for r in known if r.mode is not MachineMode.DISABLED]
         return self._check(list(dict.fromkeys(wanted)))
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from deployengine.domain.admission import Claim, Mode
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError, check_known
 from deployengine.domain.plan import SHARE, Plan
 from deployengine.domain.planning import Destination, Unseal, plan
 from deployengine.domain.prompts import Prompt, check, prompts
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import WHOLE, Selection
 from deployengine.domain.sharing import shared_by_bypass
-from deployengine.domain.variables import Context, Sealed
+from deployengine.domain.variables import Context, Sealed, key
 from deployengine.engine.audit import record_bypass
 from deployengine.engine.freezes import Freezes, Hold
 from deployengine.engine.ports import Clock
@@ -24,6 +24,7 @@ from deployengine.engine.projects import Projects
 from deployengine.engine.roster import Roster
 from deployengine.engine.superseding import Superseding
 from deployengine.engine.tickets import draw
+from deployengine.engine.values import stored_values
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import DeploymentRecord, NewDeployment, ReleaseRecord
 
@@ -147,6 +148,13 @@ class Intake:
         )
         return prompts(snapshot.sources, place)
 
+    def still_asked(
+        self, snapshot: Snapshot, deployment: DeploymentRecord
+    ) -> dict[str, str | Sealed]:
+        """What was given for an earlier deployment there, as far as it would be asked for now."""
+        asked = {key(prompt.name) for prompt in self.asked(snapshot, deployment.environment)}
+        return {n: v for n, v in stored_values(deployment).items() if key(n) in asked}
+
     def _check_values(self, snapshot: Snapshot, environment: str, terms: Terms) -> None:
         """Raises ``UnknownName`` and ``MissingValues``."""
         given = {
@@ -161,8 +169,7 @@ class Intake:
         groups = {step.rolling.name: step for step in snapshot.process if step.rolling}
         known = {**groups, **steps}
         for name in selection.skip:
-            if name not in known:
-                raise UnknownName(f"step of {snapshot.project}", name, known)
+            check_known(f"step of {snapshot.project}", name, known)
             if known[name].required:
                 raise Required(f"step {name} of {snapshot.project} is required and never skipped")
         self._roster.check(environment, selection)

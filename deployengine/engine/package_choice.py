@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployengine.domain.acquisition import packages_of
-from deployengine.domain.errors import UnknownName
+from deployengine.domain.errors import check_known
 from deployengine.domain.package import Package
 from deployengine.domain.package_versions import newest
 from deployengine.domain.project import Step, StepKind, steps_of
@@ -37,8 +37,7 @@ class PackageChoice:
             versions = _frozen(tx, wanted) | dict(wanted.packages)
         needed = packages_of(process)
         for name, _ in wanted.packages if process else ():
-            if name not in needed:
-                raise UnknownName(f"package of {wanted.project}", name, needed)
+            check_known(f"package of {wanted.project}", name, needed)
         feeds = {step.package: step.feed for step in process if step.kind is StepKind.PACKAGE}
         return [self._one(feeds[name], name, versions.get(name), tell) for name in needed]
 

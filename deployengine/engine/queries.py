@@ -217,9 +217,7 @@ class Queries:
         found = [v for v in views if v.resource == own[0] or v.resource.startswith(own[1])]
         if not found:
             with self._database.read() as tx:
-                known = tx.catalog.names("machine")
-            if machine not in known:
-                raise UnknownName("machine", machine, known)
+                tx.catalog.check("machine", machine)
         return found
 
     def granted_runs(self) -> list[int]:
@@ -255,6 +253,5 @@ def _carriers(
 
 def _check_known(tx: Transaction, kind: str, name: str, there: Sequence[object]) -> None:
     """Raises :class:`UnknownName` for what is not in the catalog, and nothing else is there of."""
-    known = tx.catalog.names(kind)
-    if name not in known and not there:
-        raise UnknownName(kind, name, known)
+    if not there:
+        tx.catalog.check(kind, name)

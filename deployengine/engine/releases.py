@@ -11,7 +11,7 @@ from deployengine.catalog.items import MODELS
 from deployengine.domain import flags
 from deployengine.domain.acquisition import packages_of
 from deployengine.domain.audit import Action
-from deployengine.domain.errors import AlreadyExists, RequestError, UnknownName
+from deployengine.domain.errors import AlreadyExists, RequestError, UnknownName, check_known
 from deployengine.domain.identity import deployment_id, release_id
 from deployengine.domain.lifecycle import Lifecycle
 from deployengine.domain.package import Package
@@ -256,8 +256,7 @@ class _Frozen:
         lifecycle = project["lifecycle"]
         if wanted.channel is not None:
             channels = {c["name"]: c["lifecycle"] for c in project.get("channels", ())}
-            if wanted.channel not in channels:
-                raise UnknownName(f"channel of {wanted.project}", wanted.channel, channels)
+            check_known(f"channel of {wanted.project}", wanted.channel, channels)
             lifecycle = channels[wanted.channel]
         return Snapshot.freeze(
             project,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deployengine.domain.availability import MachineMode
 from deployengine.domain.environment import Machine, machines_in
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError, check_known
 from deployengine.domain.project import StepKind
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import Selection
@@ -35,8 +35,7 @@ class Roster:
         """Raises ``UnknownName`` for machines that are not there, and :class:`NotEnabled`."""
         names = [machine.name for machine in self._there(environment)]
         for name in (*selection.machines, *selection.exclude):
-            if name not in names:
-                raise UnknownName(f"machine of {environment}", name, names)
+            check_known(f"machine of {environment}", name, names)
         for name in selection.machines:
             if name in self._not_enabled:
                 raise NotEnabled(

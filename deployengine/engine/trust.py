@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployengine.domain.audit import Action
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError
 from deployengine.engine.audit import machine_subject, record
 from deployengine.engine.ports import Clock
 from deployengine.engine.ways import Ways
@@ -102,11 +102,7 @@ class Trust:
 
     def _machine(self, name: str) -> Machine:
         with self._database.read() as tx:
-            found = tx.catalog.find("machine", [name])
-            names = tx.catalog.names("machine")
-        if name not in found:
-            raise UnknownName("machine", name, names)
-        machine = Machine.from_document(found[name])
+            machine = Machine.from_document(tx.catalog.get("machine", name))
         if machine.is_local:
             raise NotToBeTrusted(f"machine {name} is a folder of this host; it has no host key")
         return machine

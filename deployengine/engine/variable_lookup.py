@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deployengine.domain.environment import Machine
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError, check_known
 from deployengine.domain.explanation import Candidate, explain, paths
 from deployengine.domain.insertion import Insertion, Plain, expand, plain_values
 from deployengine.domain.lifecycle import Lifecycle
@@ -81,7 +81,7 @@ class VariableView:
 def look_up(tx: Transaction, unseal: Unseal, project: str, place: Place) -> list[VariableView]:
     """Each variable that the project, its sets or the engine have a value of, by name.
 
-    Raises :class:`UnknownName` for each part of the place that does not exist, and
+    Raises ``UnknownName`` for each part of the place that does not exist, and
     :class:`~deployengine.domain.variables.AmbiguousVariable` where two values tie.
     """
     found = _project(tx, project)
@@ -132,15 +132,19 @@ def _inserted(name: str, values: Mapping[str, Plain]) -> tuple[Insertion, str | 
 def _context(tx: Transaction, project: Project, place: Place) -> Context:
     target = _machine(tx, place.machine)
     environment = place.environment
-    _check_known("environment", environment, tx.catalog.names("environment"))
+    if environment is not None:
+        tx.catalog.check("environment", environment)
     if target and environment and environment not in target.environments:
         raise RequestError(
             f"machine {target.name} is not in {environment}",
             None,
             f"it is in {' and '.join(target.environments)}",
         )
-    _check_known(f"step of {project.name}", place.step, [step.name for step in project.process])
-    _check_known(f"channel of {project.name}", place.channel, project.channels)
+    if place.step is not None:
+        steps = [step.name for step in project.process]
+        check_known(f"step of {project.name}", place.step, steps)
+    if place.channel is not None:
+        check_known(f"channel of {project.name}", place.channel, project.channels)
     phase = _lifecycle(tx, project, place.channel).phase_of(environment) if environment else None
     return Context(
         environment=environment,
@@ -174,10 +178,7 @@ def _set_source(name: str, variables: Sequence[dict[str, object]]) -> Source:
 
 
 def _project(tx: Transaction, name: str) -> Project:
-    document = tx.catalog.find("project", [name]).get(name)
-    if document is None:
-        raise UnknownName("project", name, tx.catalog.names("project"))
-    return Project.from_document(document)
+    return Project.from_document(tx.catalog.get("project", name))
 
 
 def _lifecycle(tx: Transaction, project: Project, channel: str | None) -> Lifecycle:
@@ -188,14 +189,4 @@ def _lifecycle(tx: Transaction, project: Project, channel: str | None) -> Lifecy
 
 
 def _machine(tx: Transaction, name: str | None) -> Machine | None:
-    if name is None:
-        return None
-    document = tx.catalog.find("machine", [name]).get(name)
-    if document is None:
-        raise UnknownName("machine", name, tx.catalog.names("machine"))
-    return Machine.from_document(document)
-
-
-def _check_known(kind: str, name: str | None, known: Collection[str]) -> None:
-    if name is not None and name not in known:
-        raise UnknownName(kind, name, known)
+    return None if name is None else Machine.from_document(tx.catalog.get("machine", name))

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from deployengine.domain.errors import UnknownName, check_known
 from deployengine.persistence.schema import catalog_item
 
 
@@ -37,6 +38,17 @@ class CatalogItems:
             catalog_item.c.kind == kind, catalog_item.c.name.in_(names)
         )
         return {row.name: row.document for row in self._connection.execute(query)}
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """The document of this name; raises ``UnknownName``."""
+        found = self.find(kind, [name])
+        if name not in found:
+            raise UnknownName(kind, name, self.names(kind))
+        return found[name]
+
+    def check(self, kind: str, name: str) -> None:
+        """Raises ``UnknownName`` where there is nothing of this name."""
+        check_known(kind, name, self.names(kind))
 
     def replace(self, items: Iterable[tuple[str, str, Mapping[str, Any]]]) -> None:
         """Stores ``(kind, name, document)`` in this order and nothing else."""
