@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.domain.deployment import DeploymentState
+from deployengine.persistence.inserting import insert_new
 from deployengine.persistence.records import AbsenceRecord
 from deployengine.persistence.schema import absence, deployment
 
@@ -19,10 +19,6 @@ _OF_DEPLOYMENT = (
     deployment.c.environment,
     deployment.c.state,
 )
-_INSERT = {
-    "sqlite": sqlite.insert(absence).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(absence).on_conflict_do_nothing(),
-}
 
 
 class Absences:
@@ -34,7 +30,7 @@ class Absences:
     def add(self, machine: str, deployment_id: int, why: str, now: datetime) -> None:
         """Notes that a deployment goes without a machine; once is enough."""
         row = {"machine": machine, "deployment_id": deployment_id, "why": why, "at": now}
-        self._connection.execute(_INSERT[self._connection.dialect.name], row)
+        self._connection.execute(insert_new(self._connection, absence), row)
 
     def all(self, machines: Collection[str] | None = None) -> list[AbsenceRecord]:
         """Every one, or those of some machines, by deployment and machine."""

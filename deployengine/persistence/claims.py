@@ -20,9 +20,10 @@ from sqlalchemy import (
 )
 
 from deployengine import failpoints
-from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.admission import Claim
 from deployengine.domain.deployment import RunState
 from deployengine.domain.plan import ELSEWHERE, MACHINE
+from deployengine.persistence.clash import clash
 from deployengine.persistence.holds import IN_FORCE
 from deployengine.persistence.records import RunRecord, run_record
 from deployengine.persistence.schema import (
@@ -38,7 +39,7 @@ from deployengine.persistence.schema import (
 _OTHER = step_run.alias("other")
 _CLASHES = and_(
     _OTHER.c.machine == step_run.c.machine,
-    or_(_OTHER.c.lock_mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+    clash(_OTHER.c.lock_mode, step_run.c.lock_mode),
     _OTHER.c.lock_mode != ELSEWHERE,
     step_run.c.lock_mode != ELSEWHERE,
 )
@@ -73,7 +74,7 @@ _ON_BEHALF = (
     .join(run_touch, run_touch.c.run_id == _OTHER.c.id)
     .where(
         run_touch.c.resource == MACHINE + step_run.c.machine,
-        or_(run_touch.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+        clash(run_touch.c.mode, step_run.c.lock_mode),
         step_run.c.lock_mode != ELSEWHERE,
         _RIVAL,
         or_(_OTHER.c.ticket < step_run.c.ticket, _OTHER.c.state == RunState.RUNNING),
@@ -88,7 +89,7 @@ _HELD_BY_ANOTHER = (
         deployment_hold.c.resource == MACHINE + step_run.c.machine,
         step_run.c.lock_mode != ELSEWHERE,
         deployment_hold.c.deployment_id != step_run.c.deployment_id,
-        or_(deployment_hold.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+        clash(deployment_hold.c.mode, step_run.c.lock_mode),
         IN_FORCE,
     )
     .correlate(step_run)
@@ -198,16 +199,16 @@ class Claims:
         touching = select(_OTHER).join(touched, touched.c.run_id == _OTHER.c.id)
         on_resource = touching.join(
             own, and_(own.c.resource == touched.c.resource, own.c.run_id == run.id)
-        ).where(_either(touched.c.mode, own.c.mode))
+        ).where(clash(touched.c.mode, own.c.mode))
         queries = [on_resource]
         for machine, mode in self._machines(run):
             on_machine = select(_OTHER).where(
                 _OTHER.c.machine == machine,
                 _OTHER.c.lock_mode != ELSEWHERE,
-                _either(_OTHER.c.lock_mode, literal(mode)),
+                clash(_OTHER.c.lock_mode, literal(mode)),
             )
             on_behalf = touching.where(
-                touched.c.resource == MACHINE + machine, _either(touched.c.mode, literal(mode))
+                touched.c.resource == MACHINE + machine, clash(touched.c.mode, literal(mode))
             )
             queries += [on_machine, on_behalf]
         before = (
@@ -265,9 +266,7 @@ class Claims:
 
     def owned(self, run_id: int, fence: int) -> bool:
         """Whether the run still runs under this fence; it then does to the transaction's end."""
-        query = select(step_run.c.id).where(
-            step_run.c.id == run_id, step_run.c.state == RunState.RUNNING, step_run.c.fence == fence
-        )
+        query = select(step_run.c.id).where(_runs_under(run_id, fence))
         return self._connection.execute(query.with_for_update(read=True)).first() is not None
 
     def orphans(self, of: str, place: str | None = None) -> list[RunRecord]:
@@ -308,9 +307,7 @@ class Claims:
     def take_over(self, run: RunRecord, by: str, fence: int) -> RunRecord | None:
         """Gives an orphan to a worker, under a new fence; ``None`` when somebody else has it."""
         statement = update(step_run).where(
-            step_run.c.id == run.id,
-            step_run.c.state == RunState.RUNNING,
-            step_run.c.fence == run.fence,
+            _runs_under(run.id, run.fence),
             ~_WORKER_AT_WORK.exists() | (step_run.c.worker == by),
         )
         values = {"worker": by, "fence": fence, "revoked": [*(run.revoked or ()), run.fence]}
@@ -321,9 +318,7 @@ class Claims:
 
     def hand_over(self, run_id: int, fence: int, to: str | None) -> bool:
         """Puts a run under another worker's name; whether it still ran under this fence."""
-        statement = update(step_run).where(
-            step_run.c.id == run_id, step_run.c.state == RunState.RUNNING, step_run.c.fence == fence
-        )
+        statement = update(step_run).where(_runs_under(run_id, fence))
         return self._connection.execute(statement.values(worker=to)).rowcount == 1
 
     def put_back(self, run_id: int, fence: int) -> bool:
@@ -333,9 +328,7 @@ class Claims:
         It keeps its ticket and its place: admission has granted it, and nobody took it back.
         """
         statement = update(step_run).where(
-            step_run.c.id == run_id,
-            step_run.c.state == RunState.RUNNING,
-            step_run.c.fence == fence,
+            _runs_under(run_id, fence),
             step_run.c.cancel_requested_at.is_(None),
         )
         values = {"state": RunState.WAITING, "worker": None, "fence": None, "started_at": None}
@@ -348,9 +341,7 @@ class Claims:
         place in line any more.
         """
         statement = update(step_run).where(
-            step_run.c.id == run.id,
-            step_run.c.state == RunState.RUNNING,
-            step_run.c.fence == run.fence,
+            _runs_under(run.id, run.fence),
             step_run.c.cancel_requested_at.is_(None),
         )
         values = {
@@ -367,6 +358,8 @@ class Claims:
         return self._connection.execute(statement.values(**values)).rowcount == 1
 
 
-def _either(one: ColumnElement[str], other: ColumnElement[str]) -> ColumnElement[bool]:
-    """Whether one of two modes keeps the other out."""
-    return or_(one == Mode.EXCLUSIVE, other == Mode.EXCLUSIVE)
+def _runs_under(run_id: int, fence: int | None) -> ColumnElement[bool]:
+    """Whether the run still runs, and nobody has taken it over."""
+    return and_(
+        step_run.c.id == run_id, step_run.c.state == RunState.RUNNING, step_run.c.fence == fence
+    )

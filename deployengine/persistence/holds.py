@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, and_, delete, insert, or_, select
+from sqlalchemy import Connection, Select, and_, delete, insert, select
 
-from deployengine.domain.admission import Claim, Mode
+from deployengine.domain.admission import Claim
 from deployengine.domain.plan import ELSEWHERE, MACHINE
+from deployengine.persistence.clash import clash
 from deployengine.persistence.schema import deployment, deployment_hold, run_touch, step_run
 
 #: A deployment has them from when it begins until it ends or stands aside.
@@ -57,10 +58,7 @@ class Holds:
                 step_run.c.lock_mode != ELSEWHERE,
                 deployment_hold.c.deployment_id != step_run.c.deployment_id,
                 IN_FORCE,
-                or_(
-                    deployment_hold.c.mode == Mode.EXCLUSIVE,
-                    step_run.c.lock_mode == Mode.EXCLUSIVE,
-                ),
+                clash(deployment_hold.c.mode, step_run.c.lock_mode),
             )
         )
         touched = (
@@ -72,10 +70,7 @@ class Holds:
                 step_run.c.id == run_id,
                 deployment_hold.c.deployment_id != step_run.c.deployment_id,
                 IN_FORCE,
-                or_(
-                    deployment_hold.c.mode == Mode.EXCLUSIVE,
-                    run_touch.c.mode == Mode.EXCLUSIVE,
-                ),
+                clash(deployment_hold.c.mode, run_touch.c.mode),
             )
         )
         return any(
@@ -97,13 +92,13 @@ class Holds:
             step_run.c.state == "running",
         )
         on_machine = running.join(own, own.c.resource == MACHINE + step_run.c.machine).where(
-            or_(own.c.mode == Mode.EXCLUSIVE, step_run.c.lock_mode == Mode.EXCLUSIVE),
+            clash(own.c.mode, step_run.c.lock_mode),
             step_run.c.lock_mode != ELSEWHERE,
         )
         touching = (
             running.join(run_touch, run_touch.c.run_id == step_run.c.id)
             .join(own, own.c.resource == run_touch.c.resource)
-            .where(or_(own.c.mode == Mode.EXCLUSIVE, run_touch.c.mode == Mode.EXCLUSIVE))
+            .where(clash(own.c.mode, run_touch.c.mode))
         )
         return on_machine, touching
 
@@ -117,6 +112,6 @@ class Holds:
                 own.c.deployment_id == deployment_id,
                 other.c.deployment_id != deployment_id,
                 IN_FORCE,
-                or_(own.c.mode == Mode.EXCLUSIVE, other.c.mode == Mode.EXCLUSIVE),
+                clash(own.c.mode, other.c.mode),
             )
         )

@@ -7,16 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from deployengine.domain.availability import Health, MachineMode
+from deployengine.persistence.inserting import insert_new
 from deployengine.persistence.records import MachineRecord
 from deployengine.persistence.schema import machine_state
-
-_ENTER = {
-    "sqlite": sqlite.insert(machine_state).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(machine_state).on_conflict_do_nothing(),
-}
 
 
 class Machines:
@@ -110,7 +105,7 @@ class Machines:
         self._connection.execute(delete(machine_state).where(others))
 
     def _enter(self, name: str) -> None:
-        self._connection.execute(_ENTER[self._connection.dialect.name], {"machine": name})
+        self._connection.execute(insert_new(self._connection, machine_state), {"machine": name})
 
 
 def _record(row: Any) -> MachineRecord:

@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from deployengine.persistence.inserting import insert_new
 from deployengine.persistence.schema import setting_value
 
 #: The key of the fingerprints by which sealed values are compared, itself sealed.
 FINGERPRINT_KEY = "fingerprint_key"
-
-_INSERT = {
-    "sqlite": sqlite.insert(setting_value).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(setting_value).on_conflict_do_nothing(),
-}
 
 
 class SettingValues:
@@ -34,7 +29,7 @@ class SettingValues:
     def keep(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         """Stores the document unless there is one of this name; returns the one that is there."""
         row = {"name": name, "value": dict(value)}
-        self._connection.execute(_INSERT[self._connection.dialect.name], row)
+        self._connection.execute(insert_new(self._connection, setting_value), row)
         kept = self.get(name)
         assert kept is not None
         return kept

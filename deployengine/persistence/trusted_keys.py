@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
+from deployengine.persistence.inserting import insert_new
 from deployengine.persistence.records import TrustedKey
 from deployengine.persistence.schema import trusted_key
-
-_INSERT = {
-    "sqlite": sqlite.insert(trusted_key).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(trusted_key).on_conflict_do_nothing(),
-}
 
 
 class TrustedKeys:
@@ -24,7 +19,7 @@ class TrustedKeys:
 
     def add(self, key: TrustedKey) -> bool:
         """Trusts a key; no, when it is trusted already."""
-        insert = _INSERT[self._connection.dialect.name].returning(trusted_key.c.machine)
+        insert = insert_new(self._connection, trusted_key).returning(trusted_key.c.machine)
         return self._connection.execute(insert, asdict(key)).first() is not None
 
     def of(self, machine: str) -> list[TrustedKey]:
