@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from deployengine.catalog.entries import Entry
 from deployengine.catalog.names import Name, VariableName, as_written
 from deployengine.catalog.node import Node, Span, Text
+from deployengine.catalog.said import ONE_OR_MORE
 from deployengine.catalog.wording import unknown
 from deployengine.domain.errors import Fault
 
@@ -32,11 +33,6 @@ def _fingerprint(text: str) -> str:
             "must be a fingerprint as ssh-keygen -l prints it: SHA256: and 43 characters"
         )
     return text.rstrip("=")
-
-
-def _one_or_more(value: object) -> object:
-    value = as_written(value)
-    return [value] if isinstance(value, str) else value
 
 
 Fingerprint = Annotated[str, BeforeValidator(as_written), AfterValidator(_fingerprint)]
@@ -84,7 +80,7 @@ class Connection(Node):
         min_length=1,
         description="ssh: who logs in. Left out: as the ssh_config says, or the engine's user.",
     )
-    host_key: Annotated[list[Fingerprint], BeforeValidator(_one_or_more)] = Field(
+    host_key: Annotated[list[Fingerprint], ONE_OR_MORE] = Field(
         default_factory=list,
         min_length=1,
         description="ssh: the fingerprint of its host key, or several of them; any other key is "

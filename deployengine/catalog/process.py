@@ -16,6 +16,7 @@ from deployengine.domain.errors import did_you_mean, nearest
 
 CONDITIONS = ("success", "failure", "always")
 
+OnMachines = Literal["script", "package", "http", "systemd", "docker-compose", "ansible"]
 #: The kinds of steps that run on machines, each with the key without which it makes no sense.
 ON_MACHINES = {
     "script": "script",
@@ -163,10 +164,7 @@ class GroupStep(ScriptStep):
         json_schema_extra={"anyOf": [{"required": [needed]} for needed in ON_MACHINES.values()]}
     )
 
-    kind: Annotated[
-        Literal["script", "package", "http", "systemd", "docker-compose", "ansible"],
-        BeforeValidator(_on_machines),
-    ] = "script"
+    kind: Annotated[OnMachines, BeforeValidator(_on_machines)] = "script"
 
     elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (
@@ -199,9 +197,7 @@ class Step(ScriptStep):
         }
     )
 
-    kind: Literal[
-        "script", "package", "http", "systemd", "docker-compose", "ansible", "manual", "rolling"
-    ] = Field(
+    kind: Literal[OnMachines, "manual", "rolling"] = Field(
         default="script",
         description="script: a shell script. package: a version of a package is brought into use. "
         "http: a URL is asked until it answers well. systemd: something is done with units. "

@@ -12,6 +12,7 @@ from rich.table import Table
 from deployengine.cli.moments import shown
 from deployengine.cli.questions import Questions, question_said
 from deployengine.cli.session import Session
+from deployengine.domain.counted import counted
 from deployengine.domain.deployment import DeploymentState, RunState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.engine.patience import looks
@@ -91,8 +92,7 @@ def still_ending(many: int, what: str) -> str:
     """How it is with something that was cancelled and has so many things that end yet."""
     if not many:
         return "being cancelled"
-    things = f"1 {what} is" if many == 1 else f"{many} {what}s are"
-    return f"being cancelled, {things} still ending"
+    return f"being cancelled, {counted(many, what)} {'is' if many == 1 else 'are'} still ending"
 
 
 def show_deployment(out: Console, detail: DeploymentDetail) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from deployengine.catalog import load
 from deployengine.cli.session import Session, command
+from deployengine.domain.counted import counted
 from deployengine.domain.errors import AlreadyExists, Fault, InvalidInput, RequestError
 from deployengine.importing import Imported, import_octopus
 
@@ -96,4 +97,4 @@ def _show(out: Console, output: Path, imported: Imported, faults: tuple[Fault, .
 def _counted(number: int, section: str) -> str:
     """``1 project``, ``3 variable sets``."""
     called = section.replace("_", " ")
-    return f"{number} {called.removesuffix('s') if number == 1 else called}"
+    return counted(number, called.removesuffix("s"))

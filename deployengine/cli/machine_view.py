@@ -13,6 +13,7 @@ from rich.table import Table
 from deployengine.cli.documents import instant
 from deployengine.cli.moments import shown
 from deployengine.domain.availability import MachineMode
+from deployengine.domain.counted import counted
 from deployengine.domain.identity import deployment_id
 from deployengine.engine.health import Found
 from deployengine.engine.machines import MachineView
@@ -114,7 +115,7 @@ def _lines(view: MachineView) -> Iterator[str]:
         yield from (f"{name}: {value}" for name, value in _told(known.facts))
         yield from _warnings(known.facts)
     if view.busy:
-        yield f"{view.busy} runs are to come, wait or run there"
+        yield f"{counted(view.busy, 'run')} to come, waiting or at work there"
     for each in view.missed:
         name = f"{each.project} {each.version} → {each.environment}"
         yield f"{deployment_id(each.deployment_id)} went without it ({each.why}): {name}"
@@ -176,7 +177,7 @@ def _warnings(facts: Mapping[str, Any] | None) -> list[str]:
 
 def _missed(view: MachineView) -> str:
     many = len(view.missed)
-    return f"{many} deployment{'s' if many > 1 else ''} went without it" if many else ""
+    return f"{counted(many, 'deployment')} went without it" if many else ""
 
 
 def _coloured(word: str) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from deployengine.cli.names import NAMES, each_once
 from deployengine.cli.session import Session, command
+from deployengine.domain.counted import counted
 from deployengine.engine.trust import NotToBeTrusted, Shown
 from deployengine.steps.errors import MachineUnreachable
 
@@ -76,7 +77,7 @@ def distrust(session: Session, names: Sequence[Sequence[str]]) -> None:
         [{"name": name, "forgotten": count} for name, count in forgotten.items()],
         lambda out: out.print(
             "\n".join(
-                escape(f"{name}: {count or 'no'} keys forgotten")
+                escape(f"{name}: {counted(count, 'key') if count else 'no keys'} forgotten")
                 for name, count in forgotten.items()
             )
         ),

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 
+from deployengine.domain.counted import counted
+
 
 class Turn(StrEnum):
     """Where a run is, as its lane sees it."""
@@ -55,7 +57,7 @@ class Pace:
     def __str__(self) -> str:
         """For people who ask why a machine has to wait."""
         rest = "all others" if self.window is None else f"at most {self.window} machines at once"
-        return ", then ".join([*map(_machines, self.ramp), rest])
+        return ", then ".join([*(counted(many, "machine") for many in self.ramp), rest])
 
     @property
     def bounds(self) -> bool:
@@ -238,7 +240,3 @@ class _Going:
             return Turn.BAD
         self._left.append(at)
         return Turn.LEFT
-
-
-def _machines(many: int) -> str:
-    return "1 machine" if many == 1 else f"{many} machines"

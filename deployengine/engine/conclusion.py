@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from deployengine.domain.counted import counted
 from deployengine.domain.deployment import RunState
 from deployengine.domain.plan import Plan
 from deployengine.domain.project import ALWAYS, SUCCESS, Step
@@ -89,7 +90,7 @@ def _too_many_failures(
     for track in (track for stage in plan.stages for track in stage.tracks):
         lanes = Lanes((run for run in runs if run.step in track.positions), process)
         if track.max_failures is not None and stopped(lanes.turns.values(), track.max_failures):
-            many = "1 machine" if track.max_failures == 1 else f"{track.max_failures} machines"
+            many = counted(track.max_failures, "machine")
             group = process[track.positions[0]].unit.name
             yield f"more than {many} failed in {group}"
 

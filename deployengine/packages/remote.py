@@ -24,6 +24,8 @@ from deployengine.packages.store import FULL, Listed, Progress, check_whole
 #: What a driver's error comes to, if it knows; its texts may hold what nobody should read.
 Explain = Callable[[Exception, str], PackageError | None]
 
+SEE_TO_LOGIN = "see to the feed's username and password in the catalog"
+
 _S3 = ("s3", "s3a")
 _STAMPS = ("ETag", "etag", "LastModified", "Last-Modified", "mtime", "last_modified", "modified")
 
@@ -137,8 +139,7 @@ def _unknown(error: Exception, where: str) -> PackageError:
     if isinstance(error, FileNotFoundError):
         return NoSuchPackage("the feed has no such file", where)
     if isinstance(error, PermissionError):
-        advice = "see to the feed's username and password in the catalog"
-        return LoginRefused("the feed refused the login", where, advice)
+        return LoginRefused("the feed refused the login", where, SEE_TO_LOGIN)
     kind = type(error).__name__
     if isinstance(error, TimeoutError) or "Timeout" in kind:
         return FeedUnreachable("the feed did not answer in time", where)

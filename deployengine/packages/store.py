@@ -18,6 +18,9 @@ Progress = Callable[[int, int | None], None]
 #: What the system says when there is no room on our own disk.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
+#: What helps against what goes away by itself, as a rule.
+AGAIN = "try again; if that does not help, see to the feed"
+
 _PIECE = 1 << 20
 
 
@@ -92,7 +95,7 @@ def check_whole(where: str, came: int, whole: int | None) -> None:
     """Raises :class:`HalfAFile` unless all came that there is."""
     if whole is not None and came != whole:
         message = f"the package has {whole} bytes, and {came} came"
-        raise HalfAFile(message, where, "try again; if that does not help, see to the feed")
+        raise HalfAFile(message, where, AGAIN)
 
 
 def _listed(path: Path) -> Listed:

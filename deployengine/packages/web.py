@@ -15,7 +15,8 @@ from deployengine.packages.errors import (
     NoSuchPackage,
     PackageError,
 )
-from deployengine.packages.remote import Login
+from deployengine.packages.remote import SEE_TO_LOGIN, Login
+from deployengine.packages.store import AGAIN
 
 try:
     import aiohttp
@@ -25,7 +26,6 @@ except ImportError as error:
         "feeds on web servers need aiohttp", None, "pip install 'deployengine[packages]'"
     ) from error
 
-_AGAIN = "try again; if that does not help, see to the feed"
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
@@ -43,7 +43,7 @@ class Web:
             return _by_status(error.status, where)
         if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
             message = f"the feed did not answer or stopped sending for {self._patience:g} s"
-            return FeedUnreachable(message, where, _AGAIN)
+            return FeedUnreachable(message, where, AGAIN)
         if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
             return _cut(where)
         if isinstance(error, aiohttp.ClientSSLError):
@@ -82,15 +82,14 @@ def _driver(login: Login) -> Any:
 
 def _by_status(status: int, where: str) -> PackageError:
     if status in _REFUSED:
-        advice = "see to the feed's username and password in the catalog"
-        return LoginRefused(f"the feed refused the login ({status})", where, advice)
+        return LoginRefused(f"the feed refused the login ({status})", where, SEE_TO_LOGIN)
     if status in _GONE:
         return NoSuchPackage(f"the feed has no such file ({status})", where)
     return FeedUnreachable(f"the feed answered {status}", where, "try again, or see to the feed")
 
 
 def _cut(where: str) -> PackageError:
-    return HalfAFile("the connection broke before the whole package had come", where, _AGAIN)
+    return HalfAFile("the connection broke before the whole package had come", where, AGAIN)
 
 
 def _no_connection(error: aiohttp.ClientConnectorError, where: str) -> PackageError:
