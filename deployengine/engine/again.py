@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from deployengine.domain.audit import Action
 from deployengine.domain.deployment import DeploymentState
-from deployengine.domain.errors import RequestError, UnknownName
+from deployengine.domain.errors import RequestError
 from deployengine.domain.history import way_back
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
-from deployengine.domain.variables import key
 from deployengine.engine.archive import Archive
 from deployengine.engine.carried_out import carried_out, left_of
 from deployengine.engine.deployments import (
@@ -23,7 +22,6 @@ from deployengine.engine.deployments import (
 from deployengine.engine.history import begun, visit
 from deployengine.engine.intake import Intake, Terms
 from deployengine.engine.ports import Clock
-from deployengine.engine.values import stored_values
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord
 
@@ -88,8 +86,7 @@ class Again:
         release = find_release(tx, deployment.project, deployment.version)
         snapshot = self._archive.snapshot(tx, release.snapshot_id)
         intake = Intake(tx, self._clock, self._unseal)
-        asked = {key(prompt.name) for prompt in intake.asked(snapshot, environment)}
-        given = {n: v for n, v in stored_values(deployment).items() if key(n) in asked}
+        given = intake.still_asked(snapshot, deployment)
         whole = replace(deployment.selection, done=())
         terms = replace(terms, selection=whole, values={**given, **terms.values})
         planned = intake.plan(snapshot, environment, terms)
@@ -119,7 +116,7 @@ class Again:
         at some time. Raises ``UnknownName``, :class:`NoPredecessor`, and as ``deploy``.
         """
         with self._database.read() as tx:
-            _check_environment(tx, environment)
+            tx.catalog.check("environment", environment)
             versions_of(tx, project)
             if version is not None:
                 find_release(tx, project, version)
@@ -150,7 +147,7 @@ class Again:
         :class:`NothingNew`.
         """
         with self._database.read() as tx:
-            _check_environment(tx, environment)
+            tx.catalog.check("environment", environment)
             release = find_release(tx, project, version)
             snapshot = self._archive.snapshot(tx, release.snapshot_id)
             planned = Intake(tx, self._clock, self._unseal).plan(snapshot, environment, terms)
@@ -161,11 +158,6 @@ class Again:
             raise NothingNew(f"every machine of {environment} has {project} {version}")
         terms = replace(terms, selection=replace(terms.selection, machines=tuple(missing)))
         return self._deployments.deploy(project, version, environment, terms)
-
-
-def _check_environment(tx: Transaction, name: str) -> None:
-    if name not in (known := tx.catalog.names("environment")):
-        raise UnknownName("environment", name, known)
 
 
 def _ended(tx: Transaction, release: ReleaseRecord, environment: str) -> list[DeploymentRecord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from deployengine.domain.audit import Action
@@ -17,9 +16,10 @@ from deployengine.engine.archive import Archive
 from deployengine.engine.attempts import again
 from deployengine.engine.audit import record
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.moved import Moved
 from deployengine.engine.ports import Clock
 from deployengine.engine.questions import CHOICES, Answer, after, asks_for, go_on
-from deployengine.engine.requests import for_deployments, for_run, run_label
+from deployengine.engine.requests import run_label
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, RunRecord
@@ -46,16 +46,6 @@ class NotResponsible(RequestError):
 
 class Overtaken(RequestError):
     """Nobody asked for this deployment, and a newer one has begun there while it waited."""
-
-
-@dataclass(slots=True)
-class _After:
-    """What follows an answer: runs that are ready, a deployment that lines up, a chain."""
-
-    ready: list[RunRecord] = field(default_factory=list)
-    lining_up: list[DeploymentRecord] = field(default_factory=list)
-    leaving: list[str] = field(default_factory=list)
-    stage_done: bool = False
 
 
 class Answers:
@@ -109,8 +99,8 @@ class Answers:
             now = self._clock.now()
             state = _STATES.get(answer, run.state)
             tx.questions.answer(number, state, now, after(run.message, said), answer)
-            follows = self._follow(tx, deployment, plan, snapshot, run, answer, now)
-            follows.lining_up = go_on(tx, deployment)
+            moved = self._move(tx, deployment, plan, snapshot, run, answer, now)
+            moved.lining_up = go_on(tx, deployment)
             answered = tx.runs.get(number)
             assert answered is not None
             subject, action = run_id(number), Action(f"answer.{answer}")
@@ -119,18 +109,10 @@ class Answers:
             record(tx, now, who, action, subject, reason=note, before=before, after=after_)
         log.info("%s: %s", run_label(deployment, plan, run), said)
         with self._handoff.or_later(f"the answer for {run_id(number)}"):
-            self._handoff.exchange(
-                leaving=follows.leaving,
-                entering=[
-                    *(for_run(deployment, plan, ready) for ready in follows.ready),
-                    *for_deployments(follows.lining_up),
-                ],
-            )
-            if follows.stage_done and not follows.lining_up:
-                self._handoff.resume(deployment.id)
+            self._handoff.follow(deployment, plan, moved)
         return answered
 
-    def _follow(
+    def _move(
         self,
         tx: Transaction,
         deployment: DeploymentRecord,
@@ -139,13 +121,12 @@ class Answers:
         run: RunRecord,
         answer: Answer,
         now: datetime,
-    ) -> _After:
+    ) -> Moved:
         if answer in _AGAIN:
             step = snapshot.process[run.step]
-            return _After(again(tx, deployment, plan, step, run, now, at_once=True))
+            return Moved(again(tx, deployment, plan, step, run, now, at_once=True))
         turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
-        moved = turns.close(run, leave_out=answer is Answer.EXCLUDE)
-        return _After(moved.ready, leaving=moved.leaving, stage_done=moved.done)
+        return turns.close(run, leave_out=answer is Answer.EXCLUDE)
 
 
 def _asking(tx: Transaction, number: int) -> tuple[DeploymentRecord, RunRecord]:

@@ -19,7 +19,6 @@ from deployengine.domain.errors import RequestError
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
 from deployengine.domain.selection import Selection
-from deployengine.domain.variables import key
 from deployengine.engine.archive import Archive
 from deployengine.engine.audit import ENGINE
 from deployengine.engine.carried_out import carried_out, left_of
@@ -30,7 +29,6 @@ from deployengine.engine.intake import Intake, NoMachines, Terms
 from deployengine.engine.ports import Clock
 from deployengine.engine.requests import deployment_label
 from deployengine.engine.roster import Roster
-from deployengine.engine.values import stored_values
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import AbsenceRecord, DeploymentRecord
 
@@ -123,11 +121,10 @@ class CatchingUp:
         release = find_release(tx, latest.project, latest.version)
         snapshot = self._archive.snapshot(tx, release.snapshot_id)
         intake = Intake(tx, self._clock, self._unseal)
-        asked = {key(prompt.name) for prompt in intake.asked(snapshot, latest.environment)}
         terms = Terms(
             selection=Selection(skip=latest.selection.skip, machines=chosen),
             requested_by=ENGINE,
-            values={n: v for n, v in stored_values(latest).items() if key(n) in asked},
+            values=intake.still_asked(snapshot, latest),
             catches_up=True,
         )
         try:

@@ -20,11 +20,12 @@ from deployengine.engine.audit import ENGINE, record, record_request, release_su
 from deployengine.engine.freezes import Frozen, Hold
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.intake import PLAIN, Intake, Terms
+from deployengine.engine.moved import Moved
 from deployengine.engine.ports import Clock, Dispatcher
 from deployengine.engine.questions import go_on, withdraw
-from deployengine.engine.requests import for_deployments, for_run
+from deployengine.engine.requests import for_deployments
 from deployengine.engine.set_outputs import Seal
-from deployengine.engine.turns import Moved, Turns
+from deployengine.engine.turns import Turns
 from deployengine.persistence import Conflict, Database, Transaction
 from deployengine.persistence.records import DeploymentRecord, ReleaseRecord, RunRecord
 
@@ -119,8 +120,7 @@ class Deployments:
         if terms.override_freeze is not None:
             check_reason(terms.override_freeze, "to override a freeze")
         release = find_release(tx, project, version)
-        if environment not in (known := tx.catalog.names("environment")):
-            raise UnknownName("environment", environment, known)
+        tx.catalog.check("environment", environment)
         snapshot = self._archive.snapshot(tx, release.snapshot_id)
         self._check_reached(tx, release, snapshot, environment)
         intake = Intake(tx, self._clock, self._unseal)
@@ -240,7 +240,7 @@ class Deployments:
         One that waits ends at once, one that runs as soon as its script is gone; one that has
         ended stays as it is. Raises :class:`UnknownName`.
         """
-        moved, lining_up = Moved(), list[DeploymentRecord]()
+        moved = Moved()
         with self._database.write("cancel") as tx:
             found = tx.runs.get(number)
             if found is None:
@@ -254,7 +254,7 @@ class Deployments:
                 snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
                 turns = Turns(tx, deployment, plan, snapshot, self._unseal, now)
                 moved = turns.close(found)
-                lining_up = go_on(tx, deployment)
+                moved.lining_up = go_on(tx, deployment)
             running = tx.runs.cancel_running(number, now)
             run = tx.runs.get(number)
             assert run is not None
@@ -262,17 +262,9 @@ class Deployments:
                 before, after = {"state": found.state}, {"state": run.state}
                 record(tx, now, who, Action.RUN_CANCEL, run_id(number), before=before, after=after)
         with self._handoff.or_later(f"the cancelling of {run_id(number)}"):
-            self._handoff.exchange(
-                leaving=[run_id(number), *moved.leaving] if waited else [],
-                entering=[
-                    *(for_run(deployment, plan, ready) for ready in moved.ready),
-                    *for_deployments(lining_up),
-                ],
-            )
+            self._handoff.follow(deployment, plan, moved, [run_id(number)] if waited else [])
             if running:
                 self._dispatcher.cancel([number])
-            if moved.done and not lining_up:
-                self._handoff.resume(run.deployment_id)
         return run
 
     def _count_off(
@@ -317,8 +309,8 @@ def find_release(tx: Transaction, project: str, version: str) -> ReleaseRecord:
 def versions_of(tx: Transaction, project: str) -> list[str]:
     """The project's versions, the oldest first; raises :class:`UnknownName` for the project."""
     versions = tx.releases.versions(project)
-    if not versions and project not in (known := tx.catalog.names("project")):
-        raise UnknownName("project", project, known)
+    if not versions:
+        tx.catalog.check("project", project)
     return versions
 
 

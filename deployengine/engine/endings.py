@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,14 +14,15 @@ from deployengine.domain.sequel import Sequel, sequel
 from deployengine.engine.attempts import again
 from deployengine.engine.claims import Claimed, Relinquished
 from deployengine.engine.handoff import HandOff
+from deployengine.engine.moved import Moved
 from deployengine.engine.outage import outlast
 from deployengine.engine.output_stream import OutputStream
 from deployengine.engine.ports import Clock
 from deployengine.engine.questions import go_on
-from deployengine.engine.requests import for_deployments, for_run, run_label
+from deployengine.engine.requests import run_label
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import LEFT_OUT, DeploymentRecord, RunRecord
+from deployengine.persistence.records import LEFT_OUT, DeploymentRecord
 
 log = logging.getLogger("deployengine.runs")
 
@@ -39,20 +40,6 @@ class Outcome:
     exit_code: int | None = None
     message: str | None = None
     absent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """The runs that are ready because of it, and whether the stage ended with this run.
-
-    ``leaving`` are the ids of what gives up its place; ``lining_up``: its deployment, which had
-    given up its own and goes on.
-    """
-
-    ready: Sequence[RunRecord] = ()
-    last: bool = False
-    leaving: Sequence[str] = ()
-    lining_up: Sequence[DeploymentRecord] = ()
 
 
 class Endings:
@@ -76,13 +63,14 @@ class Endings:
         The machine stays held meanwhile: its next user must not overtake this record. Raises
         :class:`Relinquished` when the run is not this worker's any more; then nothing is recorded.
         """
-        recorded = outlast(
+        moved = outlast(
             lambda: self._record(claimed, outcome, stream, outputs),
             f"the end of {run_id(claimed.run.id)}",
         )
         log.info("%s %s", run_label(claimed.deployment, claimed.plan, claimed.run), outcome.state)
         with self._handoff.or_later(f"the end of {run_id(claimed.run.id)}"):
-            self._hand_on(claimed, recorded)
+            leaving = [run_id(claimed.run.id)]
+            self._handoff.follow(claimed.deployment, claimed.plan, moved, leaving)
         return outcome
 
     def _record(
@@ -91,7 +79,7 @@ class Endings:
         outcome: Outcome,
         stream: OutputStream | None,
         outputs: Outputs | None,
-    ) -> _Recorded:
+    ) -> Moved:
         run = claimed.run
         rest = stream.rest if stream is not None else None
         with self._database.write("end") as tx:
@@ -115,7 +103,7 @@ class Endings:
             if claimed.planned.touched:
                 tx.claims.untouch([run.id])
             if then is Sequel.AGAIN:
-                return _Recorded(
+                return Moved(
                     again(
                         tx, deployment or claimed.deployment, claimed.plan, claimed.step, run, now
                     )
@@ -123,18 +111,18 @@ class Endings:
             if then is Sequel.ASK:
                 tx.questions.ask(run.id, now)
                 tx.deployments.pause(run.deployment_id)
-                return _Recorded()
+                return Moved()
             return self._count_off(tx, claimed, outcome, deployment, now)
 
-    def _as_recorded(self, tx: Transaction, claimed: Claimed) -> _Recorded:
+    def _as_recorded(self, tx: Transaction, claimed: Claimed) -> Moved:
         """What an earlier try has recorded whose answer got lost."""
         run = tx.runs.get(claimed.run.id)
         if run is None or run.fence != claimed.fence:
             raise Relinquished(run.worker if run and run.worker else "nobody")
         after = tx.runs.waiting_after(run)
         stage = claimed.plan.stage_of(run.step)
-        return _Recorded(
-            [after] if after else [], last=tx.steps.all_done(run.deployment_id, stage.positions)
+        return Moved(
+            [after] if after else [], done=tx.steps.all_done(run.deployment_id, stage.positions)
         )
 
     def _locked(
@@ -168,11 +156,11 @@ class Endings:
         outcome: Outcome,
         deployment: DeploymentRecord | None,
         now: datetime,
-    ) -> _Recorded:
+    ) -> Moved:
         """Takes an end off its step, and readies what it made room for."""
         run, plan, absent = claimed.run, claimed.plan, outcome.absent
         if deployment is None:
-            return _Recorded(last=tx.steps.count_down(run.deployment_id, run.step, 1, now))
+            return Moved(done=tx.steps.count_down(run.deployment_id, run.step, 1, now))
         turns = Turns(tx, deployment, plan, claimed.snapshot, self._unseal, now)
         bad = outcome.state in (RunState.FAILED, RunState.UNKNOWN)
         excluded = absent is not None or (bad and turns.leaves_out(run))
@@ -184,19 +172,10 @@ class Endings:
             tx.questions.forgive(run.id, LEFT_OUT)
         moved = turns.close(run, leave_out=excluded)
         # A machine that was left out asks no more.
-        paused = deployment.state is DeploymentState.PAUSED
-        lining_up = go_on(tx, deployment) if paused else []
-        return _Recorded(moved.ready, moved.done, moved.leaving, lining_up)
+        if deployment.state is DeploymentState.PAUSED:
+            moved.lining_up = go_on(tx, deployment)
+        return moved
 
     def _left_out(self, tx: Transaction, claimed: Claimed) -> bool:
         """Whether nothing more is to run on its machine."""
         return tx.lanes.left_out(claimed.run.deployment_id, claimed.run.machine)
-
-    def _hand_on(self, claimed: Claimed, recorded: _Recorded) -> None:
-        entering = [for_run(claimed.deployment, claimed.plan, run) for run in recorded.ready]
-        self._handoff.exchange(
-            leaving=[run_id(claimed.run.id), *recorded.leaving],
-            entering=[*entering, *for_deployments(recorded.lining_up)],
-        )
-        if recorded.last and not recorded.lining_up:
-            self._handoff.resume(claimed.run.deployment_id)

@@ -19,10 +19,11 @@ from deployengine.domain.admission import Request
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.errors import Unreachable
 from deployengine.domain.identity import Kind, parse
-from deployengine.domain.plan import Stage
+from deployengine.domain.plan import Plan, Stage
 from deployengine.engine.archive import Archive
+from deployengine.engine.moved import Moved
 from deployengine.engine.ports import Dispatcher, GrantedRun, Link, LinkKind
-from deployengine.engine.requests import deployment_label, for_deployment, for_run
+from deployengine.engine.requests import deployment_label, for_deployment, for_deployments, for_run
 from deployengine.engine.tickets import first_ordinary, level
 from deployengine.locks import (
     GenerationStale,
@@ -33,6 +34,7 @@ from deployengine.locks import (
 )
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import GENERATION
+from deployengine.persistence.records import DeploymentRecord
 
 log = logging.getLogger("deployengine.handoff")
 
@@ -113,6 +115,23 @@ class HandOff:
             return 0
         with self._database.read() as tx:
             return first_ordinary(tx)
+
+    def follow(
+        self, deployment: DeploymentRecord, plan: Plan, moved: Moved, leaving: Sequence[str] = ()
+    ) -> None:
+        """Lets in and out what came of a move, and the chain go on if its stage is done.
+
+        A deployment that lines up for its tag goes on when it is let in.
+        """
+        self.exchange(
+            leaving=[*leaving, *moved.leaving],
+            entering=[
+                *(for_run(deployment, plan, run) for run in moved.ready),
+                *for_deployments(moved.lining_up),
+            ],
+        )
+        if moved.done and not moved.lining_up:
+            self.resume(deployment.id)
 
     def give_back(self, refused: Request, ahead: Sequence[Request], *, held: bool) -> None:
         """Undoes a grant that the database refused, and puts those before it first in line.

@@ -9,7 +9,7 @@ from deployengine.domain.audit import Action
 from deployengine.domain.availability import MachineMode
 from deployengine.domain.deployment import DeploymentState
 from deployengine.domain.environment import Machine, machines_in
-from deployengine.domain.errors import UnknownName
+from deployengine.domain.errors import check_known
 from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
@@ -17,7 +17,6 @@ from deployengine.engine.audit import ENGINE, machine_subject, record
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.questions import go_on
-from deployengine.engine.requests import for_deployments, for_run
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database
 from deployengine.persistence.records import AbsenceRecord, MachineRecord
@@ -72,15 +71,14 @@ class Machines:
     def all(
         self, names: Sequence[str] | None = None, environment: str | None = None
     ) -> list[MachineView]:
-        """Those of the catalog, or some of them, in its order; raises :class:`UnknownName`."""
+        """Those of the catalog, or some of them, in its order; raises ``UnknownName``."""
         with self._database.read() as tx:
             machines = [Machine.from_document(d) for d in tx.catalog.documents("machine")]
             if names is not None:
                 _check(names, [machine.name for machine in machines])
                 machines = [machine for machine in machines if machine.name in names]
             if environment is not None:
-                if environment not in (there := tx.catalog.names("environment")):
-                    raise UnknownName("environment", environment, there)
+                tx.catalog.check("environment", environment)
                 machines = list(machines_in(machines, environment))
             known = tx.machines.all()
             busy = tx.lanes.busy()
@@ -103,7 +101,7 @@ class Machines:
         """Wants this of some machines; what that changes.
 
         Nothing begins any more on one that is disabled: what was to come there is left out of the
-        deployments that exist. Raises :class:`UnknownName`, and then changes nothing.
+        deployments that exist. Raises ``UnknownName``, and then changes nothing.
         """
         with self._database.read() as tx:
             _check(names, tx.catalog.names("machine"))
@@ -152,22 +150,13 @@ class Machines:
             snapshot = self._archive.snapshot(tx, deployment.snapshot_id)
             moved = Turns(tx, deployment, plan, snapshot, self._unseal, now).without(machine)
             tx.absences.add(machine, number, MachineMode.DISABLED, now)
-            paused = deployment.state is DeploymentState.PAUSED
-            lining_up = go_on(tx, deployment) if paused else []
+            if deployment.state is DeploymentState.PAUSED:
+                moved.lining_up = go_on(tx, deployment)
         with self._handoff.or_later(f"leaving {machine} out of {deployment_id(number)}"):
-            self._handoff.exchange(
-                leaving=moved.leaving,
-                entering=[
-                    *(for_run(deployment, plan, run) for run in moved.ready),
-                    *for_deployments(lining_up),
-                ],
-            )
-            if moved.done and not lining_up:
-                self._handoff.resume(number)
+            self._handoff.follow(deployment, plan, moved)
         return True
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
-        if name not in known:
-            raise UnknownName("machine", name, known)
+        check_known("machine", name, known)

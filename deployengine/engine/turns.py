@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 
 from deployengine import failpoints
+from deployengine.domain.counted import counted
 from deployengine.domain.deployment import DeploymentState, RunState, StepState
 from deployengine.domain.identity import deployment_id, run_id
 from deployengine.domain.plan import Plan, Stage, Track
@@ -23,23 +24,11 @@ from deployengine.domain.turns import AT_ONCE, Judged, due, failed
 from deployengine.engine.carried_out import runs_with_outputs
 from deployengine.engine.conditions import Conditions, Verdict
 from deployengine.engine.lanes import Lanes
+from deployengine.engine.moved import Moved
 from deployengine.engine.questions import leave_out
 from deployengine.engine.tickets import draw
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import LEFT_OUT, WHY_LEFT_OUT, DeploymentRecord, RunRecord
-
-
-@dataclass(slots=True)
-class Moved:
-    """What a look at a stage came to: runs that are ready now, and whether all of it is done.
-
-    ``leaving`` are the ids of what gives up its place: runs of a machine that was left out, and a
-    deployment that stands aside while people decide.
-    """
-
-    ready: list[RunRecord] = field(default_factory=list)
-    done: bool = False
-    leaving: list[str] = field(default_factory=list)
 
 
 class Turns:
@@ -270,5 +259,5 @@ class Turns:
 
 def _no_further(most: int | None) -> str:
     """Why a machine's turn does not begin."""
-    many = "a machine" if not most else "more than 1 machine" if most == 1 else ""
-    return f"{many or f'more than {most} machines'} failed, so no further one begins"
+    many = f"more than {counted(most, 'machine')}" if most else "a machine"
+    return f"{many} failed, so no further one begins"
