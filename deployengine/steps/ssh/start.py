@@ -133,14 +133,16 @@ class SshWorkTicket(SshTicket):
         """What the machine tells of the start; ``None`` when it ended without a word."""
         told = False
         bell = wake
-        silent_until = time.monotonic() + ANSWER_WITHIN
+        sent = time.monotonic()
         while True:
             stream.forget_news()
             over = stream.over  # asked first: what it told comes before its end
             heard = stream.heard
             if heard is not None and heard.what != "waits":
                 return heard
-            if over or (heard is None and _given_up(silent_until, bell)):
+            # A bell leaves a machine that has told nothing yet a moment to do so.
+            silence = _MOMENT if bell and bell.is_set() else ANSWER_WITHIN
+            if over or (heard is None and time.monotonic() - sent >= silence):
                 return None
             if heard is not None:
                 process, _, whom = heard.rest.partition(" ")
@@ -151,8 +153,9 @@ class SshWorkTicket(SshTicket):
                     if self._called_off(process):
                         return Heard("fault", "off")
                     bell, end = None, math.inf  # it was about to begin, and will tell so
-            left = (end if heard is not None else silent_until) - time.monotonic()
-            stream.wait(max(min(left, _LOOK_EVERY), 0.0), bell if heard is not None else None)
+            waits = heard is not None
+            left = end - time.monotonic() if waits else _LOOK_EVERY
+            stream.wait(max(min(left, _LOOK_EVERY), 0.0), bell if waits else None)
 
     def _called_off(self, process: str) -> bool:
         """Whether a start that waits there begins nothing any more; no: it is about to."""
@@ -203,13 +206,6 @@ class SshWorkTicket(SshTicket):
     def _resource(self, file: str) -> str:
         named = (lock.resource for lock in self._work.locks if lock_file(lock.resource) == file)
         return next(named, file)
-
-
-def _given_up(silent_until: float, bell: Wake | None) -> bool:
-    """Whether nobody waits any more for a machine that tells nothing; a bell leaves it a moment."""
-    now = time.monotonic()
-    rung = bell is not None and bell.is_set()
-    return now >= silent_until or (rung and now >= silent_until - ANSWER_WITHIN + _MOMENT)
 
 
 def _holders(words: str) -> str:
