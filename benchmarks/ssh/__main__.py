@@ -16,7 +16,7 @@ from benchmarks.ssh.engine import engine
 from benchmarks.ssh.host import host
 from benchmarks.ssh.park import machines
 from benchmarks.ssh.peer import environment
-from benchmarks.ssh.scripts import LOCAL, TENTH, TRIVIAL, UNEVEN
+from benchmarks.ssh.scripts import LOCAL, LONGER, TENTH, TRIVIAL, UNEVEN
 from benchmarks.ssh.table import table
 from benchmarks.system import Broken
 
@@ -43,6 +43,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         Lap(TRIVIAL, number, slow_module=0 if arguments.quick else 3),
         Lap(TENTH, number),
         Lap(UNEVEN, few),
+        Lap(LONGER, few),
     ]
     with machines() as park, TemporaryDirectory(prefix="bench-") as folder:
         at_start = start.measure(park[0], 50 if arguments.quick else 100, Path(folder))

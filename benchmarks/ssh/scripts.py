@@ -64,9 +64,21 @@ class Kind:
 TRIVIAL = Kind("trivial")
 TENTH = Kind("tenth", "sleep 0.1", (0.1, 0.1))
 UNEVEN = Kind("uneven", _READ_AND_SLEEP, (0.1, 0.9))
+LONGER = Kind("longer", _READ_AND_SLEEP, (0.5, 4.5))
 LOCAL = Kind("local", role="local")
 GATED = Kind("gated", WAIT_AT_GATE, shares=True)
 
-ALL: Sequence[Kind] = (TRIVIAL, TENTH, UNEVEN, LOCAL, GATED)
+ALL: Sequence[Kind] = (TRIVIAL, TENTH, UNEVEN, LONGER, LOCAL, GATED)
 
-__all__ = ["ALL", "GATE", "GATED", "JOURNAL", "LOCAL", "TENTH", "TRIVIAL", "UNEVEN", "Kind"]
+__all__ = [
+    "ALL",
+    "GATE",
+    "GATED",
+    "JOURNAL",
+    "LOCAL",
+    "LONGER",
+    "TENTH",
+    "TRIVIAL",
+    "UNEVEN",
+    "Kind",
+]

@@ -46,17 +46,28 @@ def test_three_machines_with_own_ports_users_and_folders_carry_a_batch_of_fifty(
     assert len({target.server.user for target in three}) == 3
 
 
-def test_then_thirty_machines_carry_one_step_each_on_all_of_them(engine: LiveEngine) -> None:
-    names = [f"prod-{n:02}" for n in range(1, 31)]
-    with fleet(names) as targets:
-        machines = [target.machine("QA") for target in targets]
-        engine.apply(catalog(project("app-[1:8]", process=[step(SHORT)]), machines=machines))
-        engine.worker(task_cap=16)
-        projects = [f"app-{n}" for n in range(1, 9)]
-        engine.batch(projects)
-        assert engine.await_batch(timeout=120) == "succeeded"
+def test_the_demos_batch_goes_by_ssh_to_one_four_and_thirty_machines(engine: LiveEngine) -> None:
+    stages = {
+        "QA": ["qa-1"],
+        "Staging": [f"stg-{n}" for n in range(1, 5)],
+        "Production": [f"prod-{n:02}" for n in range(1, 31)],
+    }
+    of = {name: stage for stage, names in stages.items() for name in names}
+    with fleet(list(of)) as targets:
+        engine.apply(
+            catalog(
+                project("app-[01:50]", process=[step(SHORT, roles=["web"])]),
+                environments=list(STAGES),
+                machines=[target.machine(of[target.name]) for target in targets],
+                lifecycles=[AUTO],
+            )
+        )
+        engine.worker(task_cap=32)
+        names = [f"app-{n:02}" for n in range(1, 51)]
+        engine.batch(names)
+        assert engine.await_batch(timeout=180) == "succeeded"
         for target in targets:
-            assert sorted(target.began()) == projects
+            assert sorted(target.began()) == names
             assert target.clashes() == []
 
 

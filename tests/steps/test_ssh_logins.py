@@ -17,6 +17,7 @@ from deployengine.steps.ssh.machine import SshMachine
 from deployengine.steps.ssh.runner import SshRunner
 from deployengine.steps.ssh.way import Way, way_to
 from tests.steps.conftest import end, sshd, tickets_of
+from tests.support.engine import until
 from tests.support.sshd import (
     SshServer,
     fingerprint,
@@ -198,8 +199,57 @@ def test_a_jump_host_is_gone_through_and_its_key_checked(workdir: Path, tmp_path
             "jump": f"{bastion.user}@127.0.0.1:{bastion.port}",
         }
         assert gets_in(runner(server, workdir, **given, known_hosts=str(known)))
-        with pytest.raises(MachineUnreachable, match="nobody has vouched"):
+        said = f"machine target: on the way there: nobody .*{bastion.port}.*put it into known_hosts"
+        with pytest.raises(MachineUnreachable, match=said):
             runner(server, workdir, **given, known_hosts=os.devnull).tickets()
+
+
+def test_machines_behind_one_jump_host_share_one_login_there(workdir: Path, tmp_path: Path) -> None:
+    with private_sshd(MaxStartups="2:100:2") as bastion:
+        keys = f"{bastion.identity_file}.pub"
+        with private_sshd(AuthorizedKeysFile=keys) as server:
+            known = known_hosts(bastion, tmp_path / "known")
+            through = {
+                "identity_file": str(bastion.identity_file),
+                "jump": f"127.0.0.1:{bastion.port}",
+                "known_hosts": str(known),
+            }
+            machines = [
+                SshMachine(f"m{n}", lambda: way(server, workdir, **through)) for n in range(12)
+            ]
+            with ThreadPoolExecutor(12) as threads:
+                assert all(threads.map(lambda each: gets_in(SshRunner(each)), machines))
+                machines[0].close()
+                assert gets_in(SshRunner(machines[0])), "the others' share is still there"
+                assert bastion.log.count("Accepted publickey") == 1
+                list(threads.map(SshMachine.close, machines))
+            until(lambda: "Disconnected from user" in bastion.log, "nobody needs it any more")
+            assert gets_in(SshRunner(machines[0]))
+            machines[0].close()
+
+
+def test_a_jump_host_that_cannot_be_reached_is_told_to_each_and_tried_again(
+    workdir: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    with private_sshd() as server:
+        machines = [
+            SshMachine(f"m{n}", lambda: way(server, workdir, jump=f"127.0.0.1:{port}"))
+            for n in range(3)
+        ]
+        for each in machines:
+            with pytest.raises(MachineUnreachable, match=f"on the way there: 127.0.0.1:{port}"):
+                SshRunner(each).tickets()
+
+
+def test_a_jump_host_that_is_reached_by_way_of_itself_is_told(
+    workdir: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("Host *\n  ProxyJump 127.0.0.1:2\n")
+    target = runner(sshd(), workdir, config=str(config))
+    with pytest.raises(MachineUnreachable, match=r"127\.0\.0\.1:2 leads through it"):
+        target.tickets()
 
 
 def test_more_scripts_at_once_than_one_connection_takes_get_others(

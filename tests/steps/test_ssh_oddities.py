@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from deployengine.domain.errors import Unreachable
 from deployengine.steps.contract import Lock, Started, State, Status, Work
 from deployengine.steps.errors import DiskFull, InDoubt, MachineUnfit
+from deployengine.steps.ssh import agent
 from deployengine.steps.ssh.machine import SshMachine
 from deployengine.steps.ssh.runner import SshRunner
 from deployengine.steps.ssh.way import Way, way_to
@@ -157,6 +159,30 @@ def test_a_damaged_agent_is_sent_along_anew(workdir: Path, fresh: Fresh) -> None
     (folder,) = Path(tickets_of(workdir)).glob(".agent-*")
     (folder / "agent.sh").write_text("")
     assert end(begin(runner(sshd(), workdir), fresh("true"))) == Status(State.EXITED, 0)
+
+
+def test_the_agent_of_another_version_goes_when_nobody_has_used_it_for_a_month(
+    workdir: Path,
+) -> None:
+    tickets = Path(tickets_of(workdir))
+    for name, days in (("used", 29), ("unused", 32)):
+        folder = tickets / f".agent-{name}" / "tools"
+        folder.mkdir(parents=True)
+        then = time.time() - days * 86400
+        os.utime(folder.parent, (then, then))
+    runner(sshd(), workdir).tickets()
+    assert sorted(each.name for each in tickets.glob(".agent-*")) == [
+        f".agent-{agent.digest()}",
+        ".agent-used",
+    ]
+
+
+def test_a_login_says_that_its_agent_is_in_use(workdir: Path) -> None:
+    runner(sshd(), workdir).tickets()
+    folder = Path(tickets_of(workdir)) / f".agent-{agent.digest()}"
+    os.utime(folder, (0, 0))
+    runner(sshd(), workdir).tickets()
+    assert folder.stat().st_mtime > 0
 
 
 def test_a_lock_that_the_disk_does_not_have_is_told(tmp_path: Path, workdir: Path) -> None:

@@ -21,6 +21,9 @@ _FILES = {
     "tools/set_output": _STEPS / "tools" / "set_output",
 }
 _END = "DEPLOYENGINE_END"
+#: Days after which the agent of another version is removed, if nobody has logged in for it since:
+#: scripts that it began find their tools there.
+_UNUSED_DAYS = 30
 
 
 @cache
@@ -69,7 +72,9 @@ if [ ! -d "$de_there" ]; then
   fi
   [ -d "$de_there" ] || mv "$de_new" "$de_there"
   rm -rf "$de_new"
+  find "$de_tickets"/.agent-* -prune -mtime +{_UNUSED_DAYS} -exec rm -rf {{}} + 2> /dev/null
 fi
+touch "$de_there" 2> /dev/null
 umask "$de_umask"
 exec {shell} "$de_there/agent.sh" check {quoted(workdir)} {quoted(tickets)} < /dev/null
 }}

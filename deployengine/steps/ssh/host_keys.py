@@ -63,6 +63,7 @@ def keys(lines: Iterable[str]) -> list[asyncssh.SSHKey]:
 def refusal(way: Way, shown: asyncssh.SSHKey | None, *, known: bool) -> HostKeyRefused:
     """Why the key that was shown does not do; ``known``: the host is known under another one."""
     has = fingerprint(shown) if shown is not None else "a revoked or damaged key"
+    learn = f"say: machine trust {way.machine}" if way.machine else "put it into known_hosts"
     if way.fingerprints:
         expected = " or ".join(way.fingerprints)
         what = f"shows the host key {has}, and the catalog pins {expected}"
@@ -70,13 +71,15 @@ def refusal(way: Way, shown: asyncssh.SSHKey | None, *, known: bool) -> HostKeyR
     elif way.learned or known:
         vouched = "was learned" if way.learned else "known_hosts has"
         what = f"shows the host key {has}, which is not the one that {vouched}"
-        advice = f"if it was installed anew, compare and say: machine trust {way.machine} --replace"
+        advice = f"if it was installed anew, compare and {learn}"
+        if way.machine:
+            advice += " --replace"
     else:
         return HostKeyRefused(
-            f"machine {way.machine}: nobody has vouched for the host key of {way.address}: {has}; "
-            f"compare it on the machine, then say: machine trust {way.machine}"
+            f"{way.subject}nobody has vouched for the host key of {way.address}: {has}; "
+            f"compare it there, then {learn}"
         )
     return HostKeyRefused(
-        f"machine {way.machine}: {way.address} {what}; nothing was sent. Somebody may stand in "
+        f"{way.subject}{way.address} {what}; nothing was sent. Somebody may stand in "
         f"between; {advice}"
     )

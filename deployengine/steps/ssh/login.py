@@ -14,6 +14,7 @@ import asyncssh
 from deployengine.steps.errors import MachineUnreachable
 from deployengine.steps.ssh import host_keys
 from deployengine.steps.ssh.host_keys import FAMILIES, NOBODY, Watch
+from deployengine.steps.ssh.passages import Passage, Passages
 from deployengine.steps.ssh.way import Way
 
 #: Seconds until a host that does not answer is given up, and until a login is.
@@ -26,6 +27,11 @@ _HOP = re.compile(
     r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:@\[\]/]+))(?::(?P<port>\d+))?/?"
 )
 
+#: Ways to hosts in between, the nearest first.
+Hosts = tuple[Way, ...]
+
+_passages = Passages()
+
 # asyncssh tells each connection and channel at INFO.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
@@ -33,16 +39,7 @@ logging.getLogger("asyncssh").setLevel(logging.WARNING)
 async def log_in(way: Way) -> asyncssh.SSHClientConnection:
     """A connection to the machine; raises :class:`MachineUnreachable` with the reason."""
     door = await _door(way)
-    tunnel = await _tunnel(way, door)
-    try:
-        connection = await _enter(way, door, tunnel)
-    except BaseException:
-        if tunnel is not None:
-            tunnel.close()
-        raise
-    if tunnel is not None:
-        connection.set_tunnel(tunnel)  # it ends with the connection
-    return connection
+    return await _log_in(way, door, await _hosts_between(way, door))
 
 
 async def show_key(way: Way) -> asyncssh.SSHKey:
@@ -51,51 +48,64 @@ async def show_key(way: Way) -> asyncssh.SSHKey:
     Raises :class:`MachineUnreachable`.
     """
     door = await _door(way)
-    tunnel = await _tunnel(way, door)
+    passage = await _passage(way, await _hosts_between(way, door))
     watch = Watch(())
     try:
+        tunnel = passage.connection if passage else None
         (await _connect(way, door, watch, tunnel, NOBODY)).close()
     except asyncssh.HostKeyNotVerifiable as error:
         if watch.shown is None:
             raise _unreachable(way, "it shows a host key that cannot be read") from error
     finally:
-        if tunnel is not None:
-            tunnel.close()
+        if passage is not None:
+            passage.close()
     assert watch.shown is not None
     return watch.shown
 
 
-async def _tunnel(way: Way, door: _Door) -> asyncssh.SSHClientConnection | None:
-    """The connection to the last of the hosts in between, each by way of those before it."""
-    tunnel: asyncssh.SSHClientConnection | None = None
-    for number, hop in enumerate(filter(None, (way.jump or door.jump).split(","))):
-        over = _hop(way, hop.strip())
-        there = await _door(over)
-        if number == 0 and there.jump:  # it has a way of its own in the ssh_config
-            tunnel = await _tunnel(over, there)
-        before = tunnel
-        try:
-            tunnel = await _enter_hop(over, there, before)
-        except BaseException:
-            if before is not None:
-                before.close()
-            raise
-        if before is not None:
-            tunnel.set_tunnel(before)
-    return tunnel
+async def _log_in(way: Way, door: _Door, between: Hosts) -> asyncssh.SSHClientConnection:
+    passage = await _passage(way, between)
+    if passage is None:
+        return await _enter(way, door, None)
+    try:
+        connection = await _enter(way, door, passage.connection)
+    except BaseException:
+        passage.close()
+        raise
+    connection.set_tunnel(passage)  # it ends with the connection
+    return connection
 
 
-async def _enter_hop(
-    over: Way, door: _Door, tunnel: asyncssh.SSHClientConnection | None
-) -> asyncssh.SSHClientConnection:
+async def _passage(way: Way, hosts: Hosts) -> Passage | None:
+    """A share in the connection to the last of these hosts, each by way of those before it."""
+    if not hosts:
+        return None
+    try:
+        return await _passages.enter(hosts, lambda: _log_in_between(hosts[-1], hosts[:-1]))
+    except MachineUnreachable as error:
+        raise MachineUnreachable(f"{way.subject}on the way there: {error}") from error
+
+
+async def _log_in_between(host: Way, before: Hosts) -> asyncssh.SSHClientConnection:
     """With the machine's key, or as the ssh_config says."""
     try:
-        return await _enter(over, door, tunnel)
+        return await _log_in(host, await _door(host), before)
     except LoginRefused:
-        if not (over.identity or over.identity_file):
+        if not (host.identity or host.identity_file):
             raise
-    own = replace(over, identity="", identity_file="", passphrase="")
-    return await _enter(own, await _door(own), tunnel)
+    own = replace(host, identity="", identity_file="", passphrase="")
+    return await _log_in(own, await _door(own), before)
+
+
+async def _hosts_between(way: Way, door: _Door, seen: Hosts = ()) -> Hosts:
+    """The hosts in between, the nearest first; it may have others before it by the ssh_config."""
+    hosts = tuple(_host(way, hop.strip()) for hop in (way.jump or door.jump).split(",") if hop)
+    if not hosts:
+        return ()
+    nearest = hosts[0]
+    if nearest in seen:
+        raise _unreachable(way, f"by the ssh_config the way to {nearest.address} leads through it")
+    return await _hosts_between(nearest, await _door(nearest), (*seen, nearest)) + hosts
 
 
 class LoginRefused(MachineUnreachable):
@@ -151,13 +161,13 @@ async def _door(way: Way) -> _Door:
     except (asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
         if isinstance(error, asyncssh.KeyEncryptionError) or "assphrase" in str(error):
             raise MachineUnreachable(
-                f"machine {way.machine}: its private key is locked, and the passphrase that opens "
+                f"{way.subject}its private key is locked, and the passphrase that opens "
                 "it was not given; name it in the catalog as passphrase: {set, variable}"
             ) from error
         what = way.identity_file or ("its identity" if way.identity else "the ssh_config")
         said = getattr(error, "strerror", None) or str(error)
         raise MachineUnreachable(
-            f"machine {way.machine}: {what} cannot be used ({said}); mend that on the worker's "
+            f"{way.subject}{what} cannot be used ({said}); mend that on the worker's "
             "host or in the catalog"
         ) from error
     return _Door(
@@ -171,21 +181,24 @@ async def _door(way: Way) -> _Door:
     )
 
 
-def _hop(way: Way, hop: str) -> Way:
+def _host(way: Way, hop: str) -> Way:
     """The way to a host in between: known by known_hosts, with the same key."""
     found = _HOP.fullmatch(hop)
     if found is None:
         raise _unreachable(way, f"{hop!r} is no host in between; write user@host:port")
     user, host, port = found["user"] or "", found["six"] or found["host"], found["port"]
-    return replace(
-        way,
+    # Nothing of it is the machine's own: machines behind one host share the way to it.
+    return Way(
+        machine="",
         host=host,
         port=int(port) if port else None,
         user=user,
-        fingerprints=(),
-        learned=(),
-        password="",
-        jump="",
+        identity_file=way.identity_file,
+        identity=way.identity,
+        passphrase=way.passphrase,
+        known_hosts=way.known_hosts,
+        config=way.config,
+        keepalive=way.keepalive,
     )
 
 
@@ -232,7 +245,7 @@ async def _connect(
         raise _unreachable(way, f"it agrees to no way of encryption ({error.reason})") from error
     except asyncssh.PermissionDenied as error:
         raise LoginRefused(
-            f"machine {way.machine}: {way.address} refuses the login of {door.user}; see that "
+            f"{way.subject}{way.address} refuses the login of {door.user}; see that "
             "the key that the catalog names is in the authorized_keys there"
         ) from error
     except (OSError, asyncssh.Error, TimeoutError) as error:
@@ -242,7 +255,7 @@ async def _connect(
 
 def _unreachable(way: Way, reason: str) -> MachineUnreachable:
     return MachineUnreachable(
-        f"machine {way.machine}: {way.address} cannot be reached: {reason}; "
+        f"{way.subject}{way.address} cannot be reached: {reason}; "
         "see that it is up, that sshd runs there, and that nothing in between keeps us out"
     )
 

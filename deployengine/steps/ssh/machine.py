@@ -20,7 +20,7 @@ from deployengine.steps.ssh.faults import died, no_agent, raise_fault
 from deployengine.steps.ssh.leftovers import Leftovers
 from deployengine.steps.ssh.login import log_in
 from deployengine.steps.ssh.loop import the_loop
-from deployengine.steps.ssh.way import Way
+from deployengine.steps.ssh.way import LONGEST_USE, Way
 
 log = logging.getLogger("deployengine.steps")
 
@@ -29,12 +29,11 @@ log = logging.getLogger("deployengine.steps")
 MOST_CHANNELS = 8
 #: Seconds after which a connection that nobody uses is closed.
 IDLE = 120.0
-#: Seconds after which a connection is used for nothing new.
-LONGEST_USE = 600.0
 #: Seconds that an answer may take.
 ANSWER_WITHIN = 120.0
-#: Logins at once in one process; each costs a key exchange.
-LOGINS = 16
+#: Logins at once in one process: each costs a key exchange, and a host that does not answer keeps
+#: its place for ten seconds.
+LOGINS = 64
 
 #: Bytes of a file that are sent at once.
 _PIECE = 262_144
@@ -48,8 +47,7 @@ class _Line:
 
     connection: asyncssh.SSHClientConnection
     way: Way
-    #: On the loop's clock; after that no command is begun over it, so that a way that has changed
-    #: is taken sooner or later.
+    #: On the loop's clock; after that no command is begun over it.
     good_until: float
     #: On the loop's clock; what only looks around is no use.
     last_used: float = 0.0

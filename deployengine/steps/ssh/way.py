@@ -14,6 +14,10 @@ PATIENCE = timedelta(minutes=5)
 #: How often a machine is asked for a sign of life.
 KEEPALIVE = timedelta(seconds=10)
 
+#: Seconds after which a connection is used for nothing new, so that a way that has changed is taken
+#: sooner or later.
+LONGEST_USE = 600.0
+
 #: The value of a sensitive variable of a variable set, by the names of both.
 Secret = Callable[[str, str], str]
 
@@ -25,6 +29,7 @@ Place = tuple[str, str, str]
 class Way:
     """How a machine is reached; what is empty or ``None`` is left to the user's ``ssh_config``.
 
+    A host that is only gone through has no ``machine``.
     ``fingerprints`` are those of the host keys that are pinned, ``learned`` the public keys that
     somebody trusted (one line each, as in ``known_hosts`` without the host). ``become`` is the user
     that scripts run as. ``workdir`` and ``tickets`` start at that user's home if they are relative.
@@ -53,6 +58,11 @@ class Way:
     def address(self) -> str:
         """Host and port for people."""
         return f"{self.host}:{self.port}" if self.port else self.host
+
+    @property
+    def subject(self) -> str:
+        """What a text about this way begins with."""
+        return f"machine {self.machine}: " if self.machine else ""
 
 
 def folders_of(machine: Machine) -> Place:
