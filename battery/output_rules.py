@@ -30,11 +30,17 @@ def incomplete(case: Case) -> Iterator[Violation]:
         if run.state == "succeeded" and case.ends.get(run.name) == "end":
             if found != wanted:
                 yield Violation("output", _told(run, found, wanted), run.machine)
-        elif run.exit_code == NO_ROOM:
+        elif run.exit_code == NO_ROOM or _found_no_room(case, run, found):
             if not all(_NO_ROOM.fullmatch(line) for line in found):
                 yield Violation("output", _told(run, found, []), run.machine)
         elif found != wanted[: len(found)]:
             yield Violation("output", _told(run, found, wanted), run.machine)
+
+
+def _found_no_room(case: Case, run: Run, found: list[str]) -> bool:
+    """Whether a script could not write in its folder, and was ended before it said so itself."""
+    full = case.ledger.during(["disk full under a work folder"], run.machine, *case.span(run))
+    return bool(full and found and _NO_ROOM.fullmatch(found[0]))
 
 
 def _joints(run: Run, pieces: tuple[tuple[int, int, str], ...]) -> Iterator[Violation]:

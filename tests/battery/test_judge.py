@@ -294,6 +294,19 @@ def test_what_a_script_without_room_prints_is_what_its_shell_says(field: Battlef
     assert field.found() == {"output"}
 
 
+@pytest.mark.parametrize(("at", "broken"), [(30, set()), (300, {"output"})])
+def test_a_script_without_room_may_be_killed_before_it_says_so(
+    field: Battlefield, at: float, broken: set[str]
+) -> None:
+    field.end(8, "unknown")
+    field.death("ticket.exit.before", at=31)
+    field.fault("disk full under a work folder", "prod-5", at)
+    field.sql("update run_output set text = 'script: 24: echo: echo: I/O error\n' where run_id = 8")
+    field.sql("update run_output set stop = length(text) where run_id = 8")
+
+    assert field.found() == broken
+
+
 @pytest.mark.parametrize(("at", "broken"), [(28, set()), (300, {"output"})])
 def test_full_tickets_explain_a_gap_in_the_output_at_their_time_alone(
     field: Battlefield, at: float, broken: set[str]
