@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -87,7 +88,7 @@ def _pragma(connection: Connection, text: str) -> None:
 
 def _refuse_newer(connection: Connection) -> None:
     found = current(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if found is not None and found not in known:
         raise OutOfDate(
             f"the database is at revision {found}, which a newer deployengine made; "
@@ -102,7 +103,12 @@ def current(connection: Connection) -> str | None:
 
 def newest() -> str | None:
     """The revision that this program needs."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return _scripts().get_current_head()
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -14,9 +14,10 @@ import pytest
 from deployengine.domain.release import Snapshot
 from deployengine.persistence import Database, Transaction, sqlite_url
 from deployengine.persistence.counters import TICKET
-from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import NewDeployment
+from tests.support.databases import lay_database, tables_of
 from tests.support.fences import from_zero
+from tests.support.postgres import PostgresServer
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def later(seconds: float) -> datetime:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "deployengine.db")
@@ -47,11 +48,20 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return made
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with the tables of this program."""
+    if request.param == "sqlite":
+        lay_database(tmp_path / "deployengine.db")
+        return sqlite_url(tmp_path / "deployengine.db")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.create_database(like=tables_of(server))
+
+
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     """A database with the tables of this program."""
     database = Database(url)
-    prepare(database)
     from_zero(database)
     yield database
     database.close()
@@ -60,8 +70,8 @@ def database(url: str) -> Iterator[Database]:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Database]:
     """A SQLite file with the tables of this program."""
+    lay_database(tmp_path / "embedded.db")
     database = Database(sqlite_url(tmp_path / "embedded.db"))
-    prepare(database)
     yield database
     database.close()
 

@@ -41,8 +41,8 @@ def prepare_in_process(url: str, barrier: object) -> None:
     database.close()
 
 
-def test_an_empty_database_gets_the_tables_and_the_counters(url: str) -> None:
-    database = Database(url)
+def test_an_empty_database_gets_the_tables_and_the_counters(empty_url: str) -> None:
+    database = Database(empty_url)
     prepare(database)
     assert revision(database) == newest() is not None
     with database.read() as tx:
@@ -67,16 +67,18 @@ def test_preparing_again_changes_nothing(database: Database) -> None:
         assert tx.counters.value(NAMES[0]) == 7
 
 
-def test_three_processes_that_begin_at_once_all_find_the_tables_ready(url: str) -> None:
+def test_three_processes_that_begin_at_once_all_find_the_tables_ready(empty_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(3)
-    processes = [spawn.Process(target=prepare_in_process, args=(url, barrier)) for _ in range(3)]
+    processes = [
+        spawn.Process(target=prepare_in_process, args=(empty_url, barrier)) for _ in range(3)
+    ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    database = Database(url)
+    database = Database(empty_url)
     assert revision(database) == newest()
     with database.read() as tx:
         assert tx.counters.value(NAMES[0]) == 0

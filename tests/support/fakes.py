@@ -31,6 +31,7 @@ from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.services import LOCKS_PREFIX, Services
 from deployengine.settings import Settings
+from tests.support.databases import lay_database
 from tests.support.fences import from_zero
 
 
@@ -182,7 +183,7 @@ class House(Services):
         }
         super().__init__(Settings(home=home, **chosen), clock or FakeClock())
         self._redis = redis
-        home.mkdir(parents=True, exist_ok=True)
+        lay_database(home / "deployengine.db")
         prepare(self.database)
         from_zero(self.database)
 

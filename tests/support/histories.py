@@ -478,7 +478,7 @@ class History:
         for absence in missed:
             without = next(d for d in every if d.id == absence.deployment_id)
             latest = current(d for d in every if _place(d) == _place(without))
-            clear = latest is None or latest.state is DeploymentState.SUCCEEDED
+            clear = latest is not None and latest.state is DeploymentState.SUCCEEDED
             assert not clear, f"{absence.machine} has not caught up with dep-{without.id}"
 
 

@@ -40,11 +40,11 @@ class PostgresServer:
     folder: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def create_database(self) -> str:
-        """A new, empty database: SQLAlchemy's URL of it."""
+    def create_database(self, like: str = "template1") -> str:
+        """A new database, empty or a copy of one that nobody is in: SQLAlchemy's URL of it."""
         name = f"test_{next(self._numbers)}"
         with self.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
         return f"postgresql+psycopg://postgres@/{name}?host={quote(str(self.folder))}"
 
     def connect(self, database: str) -> psycopg.Connection:
