@@ -137,6 +137,7 @@ def _changes(
             "mode": mode.value,
             "changed": each.changed,
             "left_out_of": [deployment_id(number) for number in each.left_out_of],
+            "needed_by": [deployment_id(number) for number in each.needed_by],
         }
         for each in changes
     ]
@@ -146,6 +147,9 @@ def _changes(
             text = said if each.changed else f"is {said} already"
             if each.left_out_of:
                 text += f"; left out of {', '.join(map(deployment_id, each.left_out_of))}"
+            if each.needed_by:
+                names = ", ".join(map(deployment_id, each.needed_by))
+                text += f"; what it was to carry out for other machines fails in {names}"
             out.print(f"{each.machine}: {text}", markup=False)
 
     return document, show

@@ -45,14 +45,15 @@ def machine_document(view: MachineView) -> dict[str, Any]:
         "busy": view.busy,
         "missed": [
             {
-                "deployment": deployment_id(absence.deployment_id),
-                "project": absence.project,
-                "version": absence.version,
-                "environment": absence.environment,
-                "why": absence.why,
-                "at": instant(absence.at),
+                "deployment": deployment_id(each.absence.deployment_id),
+                "project": each.absence.project,
+                "version": each.absence.version,
+                "environment": each.absence.environment,
+                "why": each.absence.why,
+                "at": instant(each.absence.at),
+                "hindrance": each.hindrance,
             }
-            for absence in view.missed
+            for each in view.missed
         ],
     }
 
@@ -117,8 +118,11 @@ def _lines(view: MachineView) -> Iterator[str]:
     if view.busy:
         yield f"{counted(view.busy, 'run')} to come, waiting or at work there"
     for each in view.missed:
-        name = f"{each.project} {each.version} → {each.environment}"
-        yield f"{deployment_id(each.deployment_id)} went without it ({each.why}): {name}"
+        gone = each.absence
+        name = f"{gone.project} {gone.version} → {gone.environment}"
+        yield f"{deployment_id(gone.deployment_id)} went without it ({gone.why}): {name}"
+        if each.hindrance:
+            yield f"  it does not catch up: {each.hindrance}"
 
 
 def show_findings(out: Console, found: Sequence[Found]) -> None:

@@ -29,6 +29,10 @@ def carried_out(
         runs = tx.runs.of_deployment(deployment.id)
         last = {(run.step, run.place): run for run in runs}.values()
         wrong = {run.machine for run in last if run.machine and _went_wrong(run)}
+        # A turn that was broken off, as its machine went away in the middle of it.
+        wrong |= {run.machine for run in last if run.left_out} & {
+            run.machine for run in runs if run.started_at is not None
+        }
         well |= {
             (process[run.step].name, run.machine)
             for run in last

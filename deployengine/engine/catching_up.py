@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from deployengine.domain.audit import Action
 from deployengine.domain.availability import Health, MachineMode
@@ -30,7 +31,7 @@ from deployengine.engine.ports import Clock
 from deployengine.engine.requests import deployment_label
 from deployengine.engine.roster import Roster
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.records import AbsenceRecord, DeploymentRecord
+from deployengine.persistence.records import CATCH_UP_FAILED, AbsenceRecord, DeploymentRecord
 
 log = logging.getLogger("deployengine.health")
 
@@ -96,10 +97,16 @@ class CatchingUp:
         there = _at_rest(tx, missed)
         if there is None:
             return None
-        # Whoever forgets the absence is the one who asks.
-        machines = [name for name in missed.machines if tx.absences.drop(name, missed.deployments)]
         latest = current(there)
-        if latest is None or not (terms := self._behind(tx, latest, there, machines)):
+        assert latest is not None
+        away = tx.machines.not_enabled()
+        # Whoever forgets the absence is the one who asks.
+        machines = [
+            name
+            for name in missed.machines
+            if name not in away and tx.absences.drop(name, missed.deployments)
+        ]
+        if not (terms := self._behind(tx, latest, there, machines)):
             return None
         place = (latest.project, latest.version, latest.environment)
         because = {"went_without": [deployment_id(number) for number in missed.deployments]}
@@ -114,8 +121,8 @@ class CatchingUp:
         machines: Sequence[str],
     ) -> Terms | None:
         """How to deploy what is there to those of the machines that have not had all of it."""
-        enabled = {machine.name for machine in Roster(tx).enabled_in(latest.environment)}
-        chosen = tuple(name for name in machines if name in enabled)
+        here = {machine.name for machine in Roster(tx).enabled_in(latest.environment)}
+        chosen = tuple(name for name in machines if name in here)
         if not chosen:
             return None
         release = find_release(tx, latest.project, latest.version)
@@ -149,29 +156,53 @@ class CatchingUp:
 
 def _missed(tx: Transaction) -> Iterable[_Missed]:
     """What has been missed by machines that are back, as far as it has ended without them."""
-    back = [
-        each.machine
-        for each in tx.machines.all().values()
+    back = {
+        name: each.checked_at
+        for name, each in tx.machines.all().items()
         if each.mode is MachineMode.ENABLED and each.state is Health.HEALTHY
-    ]
+    }
     groups: dict[tuple[str, str], list[AbsenceRecord]] = {}
     for absence in tx.absences.all(back):
-        if absence.state.final:
+        if absence.state.final and not _failed_since(absence, back[absence.machine]):
             groups.setdefault((absence.project, absence.environment), []).append(absence)
     for place, group in sorted(groups.items()):
         machines = sorted({absence.machine for absence in group})
         yield _Missed(*place, machines, sorted({absence.deployment_id for absence in group}))
 
 
-def _at_rest(tx: Transaction, missed: _Missed) -> list[DeploymentRecord] | None:
-    """All that there was of the project there; ``None`` while it is not known what is there.
+def _failed_since(absence: AbsenceRecord, checked_at: datetime | None) -> bool:
+    """Whether it has failed to catch up since somebody looked at it: after a look it tries again.
 
-    As something is under way that may bring the machines along, or the last one went wrong.
+    However often somebody looks, it tries once: what failed is an absence of its own.
     """
+    return absence.why == CATCH_UP_FAILED and (checked_at is None or checked_at <= absence.at)
+
+
+def _at_rest(tx: Transaction, missed: _Missed) -> list[DeploymentRecord] | None:
+    """All that there was of the project there; ``None`` while nothing is to be asked for."""
     there = tx.deployments.some(missed.project, missed.environment)
+    return there if hindrance(there) is None else None
+
+
+def hindrance(there: Sequence[DeploymentRecord]) -> str | None:
+    """Why machines do not catch up with a project, by all its deployments to an environment.
+
+    What is under way may bring them along; and it must be known what is there.
+    """
+    busy = next((each for each in there if _is_under_way(each)), None)
+    if busy is not None:
+        return f"{deployment_id(busy.id)} is under way there"
     latest = current(there)
-    unclear = latest is not None and latest.state is not DeploymentState.SUCCEEDED
-    return None if unclear or any(_is_under_way(each) for each in there) else there
+    if latest is None:
+        return "no release has come there yet"
+    if latest.state is not DeploymentState.SUCCEEDED:
+        return f"{deployment_id(latest.id)}, the last one there, {_came_to(latest)}"
+    return None
+
+
+def _came_to(deployment: DeploymentRecord) -> str:
+    cancelled = deployment.state is DeploymentState.CANCELLED
+    return f"{'was cancelled' if cancelled else 'failed'}: first a deployment must succeed"
 
 
 def _is_under_way(deployment: DeploymentRecord) -> bool:

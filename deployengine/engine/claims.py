@@ -114,8 +114,7 @@ class Claims:
                 touched = bool(claimed.planned.touched)
                 if touched and (tx.claims.in_the_way(run) or tx.holds.held_by_others(number)):
                     raise _Refused
-                where = claimed.machine.name
-                kept_out = obstacle(tx, claimed.deployment.project, where, own=where == run.machine)
+                kept_out = _kept_out(tx, claimed)
             return replace(claimed, obstacle=kept_out) if kept_out else claimed
         except _Refused:
             self._give_back(number, granted_at)
@@ -217,6 +216,20 @@ class Claims:
     def _request(self, tx: Transaction, run: RunRecord) -> Request:
         deployment = self._archive.deployment(tx, run.deployment_id)
         return for_run(deployment, self._archive.plan(tx, deployment.id), run)
+
+
+def _kept_out(tx: Transaction, claimed: Claimed) -> Obstacle | None:
+    """What keeps a run from its machine, or from the one that carries it out.
+
+    What closes a machine's turn is carried out elsewhere though that machine is away.
+    """
+    project, own, where = claimed.deployment.project, claimed.run.machine, claimed.machine.name
+    found = None
+    if own == where or not claimed.step.closes:
+        found = obstacle(tx, project, own, own=True)
+    if found is None and own != where:
+        found = obstacle(tx, project, where, own=False)
+    return found
 
 
 def _void(run: RunRecord, granted_at: datetime) -> bool:

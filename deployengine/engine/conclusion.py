@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deployengine.domain.counted import counted
 from deployengine.domain.deployment import RunState
 from deployengine.domain.plan import Plan
-from deployengine.domain.project import ALWAYS, SUCCESS, Step
+from deployengine.domain.project import ALWAYS, SUCCESS, Hook, Step
 from deployengine.domain.selection import Selection
 from deployengine.domain.turns import stopped
 from deployengine.engine.archive import Archive
@@ -43,10 +43,26 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
         latest = list({(run.step, run.place): run for run in runs}.values())
         told = [*_went_wrong(latest, nowhere), *_too_many_failures(plan, process, latest)]
         return Conclusion(False, told)
-    told = [f"without {_some(list(dict.fromkeys(left_out)))}"] if left_out else []
-    if ignored := list(dict.fromkeys(run.machine for run in runs if run.answer == IGNORED)):
+    told = [f"without {_some(left_out)}"] if left_out else []
+    if ignored := [run.machine for run in runs if run.answer == IGNORED]:
         told.append(f"a failure was ignored on {_some(ignored)}")
     return Conclusion(True, told)
+
+
+def cancelled(tx: Transaction, deployment: DeploymentRecord, archive: Archive) -> str:
+    """What is told of one that was cancelled: which machines it left in the middle of a turn."""
+    process = archive.snapshot(tx, deployment.snapshot_id).process
+    runs = tx.runs.of_deployment(deployment.id)
+    begun = {(process[run.step].unit.name, run.machine) for run in runs if run.started_at}
+    left = {
+        run.machine: process[run.step].name
+        for run in runs
+        if process[run.step].hook is Hook.AFTER
+        and run.state is not RunState.SUCCEEDED
+        and (process[run.step].unit.name, run.machine) in begun
+    }
+    steps = " and ".join(dict.fromkeys(left.values()))
+    return f"cancelled; {steps} did not run for {_some(list(left))}" if left else "cancelled"
 
 
 def _nowhere(
@@ -96,5 +112,6 @@ def _too_many_failures(
 
 
 def _some(machines: Sequence[str]) -> str:
+    machines = list(dict.fromkeys(machines))
     more = f" and {len(machines) - 5} more" if len(machines) > 5 else ""
     return f"{', '.join(machines[:5])}{more}"

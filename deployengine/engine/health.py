@@ -156,6 +156,8 @@ class HealthChecks:
         with self._database.write("health") as tx:
             now = self._clock.now()
             before = tx.machines.get(name)
+            if not tx.catalog.find("machine", [name]):
+                return found  # it has left the catalog meanwhile
             tx.machines.found(
                 name,
                 found.state,

@@ -104,7 +104,10 @@ class Intake:
         self.superseding = Superseding(tx, clock, self._projects)
 
     def plan(self, snapshot: Snapshot, environment: str, terms: Terms) -> Plan:
-        """The plan for one environment; raises :class:`NoMachines` when nothing would run."""
+        """The plan for one environment.
+
+        Raises :class:`NoMachines` when nothing would run, and ``NotEnabled``.
+        """
         self._check_selection(snapshot, environment, terms.selection)
         phase = snapshot.lifecycle.phase_of(environment)
         destination = Destination(
@@ -118,6 +121,7 @@ class Intake:
         made = plan(snapshot, destination, self._unseal, terms.selection, terms.values)
         if not any(step.runs for step in made.steps if not step.left_out):
             raise self._no_machines(snapshot, environment, terms.selection)
+        self._roster.check_carriers(made)
         return made
 
     def _no_machines(

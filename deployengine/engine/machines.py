@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,13 @@ from deployengine.domain.identity import deployment_id
 from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
 from deployengine.engine.audit import ENGINE, machine_subject, record
+from deployengine.engine.carriers import carriers
+from deployengine.engine.catching_up import hindrance
 from deployengine.engine.handoff import HandOff
 from deployengine.engine.ports import Clock
 from deployengine.engine.questions import go_on
 from deployengine.engine.turns import Turns
-from deployengine.persistence import Database
+from deployengine.persistence import Database, Transaction
 from deployengine.persistence.records import AbsenceRecord, MachineRecord
 
 _ACTIONS = {
@@ -29,26 +32,41 @@ _ACTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """A deployment that went without a machine, and why the machine does not catch up with it.
+
+    Nothing keeps it from that (``None``) but the machine's own state.
+    """
+
+    absence: AbsenceRecord
+    hindrance: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MachineView:
     """A machine of the catalog, and what is known of it.
 
-    ``busy`` is how many runs are to come there, wait for it or run; ``missed`` are the deployments
-    that went without it, and that it has not caught up with.
+    ``busy`` is how many runs are to come there, wait for it or run, those that it carries out for
+    other machines included; ``missed`` is what it has not caught up with.
     """
 
     machine: Machine
     known: MachineRecord
     busy: int
-    missed: Sequence[AbsenceRecord]
+    missed: Sequence[Missed]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Whether something else is wanted of a machine than before, and who goes on without it."""
+    """Whether something else is wanted of a machine than before, and who goes on without it.
+
+    ``needed_by`` are the deployments in which it is to carry something out for other machines.
+    """
 
     machine: str
     changed: bool
     left_out_of: Sequence[int] = ()
+    needed_by: Sequence[int] = ()
 
 
 class Machines:
@@ -81,15 +99,14 @@ class Machines:
                 tx.catalog.check("environment", environment)
                 machines = list(machines_in(machines, environment))
             known = tx.machines.all()
-            busy = tx.lanes.busy()
-            missed: dict[str, list[AbsenceRecord]] = {}
-            for absence in tx.absences.all([machine.name for machine in machines]):
-                missed.setdefault(absence.machine, []).append(absence)
+            busy = Counter(tx.lanes.busy())
+            busy.update(name for name, _ in carriers(tx, self._archive))
+            missed = _missed(tx, [machine.name for machine in machines])
         return [
             MachineView(
                 machine,
                 known.get(machine.name, MachineRecord(machine.name)),
-                busy.get(machine.name, 0),
+                busy[machine.name],
                 missed.get(machine.name, ()),
             )
             for machine in machines
@@ -108,8 +125,11 @@ class Machines:
         changes = []
         for name in dict.fromkeys(names):
             changed = self._set_mode(name, mode, reason, who)
-            disabled = mode is MachineMode.DISABLED
-            changes.append(Change(name, changed, self._leave_out(name) if disabled else ()))
+            if mode is MachineMode.DISABLED:
+                change = Change(name, changed, self._leave_out(name), self._needed_by(name))
+            else:
+                change = Change(name, changed)
+            changes.append(change)
         return changes
 
     def _set_mode(self, name: str, mode: MachineMode, reason: str | None, who: str) -> bool:
@@ -140,6 +160,12 @@ class Machines:
             numbers = tx.lanes.planned_on(machine)
         return [number for number in numbers if self._leave_out_of(number, machine)]
 
+    def _needed_by(self, machine: str) -> list[int]:
+        with self._database.read() as tx:
+            return sorted(
+                {number for name, number in carriers(tx, self._archive) if name == machine}
+            )
+
     def _leave_out_of(self, number: int, machine: str) -> bool:
         with self._database.write("machine") as tx:
             deployment = tx.deployments.locked(number)
@@ -155,6 +181,19 @@ class Machines:
         with self._handoff.or_later(f"leaving {machine} out of {deployment_id(number)}"):
             self._handoff.follow(deployment, plan, moved)
         return True
+
+
+def _missed(tx: Transaction, machines: Sequence[str]) -> dict[str, list[Missed]]:
+    absences = tx.absences.all(machines)
+    hindrances = {
+        place: hindrance(tx.deployments.some(*place))
+        for place in {(absence.project, absence.environment) for absence in absences}
+    }
+    found: dict[str, list[Missed]] = {}
+    for absence in absences:
+        why = hindrances[absence.project, absence.environment]
+        found.setdefault(absence.machine, []).append(Missed(absence, why))
+    return found
 
 
 def _check(names: Sequence[str], known: Sequence[str]) -> None:

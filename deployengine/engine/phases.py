@@ -13,7 +13,7 @@ from deployengine.domain.identity import deployment_id
 from deployengine.domain.plan import Plan
 from deployengine.domain.planning import Unseal
 from deployengine.engine.archive import Archive
-from deployengine.engine.conclusion import conclude
+from deployengine.engine.conclusion import cancelled, conclude
 from deployengine.engine.expiry import expire
 from deployengine.engine.freezes import Freezes
 from deployengine.engine.handoff import HandOff
@@ -24,7 +24,7 @@ from deployengine.engine.requests import for_deployment, for_deployments, for_ru
 from deployengine.engine.turns import Turns
 from deployengine.persistence import Database, Transaction
 from deployengine.persistence.counters import FENCE
-from deployengine.persistence.records import DeploymentRecord
+from deployengine.persistence.records import CATCH_UP_FAILED, DeploymentRecord
 
 
 class Phases:
@@ -137,11 +137,15 @@ class Phases:
         now = self._clock.now()
         tx.holds.drop(deployment.id)
         if deployment.cancel_requested_at is not None:
-            tx.deployments.end(deployment.id, DeploymentState.CANCELLED, "cancelled", now)
+            said = cancelled(tx, deployment, self._archive)
+            tx.deployments.end(deployment.id, DeploymentState.CANCELLED, said, now)
             return Promotion()
         end = conclude(tx, deployment, self._archive)
         if not end.well:
             tx.deployments.end(deployment.id, DeploymentState.FAILED, "; ".join(end.told), now)
+            if deployment.catches_up:
+                for machine in deployment.selection.machines:
+                    tx.absences.add(machine, deployment.id, CATCH_UP_FAILED, now)
             return Promotion()
         # Of two environments that end at once one must see the other's success.
         tx.releases.lock(deployment.release_id)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from deployengine.domain.availability import MachineMode
 from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.errors import RequestError, check_known
+from deployengine.domain.plan import Plan
 from deployengine.domain.project import StepKind
 from deployengine.domain.release import Snapshot
 from deployengine.domain.selection import Selection
@@ -42,6 +43,24 @@ class Roster:
                     is_not_enabled(self._tx.machines.get(name)),
                     None,
                     f"leave it out, or: deployengine machine enable {name}",
+                )
+
+    def check_carriers(self, plan: Plan) -> None:
+        """Raises :class:`NotEnabled` where one of these is to carry something out for others."""
+        carried = (
+            (planned.name, run.runs_on.name)
+            for planned in plan.steps
+            if not planned.left_out
+            for run in planned.runs
+            if run.runs_on is not None
+        )
+        for step, name in carried:
+            if name in self._not_enabled:
+                said = is_not_enabled(self._tx.machines.get(name))
+                raise NotEnabled(
+                    f"{said}, and is to carry out {step} for other machines",
+                    None,
+                    f"deployengine machine enable {name}",
                 )
 
     def without(

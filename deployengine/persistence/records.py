@@ -241,6 +241,10 @@ class TrustedKey:
     trusted_by: str
 
 
+#: Why a machine is without a deployment that was to bring it what it had missed.
+CATCH_UP_FAILED = "catch-up failed"
+
+
 @dataclass(frozen=True, slots=True)
 class AbsenceRecord:
     """A deployment that goes without a machine which belongs to it, and why; how it is by now."""

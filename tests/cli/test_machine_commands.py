@@ -112,7 +112,7 @@ def test_disable_says_what_goes_on_without_the_machine(house: House, say: Say) -
         "m-2: disabled; left out of dep-1\n"
     )
     assert say("machine", "disable", "m-2", "--json").document == [
-        {"name": "m-2", "mode": "disabled", "changed": False, "left_out_of": []}
+        {"name": "m-2", "mode": "disabled", "changed": False, "left_out_of": [], "needed_by": []}
     ]
     assert say("machine", "disable", "m-2").out == "m-2: is disabled already\n"
     shown = say("machine", "show", "m-2")

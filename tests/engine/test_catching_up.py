@@ -339,3 +339,55 @@ def test_a_release_that_may_not_go_there_any_more_is_told_once_and_tried_again(
     assert len(told) == 1
     assert told[0].startswith("m-2 cannot catch up with app: ")
     assert absences(house) == [("m-2", 1)]
+
+
+def test_who_has_failed_to_catch_up_tries_again_after_the_next_look_and_not_before(
+    house: NetworkedHouse,
+) -> None:
+    made(house, step(f"{SAID}[ ! -e broken ]\n"))
+    missed(house)
+    house.workdir("m-2").mkdir(parents=True)
+    (house.workdir("m-2") / "broken").touch()
+    back(house)
+    house.deliver_all()
+    assert deployments(house) == ["1.0 succeeded", "1.0 failed"]
+    house.catching_up.look()
+    house.deliver_all()
+    assert absences(house) == [("m-2", 2)], "nobody has looked at the machine since"
+    (house.workdir("m-2") / "broken").unlink()
+    house.clock.advance(1)
+    house.check("m-2")
+    house.catching_up.look()
+    house.deliver_all()
+    assert deployments(house) == ["1.0 succeeded", "1.0 failed", "1.0 succeeded"]
+    assert absences(house) == []
+
+
+def test_what_was_missed_of_a_release_that_came_nowhere_is_not_forgotten(
+    house: NetworkedHouse,
+) -> None:
+    house.machines.set_mode(["m-2"], MachineMode.DISABLED, None, "ada")
+    house.releases.create(Wanted("app", "1.0"))
+    house.deployments.deploy("app", "1.0", "QA")
+    house.deployments.cancel(1)
+    house.machines.set_mode(["m-2"], MachineMode.ENABLED, None, "ada")
+    house.check()
+    house.catching_up.look()
+    assert (deployments(house), absences(house)) == (["1.0 cancelled"], [("m-2", 1)])
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("true\n", None),
+        ("false\n", "dep-2, the last one there, failed: first a deployment must succeed"),
+    ],
+)
+def test_why_a_machine_does_not_catch_up_is_told(
+    house: NetworkedHouse, script: str, told: str | None
+) -> None:
+    missed(house)
+    made(house, step(script))
+    deployed(house, "2.0")
+    (view,) = house.machines.all(["m-2"])
+    assert {each.hindrance for each in view.missed} == {told}

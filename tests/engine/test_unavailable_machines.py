@@ -13,6 +13,7 @@ from deployengine.domain.availability import Health, MachineMode
 from deployengine.domain.deployment import RunState
 from deployengine.engine.reception import unavailable
 from deployengine.engine.releases import Wanted
+from deployengine.engine.roster import NotEnabled
 from deployengine.engine.waits import Reason
 from tests.acceptance.catalogs import catalog, machine, project, step
 from tests.engine.test_again import MANUAL
@@ -390,12 +391,17 @@ LB = [machine("web-[1:2]", "QA"), machine("lb", "QA", roles=["lb"])]
 SAYS_WHOM = 'echo "$DEPLOYENGINE_STEP-$DEPLOYENGINE_MACHINE" >> ran\n'
 
 
-def behind(house: NetworkedHouse, policy: str, *, before: bool = True) -> int:
+def has_behind(house: NetworkedHouse, policy: str, *, before: bool = True, always: bool) -> None:
     """Two machines that another one takes out of a load balancer, one after the other, and back."""
     hook = {"script": SAYS_WHOM, "runs_on": "lb"}
-    hooks = {"after": {**hook, "always": True}} | ({"before": hook} if before else {})
+    hooks = {"after": {**hook, "always": always}} | ({"before": hook} if before else {})
     group = rolling(step(SAID, "Swap"), roles=["web"], max_parallel=1, **hooks)
     house.apply(catalog(app(policy, group), machines=LB))
+
+
+def behind(house: NetworkedHouse, policy: str, *, before: bool = True) -> int:
+    """A deployment to them, carried as far as it goes."""
+    has_behind(house, policy, before=before, always=True)
     number = house.create("app").id
     house.deliver_all()
     return number
@@ -445,11 +451,74 @@ def test_who_works_for_others_is_waited_for(house: NetworkedHouse) -> None:
 def test_who_works_for_others_and_is_disabled_fails_what_it_is_to_do(
     house: NetworkedHouse,
 ) -> None:
-    house.apply(catalog(app("skip"), machines=LB))
-    house.machines.set_mode(["lb"], MachineMode.DISABLED, None, "ada")
-    number = behind(house, "skip")
-    (first, *_) = house.detail(number).runs
+    has_behind(house, "skip", always=False)
+    house.create("app")
+    house.deliver_chains()
+    (change,) = house.machines.set_mode(["lb"], MachineMode.DISABLED, None, "ada")
+    assert change.needed_by == [1]
+    house.deliver_all()
+    (first, *_) = house.detail(1).runs
     assert (first.state, first.message) == (RunState.FAILED, "lb was disabled by ada")
+
+
+def test_nothing_is_planned_that_somebody_who_is_disabled_is_to_carry_out(
+    house: NetworkedHouse,
+) -> None:
+    has_behind(house, "skip", always=False)
+    house.machines.set_mode(["lb"], MachineMode.DRAINING, None, "ada")
+    with pytest.raises(NotEnabled, match="lb is being drained by ada, and is to carry out Roll: b"):
+        house.create("app")
+
+
+def test_who_is_to_carry_something_out_for_others_is_busy(house: NetworkedHouse) -> None:
+    has_behind(house, "skip", always=False)
+    house.create("app")
+    busy = {view.machine.name: view.busy for view in house.machines.all()}
+    assert busy == {"web-1": 3, "web-2": 3, "lb": 4}
+    house.deliver_all()
+    assert {view.busy for view in house.machines.all()} == {0}
+
+
+def test_a_machine_that_is_away_is_skipped_before_its_hook_runs_elsewhere(
+    house: NetworkedHouse,
+) -> None:
+    has_behind(house, "skip", always=False)
+    house.network.cut("web-1")
+    house.check()
+    house.create("app")
+    house.deliver_all()
+    runs = [run for run in house.detail(1).runs if run.machine == "web-1"]
+    assert {(run.state, run.started_at) for run in runs} == {(RunState.SKIPPED, None)}
+
+
+def test_a_turn_that_was_broken_off_is_repeated_as_a_whole_when_its_machine_is_back(
+    house: NetworkedHouse,
+) -> None:
+    has_behind(house, "skip", always=False)
+    house.create("app")
+    house.deliver_all()
+    house.network.cut("web-1")  # nobody knows yet: its hook runs, and its script cannot
+    again = house.deployments.deploy("app", "1.0", "QA").id
+    house.deliver_all()
+    assert house.detail(again).deployment.state == "succeeded"
+    house.network.mend("web-1")
+    house.check()
+    house.deliver_all()
+    (caught_up,) = [d for d in house.queries.deployments() if d.catches_up]
+    ended = {(run.machine, run.state) for run in house.detail(caught_up.id).runs}
+    assert ended == {("web-1", RunState.SUCCEEDED)}
+
+
+def test_who_is_cancelled_in_the_middle_of_a_turn_tells_of_which_machines(
+    house: NetworkedHouse,
+) -> None:
+    has_behind(house, "skip", always=False)
+    house.create("app")
+    house.deliver_chains()
+    house.deliver_runs()
+    house.deployments.cancel(1, "ada")
+    house.deliver_all()
+    assert house.detail(1).deployment.message == "cancelled; Roll: after did not run for web-1"
 
 
 # ---- another worker ----
