@@ -118,7 +118,10 @@ EOF
 # Whether the answer is as it should be; if not, de_trouble says why.
 de_judge() {
   if [ -n "$de_late" ]; then
-    de_trouble="no answer within $de_seconds s"
+    # The last try may be cut short, and says less then than what was found before.
+    if [ "$de_limit" -ge "$de_patience" ] || [ -z "$de_told" ]; then
+      de_trouble="no answer within $de_seconds s"
+    fi
     return 1
   fi
   case $de_status in
@@ -147,6 +150,8 @@ de_judge() {
   fi
 }
 
+# It is asked itself, whatever the worker's or the login's proxy is.
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 de_choose
 de_now
 de_began=$de_clock
@@ -161,7 +166,7 @@ while :; do
   de_ask "$@"
   de_tries=$((de_tries + 1))
   if de_judge; then
-    de_row=$((de_row + 1))
+    de_row=$((de_row + 1)) de_told=''
     if [ "$de_row" -ge "$de_successes" ]; then
       de_now
       de_span $((de_clock - de_began))

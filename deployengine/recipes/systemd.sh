@@ -8,9 +8,12 @@ if [ "$de_scope" = user ] && [ -z "$XDG_RUNTIME_DIR" ]; then
   export XDG_RUNTIME_DIR
 fi
 
+de_limiter=''
+
 # Never asks for a password.
 de_systemctl() {
-  systemctl "--$de_scope" --no-ask-password --no-pager "$@"
+  # shellcheck disable=SC2086 # it is two words, or none
+  $de_limiter systemctl "--$de_scope" --no-ask-password --no-pager "$@"
 }
 
 # What can be seen of units that are not as they should be, and the end of all.
@@ -61,12 +64,22 @@ if [ -n "$de_reload" ]; then
   de_say "systemctl --$de_scope daemon-reload"
   de_systemctl daemon-reload || de_fail "systemctl daemon-reload ended with $?"
 fi
-de_say "systemctl --$de_scope $de_action $*"
-de_systemctl "$de_action" -- "$@" || de_give_up "systemctl $de_action $* ended with $?" "$@"
-if [ -z "$de_wanted" ]; then exit 0; fi
-
 de_now
 de_end=$((de_clock + de_within))
+# What is waited for afterwards has no longer for its own either: units may take minutes to start.
+de_whole=$(((de_within + 99) / 100))
+if [ -n "$de_wanted" ] && command -v timeout > /dev/null; then de_limiter="timeout $de_whole"; fi
+de_say "systemctl --$de_scope $de_action $*"
+de_systemctl "$de_action" -- "$@"
+de_code=$?
+case $de_code in
+  0) ;;
+  124 | 143) de_give_up "systemctl $de_action $* did not end within $de_whole s" "$@" ;;
+  *) de_give_up "systemctl $de_action $* ended with $de_code" "$@" ;;
+esac
+de_limiter=''
+if [ -z "$de_wanted" ]; then exit 0; fi
+
 de_since='' de_before=''
 while :; do
   de_look_at_all "$@"

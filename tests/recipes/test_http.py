@@ -334,6 +334,23 @@ def test_a_slow_answer_does_not_take_the_time_of_the_next(curl: Place, site: Web
     assert f"GET {site.url()}: no answer within 0.20 s" in done.stdout
 
 
+def test_a_last_try_that_is_cut_short_hides_no_reason(curl: Place, site: WebSite) -> None:
+    site.replies = [Reply(503), Reply(never=True)]
+    done = curl.carry_out(check(site, healthy_within=0.6, answer_within=30.0))
+    assert done.stderr.endswith("was not healthy within 0.60 s: it answered 503, not 200-399\n")
+    assert "no answer" not in done.stdout
+
+
+def test_the_proxy_of_whoever_runs_it_is_not_asked(asking: Place, site: WebSite) -> None:
+    proxies = {
+        name: "http://127.0.0.1:1"
+        for word in ("http_proxy", "https_proxy", "all_proxy")
+        for name in (word, word.upper())
+    }
+    done = asking.run(made(check(site, **ONCE), {}).text, proxies)
+    assert (done.returncode, len(site.asked)) == (0, 1)
+
+
 def test_an_answer_that_breaks_off_is_none(asking: Place, site: WebSite) -> None:
     site.replies = [Reply(length=100), Reply()]
     done = asking.carry_out(check(site, answer_within=1.0))

@@ -50,6 +50,15 @@ def test_a_unit_is_restarted_and_is_active_afterwards(place: Place, systemd: Fak
     assert actions(systemd) == ["restart -- shop"]
 
 
+def test_what_is_done_is_not_waited_for_longer_than_for_its_end(
+    place: Place, systemd: Fake
+) -> None:
+    systemd.tell(units={"shop": unit(["activating", "a1"], stuck=True)})
+    done = place.carry_out(step(active_within=1.0))
+    assert done.returncode == 1
+    assert done.stderr.endswith("systemctl restart shop did not end within 1 s\n")
+
+
 def test_it_must_stay_active(place: Place, systemd: Fake) -> None:
     systemd.tell(units={"shop": unit(["active", "a1"], ["activating", "a1"], *GOOD)})
     done = place.carry_out(step(stable=0.1))

@@ -2,13 +2,15 @@
 
 The story: ``units`` has for each unit its ``states``, which ``show`` tells one after the other and
 then the last one again, each as ``[ActiveState, InvocationID]``; ``code`` with which what is done
-with the unit ends; ``lines`` of its journal. A unit that is not there is not found.
+with the unit ends, unless it is ``stuck``; ``lines`` of its journal. A unit that is not there is
+not found.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -50,6 +52,8 @@ def main(name: str, story: str, calls: str, *words: str) -> int:
             verb = command if command in ("restart", "reload") else "act on"
             say(f"Failed to {verb} {unit}: Unit {unit} not found.", sys.stderr)
             return 5
+    if any(there[unit].get("stuck") for unit in units):
+        signal.pause()  # as long as the job of a unit does, which may be for ever
     return max(there[unit].get("code", 0) for unit in units)
 
 
