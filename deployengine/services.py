@@ -250,7 +250,7 @@ class Services:
     def _run_tickets(self) -> RunTickets:
         grace = timedelta(seconds=self.settings.cancel_grace)
         packages, secrets = self.packages, self.secrets
-        installations = Installations(packages.fetch, self._scripts_of, secrets)
+        installations = Installations(packages, self._scripts_of, secrets)
         return RunTickets(self._runner_of, packages, installations, secrets, grace)
 
     @cached_property

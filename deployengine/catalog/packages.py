@@ -26,7 +26,7 @@ from deployengine.domain.project import KEPT_VERSIONS
 if TYPE_CHECKING:
     from deployengine.catalog.process import GroupStep, Step
 
-_ENDING = re.compile(r"\.[^.*?\[\]/]+$")
+_ENDING = re.compile(r"\.[^.*?/]+$")
 
 
 def _package_name(name: str) -> str:
@@ -104,7 +104,13 @@ def unsound_feeds(entries: Entries) -> Iterator[Fault]:
     """Feeds that could not be asked."""
     for entry, feed in entries.of("feeds", Feed):
         parts = urlsplit(feed.url)
-        if "@" in parts.netloc:
+        if "::" in feed.url:
+            yield entry.fault("it names one place; :: joins several, which no feed can be", "url")
+        elif feed.url.startswith("~"):
+            yield entry.fault("~ is nobody's home here; say the whole path", "url")
+        elif re.match(r"[a-z][a-z0-9+.-]+:(?!//)", feed.url, re.IGNORECASE):
+            yield entry.fault("a url has // after its first :", "url")
+        elif "@" in parts.netloc:
             message = "a url holds no login, since it is shown; say username and password"
             yield entry.fault(message, "url")
         elif "://" in feed.url and (parts.query or parts.fragment):
@@ -131,13 +137,19 @@ def unsound_packages(
                 *place,
                 "feed",
             )
+        for key in ("substitute", "settings"):
+            for index, pattern in enumerate(getattr(step, key)):
+                if pattern.startswith(("/", "./")) or "\\" in pattern:
+                    message = "a pattern is a path within the package: config/*.yaml, **/*.conf"
+                    yield entry.fault(message, *place, key, index)
         for index, pattern in enumerate(step.settings):
             if _ENDING.search(pattern) and settings_format(pattern) is None:
                 message = "settings go into .json, .yaml, .yml, .toml and .env files"
                 yield entry.fault(
                     f"{message}; for others use substitute", *place, "settings", index
                 )
-        if ".." in step.into.split("/") or not step.into.isprintable():
+        parts = step.into.split("/")
+        if ".." in parts or parts[0].startswith("~") or not step.into.isprintable():
             yield entry.fault("it must be the plain path of a folder", *place, "into")
 
 

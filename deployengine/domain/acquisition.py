@@ -49,8 +49,11 @@ def needing(acquisition: Step, process: Iterable[Step]) -> list[Step]:
 
 
 def package_claim(package: Package, machine: str) -> Claim:
-    """What whoever brings a package to a machine holds: so it comes once, whoever else wants it."""
-    return Claim(f"{PACKAGE}{machine}/{package.name} {package.digest[:12]}", Mode.EXCLUSIVE)
+    """What whoever brings a package to a machine holds: so it comes once, whoever else wants it.
+
+    By what is in it, since that is what lies there: the same may be published under two names.
+    """
+    return Claim(f"{PACKAGE}{machine}/{package.digest[:12]}", Mode.EXCLUSIVE)
 
 
 def _acquisition(process: Sequence[Step]) -> Iterator[Step]:

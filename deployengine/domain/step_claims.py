@@ -16,9 +16,15 @@ def claims_of(step: Step, machine: Machine, where: Machine, *, shared: bool) -> 
     ``shared``: it has the machine together with others that say so. A step that names what it
     touches does, and clashes only with those that touch the same and with those that have the
     machine whole. A look at a machine holds nothing that anybody else could want. A playbook
-    changes the machine that it is for, and shares the one that it runs on: it holds both.
+    changes the machine that it is for, and shares the one that it runs on: it holds both. The
+    folder of a package's versions is nobody else's meanwhile, however the machine is held.
     """
-    return (*_machines(step, machine, where, shared=shared), *_touched(step, machine, where))
+    touched = dict.fromkeys(_touched(step, machine, where))
+    if shared and step.kind is StepKind.PACKAGE:
+        folder = Claim(f"resource:{machine.name}/{step.into}", Mode.EXCLUSIVE)
+        touched = {each: None for each in touched if each.resource != folder.resource}
+        touched[folder] = None
+    return (*_machines(step, machine, where, shared=shared), *touched)
 
 
 def changed(step: Step, machine: Machine, where: Machine) -> Machine:

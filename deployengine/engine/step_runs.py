@@ -38,6 +38,7 @@ from deployengine.locks import Grant
 from deployengine.persistence import Database
 from deployengine.steps.contract import Started, State, Status
 from deployengine.steps.errors import (
+    CannotStart,
     InDoubt,
     MachineUnfit,
     MachineUnreachable,
@@ -179,7 +180,16 @@ class StepRuns:
         return self._follower.follow(following) or self._put_back(following)
 
     def _following(self, claimed: Claimed, wake: Wake, stored: tuple[int, int] | None) -> Following:
-        ticket, secrets = self._tickets.of(claimed, begun=stored is not None)
+        try:
+            ticket, secrets = self._tickets.of(claimed, begun=stored is not None)
+        except DeployEngineError:
+            raise
+        except Exception as error:  # a fault of ours; to try it again and again helps nobody
+            log.exception("%s cannot be prepared", run_id(claimed.run.id))
+            raise CannotStart(
+                f"it cannot be prepared: a fault of deployengine ({type(error).__name__}), which "
+                "the worker's log tells; nothing ran"
+            ) from error
         stream = OutputStream(self._database, claimed, ticket, Masker(secrets), stored)
         timeout = claimed.step.timeout_seconds
         deadline = None if timeout is None else self._clock.monotonic() + timeout

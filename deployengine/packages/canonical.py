@@ -14,12 +14,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from deployengine.packages.contents import Entry, Kind
+from deployengine.packages.errors import BadArchive
 
 _TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.FOLDER: tarfile.DIRTYPE, Kind.LINK: tarfile.SYMTYPE}
 _PIECE = 1 << 20
@@ -84,6 +86,10 @@ def digest_of(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path) -> Iterator[tarfile.TarFile]:
-    """Such a file, for reading from its beginning to its end."""
-    with tarfile.open(path, "r|gz", encoding="utf-8") as archive:
-        yield archive
+    """Such a file, for reading from its beginning to its end; raises :class:`BadArchive`."""
+    try:
+        with tarfile.open(path, "r|gz", encoding="utf-8") as archive:
+            yield archive
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        message = f"the archive of a package is damaged here ({error})"
+        raise BadArchive(message, str(path), "try again: then it is brought anew") from error

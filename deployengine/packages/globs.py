@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_PIECE = re.compile(r"\*\*/|\*\*|\*|\?|.", re.DOTALL)
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -24,8 +24,4 @@ def _translated(piece: str) -> str:
         return "[^/]*"
     if piece == "?":
         return "[^/]"
-    if piece.startswith("[") and len(piece) > 1:
-        inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-        negated = inside.startswith("!")
-        return f"(?!/)[{'^' if negated else ''}{inside[1:] if negated else inside}]"
     return re.escape(piece)

@@ -6,6 +6,7 @@
 #   INTO/releases/NAME   a version with its values; what is there is whole and never written again
 #   INTO/current         a link to the one in use, switched by one rename
 #   INTO/.done/NAME      the digest of a version that was brought into use without a failure
+#   INTO/.made/NAME      says that a folder of releases is ours; others are never removed
 #
 # It needs a POSIX shell, tar and gzip, and tools that every machine has.
 
@@ -52,6 +53,27 @@ de_run() {
   done
 }
 
+# Tells what a shell would only stumble over, before anything is changed.
+de_look_at_scripts() {
+  de_found=
+  for de_script in pre_deploy PreDeploy deploy Deploy post_deploy PostDeploy; do
+    [ -f "$de_home/$de_script.sh" ] || continue
+    de_found=yes de_first=
+    IFS= read -r de_first < "$de_home/$de_script.sh"
+    case $de_first in
+      *"$(printf '\r')") de_fail "$de_script.sh of $de_package $de_version has Windows line ends, \
+which no shell understands; nothing was switched: $(de_in_use)" ;;
+    esac
+  done
+  if [ -z "$de_found" ]; then
+    for de_script in "$de_home"/*/deploy.sh "$de_home"/*/Deploy.sh; do
+      if [ -f "$de_script" ]; then
+        printf '%s is not run: scripts must be at the top of the package\n' "${de_script#"$de_home/"}"
+      fi
+    done
+  fi
+}
+
 # The name of the folder that is in use.
 de_current_name() {
   de_where=$(cd -P "$de_current" 2> /dev/null && pwd -P) && printf '%s' "${de_where##*/}"
@@ -76,6 +98,11 @@ de_unpack() {
     { gzip -dc "$de_archive" || : > "$de_new.damaged"; } | (cd "$de_new" && tar -xof -)
   } || [ -e "$de_new.damaged" ]; then
     rm -rf "$de_new" "$de_new.damaged"
+    if ! gzip -t "$de_archive"; then
+      rm -f "$de_archive"
+      de_fail "the archive of $de_package $de_version was damaged on this machine and is removed, \
+nothing was changed; deployment retry brings it again"
+    fi
     de_fail "cannot unpack $de_package $de_version in $de_releases; nothing was changed"
   fi
   if ! de_files "$de_new" || ! mv "$de_new" "$de_home"; then
@@ -96,9 +123,14 @@ de_switch() {
   [ "$(de_current_name)" = "$de_name" ] || de_fail "cannot switch $de_current to $de_name"
 }
 
+# Removes a folder in which scripts may have made others that nobody may write in.
+de_remove() {
+  rm -rf "$1" 2> /dev/null || { chmod -R u+rwx "$1" && rm -rf "$1"; }
+}
+
 # Removes versions beyond those that are kept, and what failures have left.
 de_prune() {
-  de_kept=0
+  de_kept=0 de_now=$(de_current_name)
   # shellcheck disable=SC2045 # names of versions hold no space
   for de_each in $(ls -t "$de_done"); do
     [ "$de_each" != "$de_name" ] || continue
@@ -108,18 +140,24 @@ de_prune() {
       rm -f "$de_done/$de_each"
     fi
   done
-  for de_each in "$de_releases"/*; do
+  for de_each in "$de_made"/*; do
     de_each=${de_each##*/}
-    if [ "$de_each" != "$de_name" ] && [ "$de_each" != "$de_before" ] && [ ! -e "$de_done/$de_each" ]; then
-      rm -rf "${de_releases:?}/$de_each" && printf 'removed %s\n' "$de_each"
+    if [ "$de_each" != "$de_name" ] && [ "$de_each" != "$de_before" ] &&
+      [ "$de_each" != "$de_now" ] && [ ! -e "$de_done/$de_each" ]; then
+      de_remove "${de_releases:?}/$de_each" && rm -f "$de_made/$de_each" &&
+        printf 'removed %s\n' "$de_each"
     fi
   done
 }
 
 # Removes archives that nobody has used for a day, and whose versions are nowhere any more.
 de_prune_archives() {
-  mkdir -p "$de_store/used" && cat "$de_done"/* > "$de_store/used/.$de_user" &&
-    mv -f "$de_store/used/.$de_user" "$de_store/used/$de_user" || return
+  mkdir -p "$de_store/used" && { printf '# %s\n' "$de_done" && cat "$de_done"/*; } \
+    > "$de_store/used/.$de_user" && mv -f "$de_store/used/.$de_user" "$de_store/used/$de_user" || return
+  for de_each in "$de_store"/used/*; do
+    IFS= read -r de_whose < "$de_each"
+    [ -d "${de_whose#\# }" ] || rm -f "$de_each" # those versions are gone
+  done
   for de_each in "$de_store"/*; do
     if [ -f "$de_each" ] && [ -n "$(find "$de_each" -mtime +0)" ]; then
       grep -q "^${de_each##*/}\$" "$de_store"/used/* || rm -f "$de_each"
@@ -132,10 +170,11 @@ de_store=${DEPLOYENGINE_TICKET_FOLDER%/*}/.packages
 de_archive=$de_store/$de_digest
 de_releases=$de_into/releases
 de_done=$de_into/.done
+de_made=$de_into/.made
 de_current=$de_into/current
 de_home=$de_releases/$de_name
 
-mkdir -p "$de_releases" "$de_done" || de_fail "cannot make folders in $de_into"
+mkdir -p "$de_releases" "$de_done" "$de_made" || de_fail "cannot make folders in $de_into"
 if [ -e "$de_current" ] && [ ! -h "$de_current" ]; then
   de_fail "$de_current is no link to a version; move it away, or say another place with into"
 fi
@@ -145,7 +184,8 @@ rm -rf "$de_releases"/.new-*
 if [ -d "$de_home" ] && { [ -e "$de_done/$de_name" ] || [ "$de_before" = "$de_name" ]; }; then
   printf '%s %s is in %s already\n' "$de_package" "$de_version" "$de_home"
 else
-  rm -rf "$de_home"
+  de_remove "$de_home" || de_fail "cannot remove what is left of $de_home; nothing was changed"
+  : > "$de_made/$de_name" || de_fail "cannot write in $de_made"
   de_unpack
   printf '%s %s unpacked in %s\n' "$de_package" "$de_version" "$de_home"
 fi
@@ -158,6 +198,7 @@ printf '%s\n' "case \$name in $de_variable) found=yes value=\$DEPLOYENGINE_PACKA
 set_output Package.InstallationDirectoryPath "$de_home"
 set_output Package.Version "$de_version"
 
+de_look_at_scripts
 de_run pre_deploy PreDeploy
 de_switch
 de_run deploy Deploy

@@ -60,7 +60,7 @@ class FolderStore:
     def list(self, folder: str) -> list[Listed] | None:
         path = self._root / folder
         try:
-            return [_listed(each) for each in sorted(path.iterdir())]
+            return [found for each in sorted(path.iterdir()) if (found := _listed_if_there(each))]
         except (FileNotFoundError, NotADirectoryError) as error:
             if folder:
                 return None
@@ -104,6 +104,14 @@ def _listed(path: Path) -> Listed:
         return Listed(path.name, is_folder=True)
     stamp = f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
     return Listed(path.name, size=found.st_size, stamp=stamp)
+
+
+def _listed_if_there(path: Path) -> Listed | None:
+    """One that was found just now: it may have been renamed, or be a link to nothing."""
+    try:
+        return _listed(path)
+    except FileNotFoundError:
+        return None
 
 
 def _unreadable(path: Path, error: OSError) -> PackageError:

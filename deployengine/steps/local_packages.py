@@ -7,13 +7,18 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from deployengine.steps.errors import DamagedOnTheWay
 
 #: The folder beside the tickets; no ticket can have this name.
 FOLDER = ".packages"
+
+#: Seconds after which nobody is at work any more on a file that is not whole.
+_LONGEST_COPY = 86_400.0
 
 _PIECE = 1 << 20
 
@@ -37,8 +42,7 @@ class LocalPackages:
         if self.has(digest):
             return
         self._folder.mkdir(0o700, parents=True, exist_ok=True)
-        for left in self._folder.glob(f".{digest}.*"):
-            left.unlink(missing_ok=True)
+        self._remove_left_over()
         new = self._folder / f".{digest}.{os.getpid()}.{threading.get_native_id()}"
         try:
             shutil.copyfile(archive, new)
@@ -51,6 +55,13 @@ class LocalPackages:
             new.rename(self._folder / digest)
         finally:
             new.unlink(missing_ok=True)
+
+    def _remove_left_over(self) -> None:
+        """Removes what workers that were killed have left half-way."""
+        for left in self._folder.glob(".*.*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _LONGEST_COPY:
+                    left.unlink()
 
 
 def _digest_of(path: Path) -> str:

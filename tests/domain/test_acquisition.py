@@ -139,7 +139,7 @@ def test_what_has_been_brought_into_use_is_not_brought_again_and_what_was_only_b
 def test_to_bring_a_package_takes_nothing_of_the_machine() -> None:
     share = Claim("share:QA", Mode.SHARED, 5)
     run = planned(release([bring()]), share=share).steps[0].runs[0]
-    package = Claim("package:web-1/shop 1234567890ab", Mode.EXCLUSIVE)
+    package = Claim("package:web-1/1234567890ab", Mode.EXCLUSIVE)
     assert run.claims == run.touched == (package, share)
     assert run.own_lock == ELSEWHERE
 

@@ -367,7 +367,8 @@ def test_an_archive_that_was_damaged_since_is_not_used(target: Target) -> None:
     archive.write_bytes(content[:-4] + b"XXXX")  # every byte of the tar comes, and a wrong sum
     done = target.install(package)
     assert done.returncode == 1
-    assert "cannot unpack shop 1.0" in done.stderr
+    assert "the archive of shop 1.0 was damaged on this machine and is removed" in done.stderr
+    assert not archive.exists(), "so that a retry brings it again"
     assert list((target.into / "releases").iterdir()) == []
 
 
@@ -380,8 +381,56 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         done = target.install(package)
         assert done.returncode == 1
         assert "cannot unpack shop 1.0" in done.stderr
+        assert (target.folder / "tickets/.packages" / package.digest).exists()
         assert list((target.into / "releases").iterdir()) == []
         assert not os.path.lexists(target.into / "current")
+
+
+def test_what_is_there_and_was_made_by_others_is_never_removed(target: Target) -> None:
+    theirs = target.into / "releases/20240101"
+    theirs.mkdir(parents=True)
+    for version in ("1.0", "1.1", "1.2"):
+        target.deploy(version, keep=0)
+    assert theirs.exists()
+    assert target.releases == ["1.1", "1.2", "20240101"]
+
+
+def test_what_cannot_be_removed_is_never_unpacked_into(tmp_path: Path) -> None:
+    """As what a script made that nobody may write in; root may, so here rm itself refuses."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    (fake / "rm").write_text(
+        f'#!/bin/sh\ncase $* in *releases/1.0-*) exit 1 ;; esac\nexec {shutil.which("rm")} "$@"\n'
+    )
+    (fake / "rm").chmod(0o755)
+    target = Target(tmp_path, "sh", f"{fake}:{os.environ['PATH']}")
+    package = target.packed("1.0", scripts(**{"pre_deploy.sh": "exit 1\n"}))
+    target.install(package)
+    done = target.install(package)
+    assert done.returncode == 1
+    assert "cannot remove what is left of" in done.stderr
+    (fake / "rm").unlink()
+    assert target.install(package).returncode == 1
+    assert target.journal() == []
+
+
+@pytest.mark.parametrize("name", ["pre_deploy", "deploy", "post_deploy"])
+def test_a_script_with_windows_line_ends_is_told_before_anything_is_switched(
+    name: str, target: Target
+) -> None:
+    first = target.deploy("1.0")
+    script = "#!/bin/sh\r\necho hello\r\n"
+    done = target.install(target.packed("1.1", scripts(**{f"{name}.sh": script})))
+    assert done.returncode == 1
+    assert f"{name}.sh of shop 1.1 has Windows line ends" in done.stderr
+    assert target.current == first
+
+
+def test_scripts_that_are_not_at_the_top_are_told(target: Target) -> None:
+    done = target.install(target.packed("1.0", {"shop-1.0/deploy.sh": NOTES}))
+    assert done.returncode == 0
+    assert "shop-1.0/deploy.sh is not run: scripts must be at the top" in done.stdout
+    assert target.journal() == []
 
 
 def test_a_folder_in_the_place_of_the_link_is_left_alone(target: Target) -> None:
@@ -452,8 +501,10 @@ def test_archives_of_versions_that_are_gone_go_when_nobody_uses_them(target: Tar
         target.deploy(version, keep=2)
     elsewhere = target.packed("9.0", {"a": "b"}).digest
     unused = target.packed("9.1", {"a": "c"}).digest
-    (store / "used/another-place").write_text(f"{elsewhere}\n")
-    for digest in (*kept.values(), elsewhere, unused):
+    gone = target.packed("9.3", {"a": "e"}).digest
+    (store / "used/another-place").write_text(f"# {store}\n{elsewhere}\n")
+    (store / "used/a-place-that-is-gone").write_text(f"# {store}/none\n{gone}\n")
+    for digest in (*kept.values(), elsewhere, unused, gone):
         aged(store / digest, 25)
     lately = target.packed("9.2", {"a": "d"}).digest
     target.deploy("1.3", keep=2)

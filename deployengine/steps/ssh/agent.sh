@@ -801,10 +801,9 @@ de_deliver() {
     rm -f "$de_new"
     de_fault digest "${de_found%% *}"
   fi
-  mv -f "$de_new" "$de_packages/$1"
-  set +f
-  rm -f "$de_packages/.$1".* # of those who died half-way
-  set -f
+  mv -f "$de_new" "$de_packages/$1" || de_unwritten "$de_packages"
+  # Of those who died half-way; nobody is at it for a day.
+  find "$de_packages" -name '.*.*' -type f -mtime +0 -exec rm -f {} +
 }
 
 # ---- health ----
