@@ -33,21 +33,34 @@ class _CalledOff(DeployEngineError):
 class Acquisition:
     """One package on its way to one machine."""
 
-    def __init__(self, package: Package, machine: str, runner: Runner, store: PackageStore) -> None:
+    def __init__(
+        self,
+        package: Package,
+        machine: str,
+        runner: Runner,
+        store: PackageStore,
+        *,
+        at_hand: bool = False,
+    ) -> None:
+        """``at_hand``: it is wanted here, too, as values will be written into its files."""
         self._package = package
+        self._at_hand = at_hand
         self._machine = machine
         self._runner = runner
         self._store = store
         self._said = b""
+        self._there = False
         self._over = threading.Event()
         self._called_off = threading.Event()
         self._error: Exception | None = None
 
     def start(self, wake: Wake | None = None, patience: timedelta | None = None) -> Started:
         """Brings the package, unless it is there; raises whatever is in the way of that."""
-        if self._runner.has(self._package.digest):
+        self._there = self._runner.has(self._package.digest)
+        if self._there:
             self._say(f"{self._package} is on {self._machine} already")
-            return Started.ATTACHED
+            if not self._at_hand or self._store.has(self._package):
+                return Started.ATTACHED
         end = math.inf if patience is None else time.monotonic() + patience.total_seconds()
         threading.Thread(target=self._bring, name=_THREAD, daemon=True).start()
         while not self._over.wait(_LOOK_EVERY):
@@ -94,6 +107,8 @@ class Acquisition:
             began = time.monotonic()
             archive = self._store.fetch(self._package, self._check)
             self._check(0, None)
+            if self._there:
+                return
             self._runner.deliver(archive, self._package.digest)
             took = time.monotonic() - began
             size = archive.stat().st_size

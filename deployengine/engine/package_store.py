@@ -39,6 +39,10 @@ class PackageStore:
         progress = _told(f"{name} {version} from {feed}", tell)
         return self._cache.look_up(self._feeds.open(feed), name, version, progress)
 
+    def has(self, package: Package) -> bool:
+        """Whether the archive of a package is here."""
+        return self._cache.archive(package.digest) is not None
+
     def fetch(self, package: Package, progress: Progress = ignore) -> Path:
         """The archive of a package that a release has frozen, brought unless it is here.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from deployengine.domain.acquisition import needing
 from deployengine.domain.environment import Machine
 from deployengine.domain.insertion import Insertion, Plain, insert_script
 from deployengine.domain.planning import Unseal
@@ -52,7 +53,12 @@ class RunTickets:
         if claimed.step.kind is StepKind.ACQUIRE:
             package = claimed.snapshot.packages[claimed.step.package]
             name = claimed.machine.name
-            return Acquisition(package, name, runner, self._packages), frozenset()
+            configured = any(
+                step.substitute or step.settings
+                for step in needing(claimed.step, claimed.snapshot.process)
+            )
+            brought = Acquisition(package, name, runner, self._packages, at_hand=configured)
+            return brought, frozenset()
         values = values_of(
             claimed.deployment,
             claimed.snapshot,

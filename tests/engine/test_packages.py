@@ -26,7 +26,7 @@ from deployengine.packages.errors import BadArchive, LoginRefused, NoSuchPackage
 from deployengine.persistence.records import DeploymentRecord
 from deployengine.steps.contract import Runner
 from deployengine.steps.errors import DamagedOnTheWay, DiskFull, MachineUnreachable
-from tests.acceptance.catalogs import catalog, machine, project, step
+from tests.acceptance.catalogs import bypassing, catalog, machine, project, step
 from tests.engine.test_audit import events
 from tests.engine.test_pick_up import look, until_lost
 from tests.engine.test_step_runs import under_way
@@ -76,10 +76,10 @@ class PackageHouse(House):
     def _runner_of(self, machine: Machine) -> Runner:
         return Delivering(machine.name, super()._runner_of(machine), self)  # type: ignore[return-value]
 
-    def publish(self, version: str, name: str = "shop", **files: str) -> Path:
+    def publish(self, version: str, package: str = "shop", /, **files: str) -> Path:
         """A package in the feed; files are named with ``__`` for a dot."""
         named = {file.replace("__", "."): content for file, content in files.items()}
-        return zip_of(self.feed / f"{name}.{version}.zip", {**SCRIPTS, **named})
+        return zip_of(self.feed / f"{package}.{version}.zip", {**SCRIPTS, **named})
 
     def deploy(self, version: str, **packages: str) -> DeploymentRecord:
         """A release that is deployed to its end."""
@@ -585,6 +585,91 @@ def test_an_archive_that_is_damaged_here_is_brought_anew(house: PackageHouse) ->
     house.deliver_all()
     assert house.states(1) == ["failed", "succeeded", "succeeded"]
     assert house.deployed() == ["1.0"]
+
+
+def test_one_that_is_damaged_when_values_go_into_it_is_brought_anew(house: PackageHouse) -> None:
+    house.apply(shop(configured(), variables=VARIABLES))
+    house.publish("1.0", **CONFIG)
+    house.create("app")
+    house.deliver_chains()
+    house.deliver_runs()  # it is on the machine now
+    house.deliver_chains()
+    (archive,) = (house.settings.home / "packages/archives").iterdir()
+    archive.write_bytes(archive.read_bytes()[:100])
+    house.deliver_all()
+    assert house.states(1) == ["succeeded", "succeeded"]
+    assert "port=80" in (house.current() / "app.conf").read_text()
+
+
+def test_what_values_go_into_is_at_hand_before_anybody_has_the_machine(house: PackageHouse) -> None:
+    house.apply(shop(configured(), variables=VARIABLES))
+    house.publish("1.0", **CONFIG)
+    house.deploy("1")
+    shutil.rmtree(house.settings.home / "packages")
+    again = house.create("app", version="2")
+    house.deliver_chains()
+    shutil.rmtree(house.settings.home / "packages")
+    house.deliver_runs()
+    assert list((house.settings.home / "packages/archives").iterdir()) != []
+    assert len(house.delivered) == 1, "it was on the machine already"
+    house.deliver_all()
+    assert house.detail(again.id).deployment.state == "succeeded"
+
+
+def test_a_fault_of_ours_fails_the_run_and_is_not_tried_for_ever(house: PackageHouse) -> None:
+    house.apply(shop(configured(), variables=VARIABLES))
+    house.publish("1.0", **CONFIG)
+    house.create("app")
+    house.deliver_chains()
+    house.deliver_runs()
+    house.deliver_chains()
+    archives = house.settings.home / "packages/archives"
+    (archive,) = archives.iterdir()
+    archive.unlink()
+    archive.mkdir()  # nothing that anybody reckons with
+    house.deliver_all()
+    (_, failed) = house.detail(1).runs
+    assert failed.state == "failed"
+    assert failed.message is not None
+
+
+def test_two_who_share_a_machine_do_not_switch_one_folder_at_once(house: PackageHouse) -> None:
+    variables = [bypassing("True")]
+    house.apply(
+        catalog(
+            *(
+                project(f"app-{n}", process=[bring(f"shop-{n}", into="shop")], variables=variables)
+                for n in "ab"
+            ),
+            feeds=[{"name": "releases", "url": "feed"}],
+        )
+    )
+    for letter in "ab":
+        house.publish("1.0", f"shop-{letter}", name=letter)
+        house.create(f"app-{letter}")
+    house.deliver_chains()
+    house.deliver_runs()  # both packages are on the machine now
+    house.deliver_chains()
+    folder = "resource:qa-1/shop"
+    holders, waiters = house.held()[folder]
+    assert (len(holders), len(waiters)) == (1, 1)
+    house.deliver_all()
+    assert house.states(1) == house.states(2) == ["succeeded", "succeeded"]
+
+
+def test_the_same_content_under_two_names_comes_once(house: PackageHouse) -> None:
+    house.apply(
+        catalog(
+            *(project(f"app-{n}", process=[bring(f"shop-{n}")]) for n in "ab"),
+            feeds=[{"name": "releases", "url": "feed"}],
+        )
+    )
+    for letter in "ab":
+        house.publish("1.0", f"shop-{letter}")
+        house.create(f"app-{letter}")
+    house.deliver_all()
+    assert house.states(1) == house.states(2) == ["succeeded", "succeeded"]
+    assert len(house.delivered) == 1
 
 
 def test_a_retry_brings_a_package_only_where_it_is_missing(house: PackageHouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -400,7 +401,7 @@ def test_an_environment_file_changes_in_its_values_and_nowhere_else(
     for old, then in (
         ("info", "debug"),
         ("= 80", "= '443 # no'"),
-        ('"a b"', '"c\\"\\$d"'),
+        ('"a b"', "'c\"$d'"),
         ("'x'", '"it\'s"'),
         ("EMPTY=", "EMPTY=x"),
     ):
@@ -408,6 +409,44 @@ def test_an_environment_file_changes_in_its_values_and_nowhere_else(
     assert new == expected
 
 
-def test_a_value_that_no_line_can_hold_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unconfigurable, match="holds a NUL"):
-        one(tmp_path, ".env", "A=1", {"a": "x\0y"})
+@pytest.mark.parametrize(("value", "told"), [("x\0y", "holds a NUL"), ("it's $x", "holds ' and")])
+def test_a_value_that_no_line_can_hold_is_refused(tmp_path: Path, value: str, told: str) -> None:
+    with pytest.raises(Unconfigurable, match=told):
+        one(tmp_path, ".env", "A=1", {"a": value})
+
+
+@pytest.mark.parametrize("old", ["A=1", "A='x'", 'A="x"'])
+@pytest.mark.parametrize(
+    "value", ["pa$$w", "a\\b", "two\nlines\r\n", "`date`", 'say "x"', "it's", "#no", "$(x)", "ä€"]
+)
+def test_a_shell_reads_from_an_environment_file_what_was_meant(
+    tmp_path: Path, old: str, value: str
+) -> None:
+    (tmp_path / "file.env").write_text(one(tmp_path, ".env", old, {"a": value}), newline="")
+    read = subprocess.run(
+        ["sh", "-c", '. ./file.env; printf %s "$A"'],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    assert read.stdout.decode() == value
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "value", "expected"),
+    [
+        ("a: &x {b: 1}\nc: *x\n", "a", '{"b": 2}', 'a: &x {"b": 2}\nc: *x\n'),
+        ("x: {c}\n", "x:c", "7", "x: {c}\n"),
+        ("? a\nb: 1\n", "a", "n", "? a\nb: 1\n"),
+        ("a:\n  -\n  - 2\n", "a:0", "v", "a:\n  - v\n  - 2\n"),
+    ],
+)
+def test_odd_yaml_stays_yaml(
+    tmp_path: Path, text: str, place: str, value: str, expected: str
+) -> None:
+    assert one(tmp_path, "a.yaml", text, {place: value}) == expected
+
+
+def test_what_would_be_no_yaml_any_more_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unconfigurable, match="it would be no YAML any more"):
+        one(tmp_path, "a.yaml", "a: &x\n  b: 1\nc: *x\n", {"a": '{"b": 2}'})

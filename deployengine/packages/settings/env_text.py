@@ -27,7 +27,7 @@ def spots_of(text: str) -> list[Spot]:
 
 
 def write(spot: Spot, _kind: New, value: str) -> str:
-    """The value as such a line has it: bare, or in the quotes that stand there.
+    """The value as such a line has it: bare where it can be, or else in single quotes.
 
     Raises :class:`NoSuchLine` for a value that is read differently by different readers.
     """
@@ -35,7 +35,9 @@ def write(spot: Spot, _kind: New, value: str) -> str:
         return value
     if "\0" in value:
         raise NoSuchLine("its value holds a NUL")
-    if "'" not in value and "\n" not in value and spot.style != '"':
-        return f"'{value}'"
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return '"' + escaped.replace("\n", "\\n").replace("\r", "\\r") + '"'
+    if "'" not in value:
+        return f"'{value}'"  # in which every reader takes every sign for itself
+    if "$" in value or "`" in value:
+        raise NoSuchLine("its value holds ' and $ or `, which shells and dotenv read differently")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -33,12 +33,17 @@ def _json(text: str, values: Values) -> str:
 
 def _yaml(text: str, values: Values) -> str:
     try:
-        return change(text, yaml_text.spots_of(text), values, yaml_text.write)
+        changed = change(text, yaml_text.spots_of(text), values, yaml_text.write)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise Unreadable(f"it is no YAML: {error.problem}{line}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise Unreadable("it is no YAML") from error
+    try:
+        yaml_text.check(changed)
+    except yaml.YAMLError as error:
+        raise Unreadable("with the values in it it would be no YAML any more") from error
+    return changed
 
 
 def _toml(text: str, values: Values) -> str:
