@@ -150,7 +150,8 @@ def _machines(services: Services) -> Iterator[Finding]:
         yield Finding("machines", fit=False, found="none", advice=advice)
         return
     faults = [fault for m in machines if (fault := _workdir_fault(services, m))]
-    told = f"{len(machines)}, {len(faults)} unfit"
+    away = f", {len(faults)} whose folder cannot be used here" if faults else ""
+    told = f"{len(machines)}{away}"
     yield Finding("machines", fit=not faults, found=told, advice="; ".join(faults[:5]))
     yield from _out_of_use(services)
 

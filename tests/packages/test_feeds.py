@@ -85,6 +85,12 @@ def test_what_is_not_there_is_told_with_the_feeds_name(folder: Path) -> None:
         feed(folder, pattern="{name}.{version}.zip").find("shop", "9")
 
 
+def test_what_is_published_or_removed_just_now_keeps_nobody_from_the_rest(folder: Path) -> None:
+    published(folder, "shop.1.2.zip")
+    (folder / "latest.zip").symlink_to(folder / "shop.9.9.zip")
+    assert feed(folder).find("shop", "1.2").path == "shop.1.2.zip"
+
+
 def test_a_package_that_is_there_twice_is_a_question(folder: Path) -> None:
     published(folder, "shop.1.2.zip", "shop-1.2.tar.gz")
     with pytest.raises(PackageError, match=r"more than once: shop-1\.2\.tar\.gz, shop\.1\.2\.zip"):

@@ -23,7 +23,20 @@ def way(config: SshConfigFile, host: str) -> Way:
     """How the host is reached."""
     found = _said(config, host)
     if jump := found.keys.get("jump"):
-        found.keys["jump"] = ",".join(_hops(config, jump, (host,)))
+        hops = _hops(config, jump, (host,))
+        own = found.keys.get("identity_file")
+        keyed = [
+            hop for hop in hops if _said(config, _name(hop)).keys.get("identity_file", own) != own
+        ]
+        found.keys["jump"] = ",".join(
+            hop if hop in keyed else _address(config, hop) for hop in hops
+        )
+        if keyed:
+            message = (
+                f"{' and '.join(keyed)} on the way to {host} has a key of its own, which a machine "
+                "cannot say; it is left as it stands, so let the workers' ssh_config know it"
+            )
+            found.warnings.append(found.places["jump"].fault(message))
     found.settle()
     return found
 
@@ -59,7 +72,7 @@ def _write_out(found: Way, key: str, known: dict[str, str]) -> None:
 
 
 def _hops(config: SshConfigFile, jump: str, passed: tuple[str, ...]) -> list[str]:
-    """The hosts on the way by their addresses, since a worker may not have this file.
+    """The hosts on the way as they are called here.
 
     Only the first of them may have a way of its own, as in OpenSSH.
     """
@@ -67,7 +80,7 @@ def _hops(config: SshConfigFile, jump: str, passed: tuple[str, ...]) -> list[str
     name = _name(first)
     before = _said(config, name).keys.get("jump") if name not in passed else None
     way_there = _hops(config, before, (*passed, name)) if before else []
-    return [*way_there, *(_address(config, hop) for hop in (first, *others))]
+    return [*way_there, first, *others]
 
 
 def _name(hop: str) -> str:
@@ -76,7 +89,10 @@ def _name(hop: str) -> str:
 
 
 def _address(config: SshConfigFile, hop: str) -> str:
-    """``USER@HOST:PORT``, with what is said of that host in the place of what is left out."""
+    """``USER@HOST:PORT``, with what is said of that host in the place of what is left out.
+
+    A worker may not have this file.
+    """
     said = _said(config, _name(hop)).keys
     user, at, rest = hop.rpartition("@")
     port = rest.partition(":")[2] if rest.count(":") == 1 else ""

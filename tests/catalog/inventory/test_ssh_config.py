@@ -79,11 +79,26 @@ def test_a_host_is_reached_as_openssh_would(beside: Beside, host: str) -> None:
 
 
 def test_hosts_on_the_way_are_written_out(beside: Beside) -> None:
-    found = beside.connections(CONFIG, "ssh_config")
+    text = CONFIG.replace("  IdentityFile ~/.ssh/%r@%h\n", "")
+    found = beside.connections(text, "ssh_config")
     assert found["db1"]["jump"] == "ops@bastion.example.com"
     assert found["inner"]["jump"] == "ops@bastion.example.com"
     assert found["far"]["jump"] == ("ops@bastion.example.com,everybody@inner,ops@outer:2200")
     assert "jump" not in found["web1"]
+
+
+def test_a_host_on_the_way_with_a_key_of_its_own_is_left_to_the_workers_ssh_config(
+    beside: Beside,
+) -> None:
+    text = (
+        "Host a b\n  ProxyJump gate,ops@other\n  IdentityFile ~/.ssh/a\n"
+        "Host gate\n  HostName 192.0.2.1\n  IdentityFile ~/.ssh/gate\n"
+        "Host other\n  HostName 192.0.2.2\n  IdentityFile ~/.ssh/a\n"
+    )
+    found = beside.connections(text, "ssh_config", only=["a"])
+    assert found["a"]["jump"] == "gate,ops@192.0.2.2"
+    (warning,) = beside.warnings(text, "ssh_config", only=["a"])
+    assert "gate on the way to a has a key of its own" in warning
 
 
 def test_groups_go_by_patterns(beside: Beside) -> None:
