@@ -210,6 +210,12 @@ def _texts(value: Any, place: Path) -> Iterator[tuple[Path, str]]:
 
 def unsound_tool(entry: Entry[Any], step: Any, place: Path) -> Iterator[Fault]:
     """What a step lacks or contradicts that uses a tool."""
+    for key in ("healthy_within", "active_within"):
+        span = getattr(step, key, None)
+        if isinstance(span, float) and step.timeout is not None and span >= step.timeout:
+            message = "the step's timeout ends it before: let it be shorter, or the timeout longer"
+            if entry.says(*place, key):
+                yield entry.fault(message, *place, key)
     match step.kind:
         case "http":
             yield from _unsound_check(entry, step, place)
@@ -231,6 +237,12 @@ def _unsound_check(entry: Entry[Any], step: HttpUse, place: Path) -> Iterator[Fa
             yield entry.fault(why, *place, "headers", name)
     if inserts(step.url) and not _may_begin_a_url(step.url.partition("#{")[0]):
         yield entry.fault("must begin with http:// or https://", *place, "url")
+    given = (step.successes, step.every, step.healthy_within or 60.0)
+    if not any(isinstance(each, str) for each in given):
+        successes, every, within = map(float, given)
+        if (successes - 1) * every >= within:
+            message = f"so many answers, {every:g} s apart, do not come within {within:g} s"
+            yield entry.fault(message, *place, "successes")
     for key in ("body", "contains"):
         if step.method == "HEAD" and getattr(step, key):
             yield entry.fault(f"a HEAD request has no {key}", *place, key)
