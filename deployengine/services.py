@@ -59,7 +59,7 @@ from deployengine.engine.ways import Ways
 from deployengine.locks import Beats, MachineLocks
 from deployengine.packages.cache import PackageCache
 from deployengine.persistence import Database
-from deployengine.persistence.migrate import prepare
+from deployengine.persistence.tables import prepare
 from deployengine.queue.app import make_app
 from deployengine.queue.dispatcher import CeleryDispatcher
 from deployengine.sealing import KeyRing, SecretBox

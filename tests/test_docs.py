@@ -75,10 +75,12 @@ def test_every_command_and_key_in_the_table_beside_octopus_exists() -> None:
 
 def _is_command(text: str) -> bool:
     """Whether there is such a command, with all of the options that are named."""
-    command: click.Command = cli
+    command: click.Command | None = cli
     words = text.split()[1:]
-    while words and isinstance(command, click.Group) and words[0] in command.commands:
-        command = command.commands[words.pop(0)]
+    while words and isinstance(command, click.Group):
+        command = command.get_command(click.Context(command), words.pop(0))
+    if command is None:
+        return False
     options = {name for parameter in command.params for name in parameter.opts}
     arguments = {parameter.human_readable_name for parameter in command.params}
     return not isinstance(command, click.Group) and {*words} <= options | arguments

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from deployengine.catalog.entries import Entry
-from deployengine.catalog.names import Name, VariableName, as_written
+from deployengine.catalog.names import Name, VariableName
 from deployengine.catalog.node import Node, Span, Text
 from deployengine.catalog.said import ONE_OR_MORE
+from deployengine.catalog.scalars import as_written
 from deployengine.catalog.wording import unknown
 from deployengine.domain.errors import Fault
+
+if TYPE_CHECKING:
+    from deployengine.catalog.entries import Entry
 
 #: The folder of the scripts where the catalog names none; a relative one starts at the engine's
 #: home on this host, and at the home of the user on a machine that is reached by SSH.

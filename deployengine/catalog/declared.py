@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployengine.catalog.entries import Entries, Entry
-from deployengine.catalog.names import as_written
 from deployengine.catalog.process import each_step, hooks
 from deployengine.catalog.ranges import BadRange, expand
+from deployengine.catalog.scalars import as_written
 from deployengine.catalog.schema import Lifecycle
 from deployengine.domain.project import Hook, hook_name
 

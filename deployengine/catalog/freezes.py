@@ -7,9 +7,10 @@ from datetime import datetime
 
 from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.names import expanded
-from deployengine.catalog.times import gaps, instant
+from deployengine.catalog.times import gaps
 from deployengine.catalog.timetable import Freeze
 from deployengine.domain.errors import Fault
+from deployengine.domain.local_time import instant
 
 _ONCE = ("from", "to")
 _AGAIN = ("cron", "lasts")

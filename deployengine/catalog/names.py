@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from deployengine.catalog.ranges import expand
-from deployengine.catalog.scalars import WrittenFloat, WrittenInt
+from deployengine.catalog.scalars import as_written
 
 #: A project's and an environment's name must fit together into one column and one file name.
 LONGEST = 120
-
-
-def as_written(value: Any) -> Any:
-    """A number as the text that stands in the file; anything else as it is."""
-    return value.text if isinstance(value, WrittenInt | WrittenFloat) else value
 
 
 def plain(name: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from deployengine.catalog.names import as_written
+from deployengine.catalog.scalars import as_written
 from deployengine.domain import duration
 
 

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from deployengine.catalog.connection import SecretReference
-from deployengine.catalog.entries import Entries, Entry
 from deployengine.catalog.lines import Path
-from deployengine.catalog.names import Name, as_written
+from deployengine.catalog.names import Name
 from deployengine.catalog.node import Count, Node, Text
+from deployengine.catalog.scalars import as_written
 from deployengine.domain.acquisition import acquisition_name
 from deployengine.domain.errors import Fault
 from deployengine.domain.package_layout import (
@@ -24,6 +24,7 @@ from deployengine.domain.package_layout import (
 from deployengine.domain.project import KEPT_VERSIONS
 
 if TYPE_CHECKING:
+    from deployengine.catalog.entries import Entries, Entry
     from deployengine.catalog.process import GroupStep, Step
 
 _ENDING = re.compile(r"\.[^.*?/]+$")

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from deployengine.catalog.lines import Path
-from deployengine.catalog.names import Name, Names, SomeNames, as_written
+from deployengine.catalog.names import Name, Names, SomeNames
 from deployengine.catalog.node import Count, Node, Quota, Short, Span, Text
 from deployengine.catalog.packages import PackageUse
+from deployengine.catalog.scalars import as_written
 from deployengine.catalog.tools import ToolUse
 from deployengine.domain.errors import did_you_mean, nearest
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from deployengine.catalog.names import as_written
 from deployengine.catalog.node import LONGEST_SPAN
-from deployengine.catalog.scalars import WrittenFloat, WrittenInt
+from deployengine.catalog.scalars import WrittenFloat, WrittenInt, as_written
 from deployengine.domain import duration
 from deployengine.domain.tool_words import Check
 

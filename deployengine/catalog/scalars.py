@@ -113,3 +113,8 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "bool": _bool,
     "null": lambda _text: None,
 }
+
+
+def as_written(value: Any) -> Any:
+    """A number as the text that stands in the file; anything else as it is."""
+    return value.text if isinstance(value, WrittenInt | WrittenFloat) else value

@@ -1,8 +1,4 @@
-"""Times in the catalog: local ones, their zones, and those that come again by cron.
-
-A local time that the clocks of its zone skip counts as if they had not been put forward yet; one
-that they show twice is the first of the two.
-"""
+"""Times in the catalog: local ones, their zones, and those that come again by cron."""
 
 from __future__ import annotations
 
@@ -11,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice, pairwise, takewhile
 from typing import Annotated
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from deployengine.catalog.names import as_written
+from deployengine.catalog.scalars import as_written
 from deployengine.catalog.wording import unknown
 
 #: What a local time looks like; also the pattern that editors check against.
@@ -26,11 +22,6 @@ _LOCAL = re.compile(PATTERN)
 _ABBREVIATION = re.compile("[A-Za-z]{2,5}")
 _FIELDS = "five fields: minute, hour, day of month, month, day of week, as in 0 18 * * FRI"
 _ANY_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-def instant(local: str, time_zone: str) -> datetime:
-    """The instant, in UTC, at which the clocks of the zone show this local time."""
-    return datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
 
 
 def gaps(cron: str) -> list[float]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from deployengine.catalog.entries import Entry
 from deployengine.catalog.fields import written
 from deployengine.catalog.lines import Path
-from deployengine.catalog.names import as_written
 from deployengine.catalog.node import Node, Text, Value
 from deployengine.catalog.said import (
     ONE_OR_MORE,
@@ -23,9 +21,13 @@ from deployengine.catalog.said import (
     inserts,
     schema_of,
 )
+from deployengine.catalog.scalars import as_written
 from deployengine.domain import tool_words as words
 from deployengine.domain.errors import Fault
 from deployengine.domain.tools import METHODS, UNIT_ACTIONS, UNIT_SCOPES
+
+if TYPE_CHECKING:
+    from deployengine.catalog.entries import Entry
 
 
 def _url(text: str) -> str | None:

@@ -20,7 +20,7 @@ from deployengine.domain.identity import run_id
 from deployengine.domain.variables import Sealed, Variable
 from deployengine.engine.reception import is_not_enabled
 from deployengine.engine.requests import on_machine
-from deployengine.persistence.migrate import prepare
+from deployengine.persistence.tables import prepare
 from deployengine.services import Services
 from deployengine.settings import redacted_url
 

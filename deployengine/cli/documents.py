@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deployengine.catalog import Difference
 from deployengine.domain.identity import deployment_id, release_id, run_id
 from deployengine.engine.batches import BatchProgress, ReleaseProgress
 from deployengine.engine.queries import DeploymentDetail
 from deployengine.engine.waits import Wait
 from deployengine.locks import HolderView, ResourceView, WaiterView
 from deployengine.persistence.records import DeploymentRecord, RunRecord
+
+if TYPE_CHECKING:
+    from deployengine.catalog import Difference
 
 
 def instant(moment: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from deployengine.cli.lazy_group import LazyGroup
 from deployengine.cli.machine_view import (
     finding_document,
     machine_document,
@@ -28,7 +29,13 @@ from deployengine.engine.patience import looks
 _REASON = click.option("--reason", help="Why; it is kept on record, and told with the machine.")
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    where={
+        "trust": "deployengine.cli.trust_commands:trust",
+        "distrust": "deployengine.cli.trust_commands:distrust",
+    },
+)
 def machine() -> None:
     """Look at machines, and take them out of use and back in."""
 

@@ -9,25 +9,7 @@ import traceback
 import click
 from redis.exceptions import RedisError
 
-from deployengine.cli.audit_commands import audit
-from deployengine.cli.batch_commands import batch
-from deployengine.cli.calendar_command import calendar
-from deployengine.cli.catalog_commands import apply, init
-from deployengine.cli.database_commands import database
-from deployengine.cli.demo import demo
-from deployengine.cli.deployment_commands import deployment
-from deployengine.cli.doctor import doctor
-from deployengine.cli.import_commands import import_
-from deployengine.cli.inventory_commands import inventory
-from deployengine.cli.machine_commands import machine
-from deployengine.cli.people_commands import approve, guide, inbox
-from deployengine.cli.process_commands import down, flower, housekeeping, up, worker
-from deployengine.cli.release_commands import release
-from deployengine.cli.retention_commands import retention
-from deployengine.cli.secrets_commands import secrets
-from deployengine.cli.trust_commands import distrust, trust
-from deployengine.cli.variable_commands import variable
-from deployengine.cli.wait_commands import locks, why
+from deployengine.cli.lazy_group import LazyGroup
 from deployengine.domain.errors import DeployEngineError
 from deployengine.engine.ports import Clock
 
@@ -35,41 +17,47 @@ INTERRUPTED = 130
 UNREACHABLE = 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_WHERE = {
+    "apply": "catalog_commands:apply",
+    "approve": "people_commands:approve",
+    "audit": "audit_commands:audit",
+    "batch": "batch_commands:batch",
+    "calendar": "calendar_command:calendar",
+    "database": "database_commands:database",
+    "demo": "demo:demo",
+    "deployment": "deployment_commands:deployment",
+    "doctor": "doctor:doctor",
+    "down": "process_commands:down",
+    "flower": "process_commands:flower",
+    "guide": "people_commands:guide",
+    "housekeeping": "process_commands:housekeeping",
+    "import": "import_commands:import_",
+    "inbox": "people_commands:inbox",
+    "init": "catalog_commands:init",
+    "inventory": "inventory_commands:inventory",
+    "locks": "wait_commands:locks",
+    "machine": "machine_commands:machine",
+    "release": "release_commands:release",
+    "retention": "retention_commands:retention",
+    "secrets": "secrets_commands:secrets",
+    "up": "process_commands:up",
+    "variable": "variable_commands:variable",
+    "why": "wait_commands:why",
+    "worker": "process_commands:worker",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    where={name: f"deployengine.cli.{where}" for name, where in _WHERE.items()},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="deployengine")
 def cli() -> None:
     """Deploy many releases at once to the same machines, safely and fast.
 
     Start with:  deployengine demo
     """
-
-
-for _command in (
-    *(demo, init, apply, up, down, worker, housekeeping, flower),
-    *(
-        release,
-        batch,
-        deployment,
-        why,
-        inbox,
-        approve,
-        guide,
-        locks,
-        calendar,
-        machine,
-        variable,
-        secrets,
-        audit,
-        retention,
-        import_,
-        inventory,
-        doctor,
-        database,
-    ),
-):
-    cli.add_command(_command)
-for _command in (trust, distrust):
-    machine.add_command(_command)
 
 
 def main(arguments: list[str] | None = None, clock: Clock | None = None) -> None:

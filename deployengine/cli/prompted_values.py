@@ -10,8 +10,7 @@ import click
 import yaml
 
 from deployengine.catalog.lines import SWALLOWED
-from deployengine.catalog.names import as_written
-from deployengine.catalog.scalars import Loader, Swallowed, scalar
+from deployengine.catalog.scalars import Loader, Swallowed, as_written, scalar
 from deployengine.domain.errors import Fault, InvalidInput, RequestError
 from deployengine.domain.variables import key
 

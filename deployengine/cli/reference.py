@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from deployengine.cli.lazy_group import every_command
 from deployengine.cli.main import cli
 
 _HEAD = """# Commands
@@ -24,17 +25,9 @@ _COMMON = ("json", "debug", "help")
 
 def reference() -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *(line for each in _commands(cli, ()) for line in _entry(*each))])
-
-
-def _commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[click.Command, tuple[str, ...]]]:
-    if not isinstance(command, click.Group):
-        yield command, path
-        return
-    for name in sorted(command.commands):
-        yield from _commands(command.commands[name], (*path, name))
+    return "\n".join(
+        [_HEAD, *(line for path, each in every_command(cli) for line in _entry(each, path))]
+    )
 
 
 def _entry(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from deployengine.catalog import Catalog, Difference, difference
+from typing import TYPE_CHECKING
+
+from deployengine import catalog as catalogs
 from deployengine.domain.audit import Action
 from deployengine.engine.audit import ENGINE, record
 from deployengine.engine.ports import Clock
 from deployengine.persistence import Database
+
+if TYPE_CHECKING:
+    from deployengine.catalog import Catalog, Difference
 
 
 class Catalogs:
@@ -19,7 +24,7 @@ class Catalogs:
     def difference(self, catalog: Catalog) -> Difference:
         """What applying would change; changes nothing."""
         with self._database.read() as tx:
-            return difference(tx.catalog.all(), catalog)
+            return catalogs.difference(tx.catalog.all(), catalog)
 
     def apply(self, catalog: Catalog, who: str = ENGINE) -> Difference:
         """Makes the catalog what there is, and says what changed by it.
@@ -28,7 +33,7 @@ class Catalogs:
         deployments that exist keep what they froze. What was known of a machine goes with it.
         """
         with self._database.write("apply") as tx:
-            found = difference(tx.catalog.all(), catalog)
+            found = catalogs.difference(tx.catalog.all(), catalog)
             if not found.is_empty:
                 tx.catalog.replace((i.kind, i.name, i.document) for i in catalog.items)
                 machines = tx.catalog.names("machine")

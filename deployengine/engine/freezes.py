@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from deployengine.catalog.ranges import expand
-from deployengine.catalog.times import instant
 from deployengine.domain.errors import RequestError
+from deployengine.domain.local_time import instant
 from deployengine.persistence import Transaction
 
 #: Nobody asks when a freeze ends that goes on for longer.

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployengine.catalog.changes import changes
-from deployengine.catalog.items import MODELS
 from deployengine.domain import flags
 from deployengine.domain.acquisition import packages_of
 from deployengine.domain.audit import Action
@@ -182,6 +180,10 @@ class Releases:
 
 def _variable_changes(before: Snapshot, after: Snapshot) -> list[dict[str, Any]]:
     """What differs in the variables and sets; secrets are masked."""
+    # Here, since what knows catalogs takes longer to load than all else.
+    from deployengine.catalog.changes import changes
+    from deployengine.catalog.items import MODELS
+
     old, new = (
         {key: each.document[key] for key in ("variables", "variable_sets")}
         for each in (before, after)

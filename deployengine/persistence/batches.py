@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, delete, func, insert, select, update
 
+from deployengine.persistence.inserting import insert_of
 from deployengine.persistence.records import BatchRecord, ReleaseRecord, release_record
 from deployengine.persistence.releases import COLUMNS as RELEASE_COLUMNS
 from deployengine.persistence.schema import batch, batch_release, counter, release
 
-#: Adds to a counter, which is made when it is first needed.
-_COUNT = {
-    name: insert.on_conflict_do_update(
+
+@cache
+def _count(dialect: str) -> Insert:
+    """Adds to a counter, which is made when it is first needed."""
+    insert = insert_of(dialect, counter)
+    statement: Insert = insert.on_conflict_do_update(
         index_elements=["name"], set_={"value": counter.c.value + insert.excluded.value}
     )
-    for name, insert in (
-        ("sqlite", sqlite.insert(counter)),
-        ("postgresql", postgresql.insert(counter)),
-    )
-}
+    return statement
 
 
 class Batches:
@@ -75,7 +75,7 @@ class Batches:
             counts.group_by(batch_release.c.batch_id).order_by(batch_release.c.batch_id)
         ).all():
             row = {"name": _removed(batch_id), "value": many}
-            self._connection.execute(_COUNT[self._connection.dialect.name], row)
+            self._connection.execute(_count(self._connection.dialect.name), row)
         self._connection.execute(delete(batch_release).where(gone))
 
     def struck_off(self, batch_id: int) -> int:

@@ -25,12 +25,8 @@ class OutOfDate(DeployEngineError):
     exit_code = 3
 
 
-def prepare(database: Database) -> None:
-    """Makes sure that the tables are those of this program.
-
-    The embedded database is migrated, and an empty shared one is filled. A shared one that is in
-    use is never migrated unasked: raises :class:`OutOfDate`, or ``Unreachable``.
-    """
+def bring_up_to_date(database: Database) -> None:
+    """As :func:`~deployengine.persistence.tables.prepare` says, for one that is not."""
     with database.connected() as connection:
         # Looked at first: another process may be filling an empty database right now.
         empty = not inspect(connection).get_table_names()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from functools import cache
 
+from sqlalchemy import Connection, Insert, func, select
+
+from deployengine.persistence.inserting import insert_of
 from deployengine.persistence.schema import run_output
 
-_UPSERT = {
-    name: insert.on_conflict_do_update(
-        index_elements=["run_id", "start"],
-        set_={"stop": insert.excluded.stop, "text": insert.excluded.text},
+
+@cache
+def _upsert(dialect: str) -> Insert:
+    insert = insert_of(dialect, run_output)
+    changes = {"stop": insert.excluded.stop, "text": insert.excluded.text}
+    statement: Insert = insert.on_conflict_do_update(
+        index_elements=["run_id", "start"], set_=changes
     )
-    for name, insert in (
-        ("sqlite", sqlite.insert(run_output)),
-        ("postgresql", postgresql.insert(run_output)),
-    )
-}
+    return statement
 
 
 class Outputs:
@@ -31,7 +32,7 @@ class Outputs:
         Takes the place of what was stored at ``start``: the answer to that may have got lost.
         """
         row = {"run_id": run_id, "start": start, "stop": stop, "text": text}
-        self._connection.execute(_UPSERT[self._connection.dialect.name], row)
+        self._connection.execute(_upsert(self._connection.dialect.name), row)
 
     def end(self, run_id: int) -> tuple[int, int]:
         """Where the stored output ends: in bytes of the ticket's, and in characters of its own."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from deployengine.cli.lazy_group import every_command
 from deployengine.cli.main import cli
 from tests.acceptance.catalogs import bypassing, catalog, project
 from tests.support.engine import Answer, LiveEngine, until
@@ -19,15 +20,7 @@ NO_REDIS = "redis://127.0.0.1:1/0"
 NO_DATABASE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
 
 
-def _leaves(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
-    for name, found in group.commands.items():
-        if isinstance(found, click.Group):
-            yield from _leaves(found, *path, name)
-        else:
-            yield " ".join((*path, name)), found
-
-
-COMMANDS = dict(_leaves(cli))
+COMMANDS = {" ".join(path): command for path, command in every_command(cli)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

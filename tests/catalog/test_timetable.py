@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployengine.catalog.times import instant
+from deployengine.domain.local_time import instant
 from tests.catalog.conftest import SMALL, Faults, Read
 
 YEAR_END = "name: year-end, from: 2026-12-20T00:00, to: 2027-01-03T00:00"

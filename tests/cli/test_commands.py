@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from deployengine.cli.lazy_group import every_command
 from deployengine.cli.main import cli, main
 
 HIDDEN = "Traceback (most recent call last)"
 
 
-def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its whole name."""
-    for name, command in group.commands.items():
-        whole = f"{path} {name}".strip()
-        if isinstance(command, click.Group):
-            yield from commands(command, whole)
-        else:
-            yield whole, command
-
-
-EVERY = dict(commands(cli))
+#: Every command that does something, by its whole name.
+EVERY = {" ".join(path): command for path, command in every_command(cli)}
 
 #: These run until they are stopped and answer nothing.
 PROCESSES = {"up", "worker", "housekeeping", "flower"}

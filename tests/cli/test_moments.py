@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from deployengine.catalog.times import instant
 from deployengine.cli.moments import Moment, Since, moved
+from deployengine.domain.local_time import instant
 
 Zone = Callable[[str], None]
 

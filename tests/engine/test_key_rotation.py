@@ -17,8 +17,8 @@ from deployengine.domain.variables import Sealed
 from deployengine.engine.fingerprint_key import fingerprint_key
 from deployengine.engine.key_rotation import KeyRotation, KeyUse
 from deployengine.persistence import Database, sqlite_url
-from deployengine.persistence.migrate import prepare
 from deployengine.persistence.schema import catalog_item, setting_value, snapshot
+from deployengine.persistence.tables import prepare
 from deployengine.sealing import KeyRing, SecretBox, key_id
 
 OLD, NEW, OTHER = (Fernet.generate_key() for _ in range(3))

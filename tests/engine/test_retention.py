@@ -23,7 +23,6 @@ from deployengine.engine.releases import Wanted
 from deployengine.engine.retention import ROWS, Due, Removed, Retention
 from deployengine.persistence import Database, Transaction, sqlite_url
 from deployengine.persistence.counters import TICKET
-from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import NewDeployment
 from deployengine.persistence.schema import (
     deployment,
@@ -32,6 +31,7 @@ from deployengine.persistence.schema import (
     snapshot,
     step_run,
 )
+from deployengine.persistence.tables import prepare
 from tests.acceptance.catalogs import catalog, machine, project
 from tests.support.fakes import FragileDatabase, House
 

@@ -14,8 +14,9 @@ from sqlalchemy import inspect, text
 
 from deployengine.persistence import Database, migrate, sqlite_url
 from deployengine.persistence.counters import FENCE, NAMES
-from deployengine.persistence.migrate import OutOfDate, current, newest, prepare, upgrade
+from deployengine.persistence.migrate import OutOfDate, current, newest, upgrade
 from deployengine.persistence.schema import metadata
+from deployengine.persistence.tables import NEWEST, prepare
 from tests.support.postgres import PostgresServer
 
 
@@ -39,6 +40,10 @@ def prepare_in_process(url: str, barrier: object) -> None:
     database = Database(url)
     prepare(database)
     database.close()
+
+
+def test_the_newest_revision_is_that_of_the_last_migration() -> None:
+    assert newest() == NEWEST
 
 
 def test_an_empty_database_gets_the_tables_and_the_counters(empty_url: str) -> None:

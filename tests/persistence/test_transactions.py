@@ -13,7 +13,7 @@ from sqlalchemy.exc import StatementError
 
 from deployengine.domain.errors import DeployEngineError, RequestError, Unreachable
 from deployengine.persistence import Database, Transaction, sqlite_url
-from deployengine.persistence.migrate import prepare
+from deployengine.persistence.tables import prepare
 from tests.persistence.conftest import (
     NOW,
     Interrupted,

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from deployengine.persistence import Database, sqlite_url
-from deployengine.persistence.migrate import prepare
+from deployengine.persistence.tables import prepare
 from tests.support.postgres import PostgresServer
 
 

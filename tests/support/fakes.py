@@ -27,8 +27,8 @@ from deployengine.engine.releases import Wanted
 from deployengine.engine.step_runs import Outcome
 from deployengine.locks import Beats
 from deployengine.persistence import Database, Transaction
-from deployengine.persistence.migrate import prepare
 from deployengine.persistence.records import DeploymentRecord
+from deployengine.persistence.tables import prepare
 from deployengine.services import LOCKS_PREFIX, Services
 from deployengine.settings import Settings
 from tests.support.databases import lay_database

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from deployengine.catalog.connection import Connection
-from deployengine.catalog.names import Name, RangedName, SomeRangedNames, as_written
+from deployengine.catalog.names import Name, RangedName, SomeRangedNames
 from deployengine.catalog.node import Node, Text
+from deployengine.catalog.scalars import as_written
 
 #: The word for what is so if nobody says it: every group is a role.
 _GROUPS = "groups"

@@ -15,8 +15,8 @@ from deployengine.catalog.inventory.listing import ALL, Place, Unreadable
 from deployengine.catalog.inventory.machines import Listed, add_machines
 from deployengine.catalog.inventory.reading import Format, read
 from deployengine.catalog.inventory.selection import Selection
-from deployengine.catalog.load import read_documents
-from deployengine.catalog.names import as_written
+from deployengine.catalog.loading import read_documents
+from deployengine.catalog.scalars import as_written
 from deployengine.catalog.schema import Machine
 from deployengine.domain.errors import Fault, InvalidInput, RequestError
 
