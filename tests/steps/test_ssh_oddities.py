@@ -204,3 +204,23 @@ def test_a_delivery_that_is_not_taken_is_given_up(tmp_path: Path, workdir: Path)
         with pytest.raises(MachineUnfit, match="did not answer deliver within 1 s"):
             there.ask("deliver", "0" * 64, stdin=tmp_path / "big", within=1.0)
         assert time.monotonic() - began < 20
+
+
+def test_no_part_of_a_start_begins_anything(tmp_path: Path) -> None:
+    """As where the connection breaks on the way; each time the machine says that it was cut."""
+    sent = agent.bundle("#!/bin/sh\necho ran > here\n", {"Name": "it's\n"}, {"A": "1"})
+    ends = [at for at, byte in enumerate(sent) if byte == ord("\n")]
+    here = Path(agent.__file__).parents[1]
+    (tmp_path / "agent").mkdir()
+    for file in (here / "ssh" / "agent.sh", here / "wrapper.sh"):
+        (tmp_path / "agent" / file.name).write_bytes(file.read_bytes())
+    for at in ends[:-1]:
+        words = ("start", str(tmp_path), str(tmp_path / "tickets"), "run-1", "1", "any", "wait")
+        done = subprocess.run(
+            ["sh", str(tmp_path / "agent" / "agent.sh"), *words, "022", "5", ""],
+            input=sent[:at],
+            capture_output=True,
+            check=False,
+        )
+        assert b"de:fault cut" in done.stderr, sent[:at]
+        assert not (tmp_path / "here").exists()
