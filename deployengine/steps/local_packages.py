@@ -13,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from deployengine.steps.errors import DamagedOnTheWay
+from deployengine.steps.processes import look
 
 #: The folder beside the tickets; no ticket can have this name.
 FOLDER = ".packages"
 
-#: Seconds after which nobody is at work any more on a file that is not whole.
+#: Seconds after which nobody is at work any more on a file that is not whole, though its process
+#: seems to be there: another one may bear its number.
 _LONGEST_COPY = 86_400.0
 
 _PIECE = 1 << 20
@@ -59,8 +61,10 @@ class LocalPackages:
     def _remove_left_over(self) -> None:
         """Removes what workers that were killed have left half-way."""
         for left in self._folder.glob(".*.*"):
+            _, _digest, process, *_ = left.name.split(".")
             with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _LONGEST_COPY:
+                at_it = process.isdigit() and look(int(process)) is not None
+                if not at_it or time.time() - left.stat().st_mtime > _LONGEST_COPY:
                     left.unlink()
 
 

@@ -88,12 +88,24 @@ def test_what_somebody_left_who_died_half_way_is_no_obstacle(
 ) -> None:
     kept(workdir).mkdir(parents=True, exist_ok=True)
     kept(workdir).chmod(0o777)
-    half = kept(workdir) / f".{DIGEST}.1.1"
-    half.write_bytes(b"half")
-    os.utime(half, (time.time() - 2 * 86_400,) * 2)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    old = kept(workdir) / f".{'1' * 64}.{os.getpid()}"
+    for half in (kept(workdir) / f".{DIGEST}.{ended.pid}", old):
+        half.write_bytes(b"half")
+    os.utime(old, (time.time() - 2 * 86_400,) * 2)
     assert not runner.has(DIGEST)
     runner.deliver(archive, DIGEST)
     assert [path.name for path in kept(workdir).iterdir()] == [DIGEST]
+
+
+def test_what_somebody_is_at_is_left_to_him(runner: Runner, archive: Path, workdir: Path) -> None:
+    kept(workdir).mkdir(parents=True, exist_ok=True)
+    kept(workdir).chmod(0o777)
+    half = kept(workdir) / f".{DIGEST}.{os.getpid()}"
+    half.write_bytes(b"half")
+    runner.deliver(archive, DIGEST)
+    assert half.exists()
 
 
 def test_several_may_bring_it_at_once(runner: Runner, archive: Path, workdir: Path) -> None:

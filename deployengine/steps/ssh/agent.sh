@@ -802,8 +802,13 @@ de_deliver() {
     de_fault digest "${de_found%% *}"
   fi
   mv -f "$de_new" "$de_packages/$1" || de_unwritten "$de_packages"
-  # Of those who died half-way; nobody is at it for a day.
+  # What those left who died half-way; their number may be somebody else's by now, but not for days.
   find "$de_packages" -name '.*.*' -type f -mtime +0 -exec rm -f {} +
+  set +f
+  for de_each in "$de_packages"/.*.*; do
+    de_process "${de_each##*.}" || rm -f "$de_each"
+  done
+  set -f
 }
 
 # ---- health ----
