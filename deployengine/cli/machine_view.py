@@ -72,7 +72,7 @@ def show_machines(out: Console, views: Sequence[MachineView]) -> None:
     """A line for each."""
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "environments", "roles", "reached", "state", "mode", "busy", "said"):
-        table.add_column(heading, no_wrap=heading == "name")
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for view in views:
         machine, known = view.machine, view.known
         said = [known.message or "", *_warnings(known.facts if not known.message else None)]
@@ -132,7 +132,7 @@ def show_findings(out: Console, found: Sequence[Found]) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "state", "system", "answers in", "clock", "free", "said"):
-        table.add_column(heading, no_wrap=heading == "name")
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for each in found:
         facts = asdict(each.checkup) if each.checkup else {}
         told = dict(_told(facts)) if facts else {}

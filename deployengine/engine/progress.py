@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from deployengine.domain.acquisition import needing
 from deployengine.domain.deployment import RunState
 from deployengine.domain.environment import Machine, machines_in
 from deployengine.domain.project import Step, StepKind
@@ -118,14 +119,16 @@ class ProgressView:
                 snapshot = archive.snapshot(tx, progress.release.snapshot_id)
                 for name in (e for p in snapshot.lifecycle.phases for e in p.automatic):
                     there = machines_in(machines, name)
-                    runs = sum(_runs(step, there) for step in snapshot.process)
+                    runs = sum(_runs(step, snapshot.process, there) for step in snapshot.process)
                     expected[name] = expected.get(name, 0) + runs
         size = {name: len(machines_in(machines, name)) for name in expected}
         return {name: runs for name, runs in expected.items() if runs}, size
 
 
-def _runs(step: Step, machines: Sequence[Machine]) -> int:
+def _runs(step: Step, process: Sequence[Step], machines: Sequence[Machine]) -> int:
     """How many runs a step comes to; a manual one asks once, on no machine."""
     if step.kind is StepKind.MANUAL:
         return 1
-    return sum(machine.bears_one_of(step.roles) for machine in machines)
+    # A package comes to the machines of the steps that need it.
+    steps = needing(step, process) if step.kind is StepKind.ACQUIRE else [step]
+    return sum(any(machine.bears_one_of(each.roles) for each in steps) for machine in machines)

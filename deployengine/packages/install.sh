@@ -103,7 +103,8 @@ de_unpack() {
       de_fail "the archive of $de_package $de_version was damaged on this machine and is removed, \
 nothing was changed; deployment retry brings it again"
     fi
-    de_fail "cannot unpack $de_package $de_version in $de_releases; nothing was changed"
+    de_fail "cannot unpack $de_package $de_version in $de_releases; nothing was changed. What \
+tar says stands above; see that there is room on that disk"
   fi
   if ! de_files "$de_new" || ! mv "$de_new" "$de_home"; then
     rm -rf "$de_new"

@@ -123,7 +123,8 @@ def open_store(url: str, login: Login) -> RemoteStore:
         advice = "pip install s3fs" if protocol in _S3 else "install what fsspec wants for it"
         raise MissingExtra(f"no driver for {protocol}:// is installed", None, advice) from error
     except ValueError as error:
-        raise MissingExtra(f"nothing is known that reads {protocol}://", url) from error
+        advice = "write the feed's url with http://, https://, s3:// or what fsspec knows"
+        raise MissingExtra(f"nothing is known that reads {protocol}://", url, advice) from error
     return RemoteStore(url, driver)
 
 

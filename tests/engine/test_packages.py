@@ -21,6 +21,7 @@ from deployengine.engine.again import NothingToRetry
 from deployengine.engine.batches import Row
 from deployengine.engine.claims import Claimed
 from deployengine.engine.intake import Terms
+from deployengine.engine.progress import ProgressView
 from deployengine.engine.releases import OtherPackages, Wanted
 from deployengine.packages.errors import BadArchive, LoginRefused, NoSuchPackage
 from deployengine.persistence.records import DeploymentRecord
@@ -655,6 +656,17 @@ def test_two_who_share_a_machine_do_not_switch_one_folder_at_once(house: Package
     assert (len(holders), len(waiters)) == (1, 1)
     house.deliver_all()
     assert house.states(1) == house.states(2) == ["succeeded", "succeeded"]
+
+
+def test_a_batch_expects_packages_only_where_a_step_needs_them(house: PackageHouse) -> None:
+    others = machine("db-[1:3]", "QA", roles=["db"])
+    parts = shop(bring(roles=["web"]))
+    house.apply({**parts, "machines": [machine("qa-1", "QA"), others]})
+    house.publish("1.0")
+    house.batches.run([Row(Wanted("app", "1"))], "night")
+    begun = house.batches.progress("night")
+    seen = ProgressView(house.database, house.archive, house.queries, begun).look(task_cap=5)
+    assert [(e.environment, e.expected) for e in seen.environments] == [("QA", 2)]
 
 
 def test_the_same_content_under_two_names_comes_once(house: PackageHouse) -> None:

@@ -381,6 +381,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         done = target.install(package)
         assert done.returncode == 1
         assert "cannot unpack shop 1.0" in done.stderr
+        assert "see that there is room" in done.stderr
         assert (target.folder / "tickets/.packages" / package.digest).exists()
         assert list((target.into / "releases").iterdir()) == []
         assert not os.path.lexists(target.into / "current")

@@ -141,6 +141,11 @@ def test_a_missing_key_file_is_told(workdir: Path) -> None:
         runner(sshd(), workdir, identity_file="/nowhere/key").tickets()
 
 
+def test_a_missing_ssh_config_is_told_and_not_the_key_that_is_there(workdir: Path) -> None:
+    with pytest.raises(MachineUnreachable, match="/none/config cannot be used"):
+        runner(sshd(), workdir, config="/none/config").tickets()
+
+
 def test_a_host_that_is_not_there_is_told_in_one_line(workdir: Path) -> None:
     with pytest.raises(MachineUnreachable, match="Connect") as told:
         runner(sshd(), workdir, port=free_port()).tickets()

@@ -164,7 +164,8 @@ async def _door(way: Way) -> _Door:
                 f"{way.subject}its private key is locked, and the passphrase that opens "
                 "it was not given; name it in the catalog as passphrase: {set, variable}"
             ) from error
-        what = way.identity_file or ("its identity" if way.identity else "the ssh_config")
+        named = getattr(error, "filename", None) or way.identity_file
+        what = named or ("its identity" if way.identity else "the ssh_config")
         said = getattr(error, "strerror", None) or str(error)
         raise MachineUnreachable(
             f"{way.subject}{what} cannot be used ({said}); mend that on the worker's "
