@@ -181,9 +181,11 @@ def main() -> int:
     import sqlalchemy.dialects.postgresql.psycopg
     import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 
-    import deployengine.cli.main  # noqa: F401
     import workers.__main__  # noqa: F401
+    from deployengine.cli.lazy_group import every_command
+    from deployengine.cli.main import cli
 
+    list(every_command(cli))  # which loads them
     gc.freeze()
     request = _serve()
     return 0 if request is None else _become(request)
