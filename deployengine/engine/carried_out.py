@@ -27,7 +27,7 @@ def carried_out(
     for deployment in deployments:
         process = archive.snapshot(tx, deployment.snapshot_id).process
         runs = tx.runs.of_deployment(deployment.id)
-        last = {(run.step, run.place): run for run in runs}.values()
+        last = latest_attempts(runs)
         wrong = {run.machine for run in last if run.machine and _went_wrong(run)}
         # A turn that was broken off, as its machine went away in the middle of it.
         wrong |= {run.machine for run in last if run.left_out} & {
@@ -40,6 +40,11 @@ def carried_out(
         }
         well = {part for part in well if part[1] not in wrong}
     return well
+
+
+def latest_attempts(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """The last attempt of each step on each machine; ``runs`` are in the order of their ids."""
+    return list({(run.step, run.place): run for run in runs}.values())
 
 
 def left_of(plan: Plan, process: Sequence[Step], well: set[Part]) -> set[Part]:

@@ -12,6 +12,7 @@ from deployengine.domain.project import ALWAYS, SUCCESS, Hook, Step
 from deployengine.domain.selection import Selection
 from deployengine.domain.turns import stopped
 from deployengine.engine.archive import Archive
+from deployengine.engine.carried_out import latest_attempts
 from deployengine.engine.lanes import Lanes
 from deployengine.persistence import Transaction
 from deployengine.persistence.records import (
@@ -40,7 +41,7 @@ def conclude(tx: Transaction, deployment: DeploymentRecord, archive: Archive) ->
     process = archive.snapshot(tx, deployment.snapshot_id).process
     nowhere = list(_nowhere(plan, process, deployment.selection, runs))
     if nowhere or tx.runs.any_unsuccessful(deployment.id):
-        latest = list({(run.step, run.place): run for run in runs}.values())
+        latest = latest_attempts(runs)
         told = [*_went_wrong(latest, nowhere), *_too_many_failures(plan, process, latest)]
         return Conclusion(False, told)
     told = [f"without {_some(left_out)}"] if left_out else []
@@ -56,7 +57,7 @@ def cancelled(tx: Transaction, deployment: DeploymentRecord, archive: Archive) -
     begun = {(process[run.step].unit.name, run.machine) for run in runs if run.started_at}
     left = {
         run.machine: process[run.step].name
-        for run in runs
+        for run in latest_attempts(runs)
         if process[run.step].hook is Hook.AFTER
         and run.state is not RunState.SUCCEEDED
         and (process[run.step].unit.name, run.machine) in begun

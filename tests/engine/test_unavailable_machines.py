@@ -521,6 +521,21 @@ def test_who_is_cancelled_in_the_middle_of_a_turn_tells_of_which_machines(
     assert house.detail(1).deployment.message == "cancelled; Roll: after did not run for web-1"
 
 
+def test_a_hook_that_ran_at_its_second_attempt_did_run(house: NetworkedHouse) -> None:
+    once = {"script": "[ -e once ] || { touch once; exit 1; }\n", "runs_on": "lb", "retries": 1}
+    group = rolling(step(SAID, "Swap"), roles=["web"], max_parallel=1, after=once)
+    house.apply(catalog(app("fail", group), machines=LB))
+    house.create("app")
+    house.deliver_chains()
+    while house.states(1).count("succeeded") < 2:  # Swap and after, on web-1
+        house.deliver_runs()
+        house.deliver_chains()
+    house.deliver_runs()  # Swap on web-2
+    house.deployments.cancel(1, "ada")
+    house.deliver_all()
+    assert house.detail(1).deployment.message == "cancelled; Roll: after did not run for web-2"
+
+
 # ---- another worker ----
 
 
