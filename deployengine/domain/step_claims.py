@@ -19,12 +19,11 @@ def claims_of(step: Step, machine: Machine, where: Machine, *, shared: bool) -> 
     changes the machine that it is for, and shares the one that it runs on: it holds both. The
     folder of a package's versions is nobody else's meanwhile, however the machine is held.
     """
-    touched = dict.fromkeys(_touched(step, machine, where))
+    touched = {claim.resource: claim for claim in _touched(step, machine, where)}
     if shared and step.kind is StepKind.PACKAGE:
-        folder = Claim(f"resource:{machine.name}/{step.into}", Mode.EXCLUSIVE)
-        touched = {each: None for each in touched if each.resource != folder.resource}
-        touched[folder] = None
-    return (*_machines(step, machine, where, shared=shared), *touched)
+        folder = f"resource:{machine.name}/{step.into}"
+        touched[folder] = Claim(folder, Mode.EXCLUSIVE)
+    return (*_machines(step, machine, where, shared=shared), *touched.values())
 
 
 def changed(step: Step, machine: Machine, where: Machine) -> Machine:

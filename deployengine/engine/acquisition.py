@@ -10,7 +10,9 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from deployengine.domain.errors import DeployEngineError
 from deployengine.domain.package import Package
@@ -49,20 +51,20 @@ class Acquisition:
         self._runner = runner
         self._store = store
         self._said = b""
-        self._there = False
         self._over = threading.Event()
         self._called_off = threading.Event()
         self._error: Exception | None = None
 
     def start(self, wake: Wake | None = None, patience: timedelta | None = None) -> Started:
         """Brings the package, unless it is there; raises whatever is in the way of that."""
-        self._there = self._runner.has(self._package.digest)
-        if self._there:
+        there = self._runner.has(self._package.digest)
+        if there:
             self._say(f"{self._package} is on {self._machine} already")
             if not self._at_hand or self._store.has(self._package):
                 return Started.ATTACHED
         end = math.inf if patience is None else time.monotonic() + patience.total_seconds()
-        threading.Thread(target=self._bring, name=_THREAD, daemon=True).start()
+        act = self._fetch if there else self._bring
+        threading.Thread(target=self._do, args=(act,), name=_THREAD, daemon=True).start()
         while not self._over.wait(_LOOK_EVERY):
             if (wake and wake.is_set()) or time.monotonic() > end:
                 self._called_off.set()
@@ -102,17 +104,22 @@ class Acquisition:
     def clean_soon(self) -> None:
         """As :meth:`clean`."""
 
+    def _fetch(self) -> Path:
+        archive = self._store.fetch(self._package, self._check)
+        self._check(0, None)
+        return archive
+
     def _bring(self) -> None:
+        began = time.monotonic()
+        archive = self._fetch()
+        self._runner.deliver(archive, self._package.digest)
+        took = time.monotonic() - began
+        size = archive.stat().st_size
+        self._say(f"{self._package} brought to {self._machine}: {size} bytes in {took:.1f} s")
+
+    def _do(self, act: Callable[[], object]) -> None:
         try:
-            began = time.monotonic()
-            archive = self._store.fetch(self._package, self._check)
-            self._check(0, None)
-            if self._there:
-                return
-            self._runner.deliver(archive, self._package.digest)
-            took = time.monotonic() - began
-            size = archive.stat().st_size
-            self._say(f"{self._package} brought to {self._machine}: {size} bytes in {took:.1f} s")
+            act()
         except _CalledOff:
             log.info("%s was not brought to %s: called off", self._package, self._machine)
         except Exception as error:

@@ -50,11 +50,16 @@ class _Shared:
 
     @property
     def usable(self) -> bool:
-        if asyncio.get_running_loop().time() >= self._good_until or self.login.cancelled():
+        if asyncio.get_running_loop().time() >= self._good_until:
             return False
-        if not self.login.done():
-            return True
-        return self.login.exception() is None and not self.login.result().is_closed()
+        made = self._made
+        return not self.login.done() or (made is not None and not made.is_closed())
+
+    @property
+    def _made(self) -> asyncssh.SSHClientConnection | None:
+        """The connection, if the login has come to one."""
+        well = self.login.done() and not self.login.cancelled() and not self.login.exception()
+        return self.login.result() if well else None
 
     def leave(self) -> None:
         self.users -= 1
@@ -62,8 +67,8 @@ class _Shared:
             return
         if not self.login.done():
             self.login.cancel()
-        elif not self.login.cancelled() and self.login.exception() is None:
-            self.login.result().close()
+        elif self._made is not None:
+            self._made.close()
         self._good_until = 0.0  # a connection that is closing does not say so yet
 
 
