@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from battery import mutations, report, rounds
@@ -18,6 +19,8 @@ from tests.support.postgres import private_postgres
 
 #: Faults that make a campaign worth its name, and a soak.
 LEAST, LEAST_OF_SOAK = 100, 2000
+#: So many of the failpoints that are left are named after each round.
+NAMED = 6
 
 
 def main() -> int:
@@ -76,18 +79,22 @@ def _one_round(arguments: argparse.Namespace) -> int:
     else:
         with private_postgres() as server:
             outcome = play(plan, server)
-    _tell(outcome)
+    _tell(outcome, ())
     if arguments.json:
         print(json.dumps(outcome.document(), indent=2, ensure_ascii=False))
     return 1 if outcome.violations else 0
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Outcome, left: Sequence[str]) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[2K")
     line = f"{outcome.seed} on {outcome.database}: {outcome.injected} faults,"
     line += f" {outcome.releases} releases, {outcome.seconds:.0f} s,"
-    print(f"{line} {len(outcome.violations)} rules broken", file=sys.stderr, flush=True)
+    line += f" {len(outcome.violations)} rules broken"
+    if left:
+        names = ", ".join(left[:NAMED]) + (", …" if len(left) > NAMED else "")
+        line += f"; failpoints left: {len(left)} ({names})"
+    print(line, file=sys.stderr, flush=True)
     for violation in outcome.violations[:10]:
         place = f" [{violation.machine}]" if violation.machine else ""
         print(f"  {violation.rule}: {violation.message}{place}", file=sys.stderr, flush=True)

@@ -20,6 +20,8 @@ class Command:
 
     process: Process
     accepted: Sequence[str] = ()
+    #: It begins when this one is done.
+    after: Command | None = None
     tries: int = 0
     done: bool = False
     failed: str | None = None
@@ -28,6 +30,8 @@ class Command:
     def tend(self, armed: Sequence[str]) -> None:
         """Looks after it; the first try is made with these failpoints."""
         if self.done or self.process.alive or time.monotonic() < self._next:
+            return
+        if self.after is not None and not self.after.done:
             return
         if self.tries:
             self._judge()

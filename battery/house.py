@@ -121,11 +121,13 @@ class House:
         self.catalog.write_text(scenario.catalog(self.home, scenario.SCHEDULES[0]), "utf-8")
         self.finish(self.command("apply", str(self.catalog)))
 
-    def command(self, *words: str, accepted: Sequence[str] = ()) -> Command:
-        """Gives a command; :meth:`tend` looks after it."""
+    def command(
+        self, *words: str, accepted: Sequence[str] = (), after: Command | None = None
+    ) -> Command:
+        """Gives a command; :meth:`tend` looks after it, and starts it when ``after`` is done."""
         name = f"command-{len(self.commands) + 1}"
         process = Process(name, ["deployengine", *words], self._environ, self.home, self.nursery)
-        command = Command(process, accepted)
+        command = Command(process, accepted, after)
         self.commands.append(command)
         return command
 

@@ -14,6 +14,7 @@ from battery.faults.machine_faults import MachineAway, WrapperAndScriptKilled
 from battery.faults.process_faults import KillWorker, Tell
 from battery.faults.redis_faults import RedisFlushed
 from battery.injector import Injector
+from battery.scenario import LENIENT, PATIENT
 from battery.schedule import Planned
 
 Make = Callable[[random.Random], Fault]
@@ -21,6 +22,10 @@ Make = Callable[[random.Random], Fault]
 
 def _lost(_dice: random.Random) -> Fault:
     return KillWorker(("worker-2",))
+
+
+def _left_out(dice: random.Random) -> Fault:
+    return dice.choice((people.MachineDrained(2.0), MachineAway(3.0, LENIENT)))
 
 
 def _flushed(_dice: random.Random) -> Fault:
@@ -31,8 +36,8 @@ def _flushed(_dice: random.Random) -> Fault:
 FAULTS: Mapping[str, Make] = {
     "sql.answer": lambda dice: WrapperAndScriptKilled(dice, "ask", strictly=True),
     "sql.apply": lambda _: people.AppliedAgain(),
-    "sql.aside": lambda _: MachineAway(2.0),
-    "sql.catch-up": lambda _: MachineAway(2.0),
+    "sql.aside": lambda _: MachineAway(3.0, PATIENT),
+    "sql.catch-up": _left_out,
     "sql.machine": lambda _: people.MachineDrained(1.0),
     "sql.block": lambda _: people.ReleaseBlocked(),
     "sql.cancel": lambda _: people.DeploymentCancelled(),

@@ -31,7 +31,8 @@ AFTER_FIRE, A_HUNT = 35.0, 40.0
 #: ended unkilled.
 PASSINGS = (1, 2, 3, 5, 8, 13, 21)
 
-Tell = Callable[[Outcome], None]
+#: Told of a round, and of the failpoints that have killed nobody yet.
+Tell = Callable[[Outcome, Sequence[str]], None]
 
 
 def ci(seed: str, seconds: float, tell: Tell) -> Campaign:
@@ -98,7 +99,7 @@ def _round(
 
 def _add(campaign: Campaign, outcome: Outcome, tell: Tell, without: Sequence[str] = ()) -> None:
     campaign.add(outcome, without)
-    tell(outcome)
+    tell(outcome, campaign.never_killed)
 
 
 def _in_turn(server: PostgresServer) -> Iterator[PostgresServer | None]:

@@ -21,6 +21,8 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "Staging": ("stg-1", "stg-2"),
     "Production": ("prod-1", "prod-2", "prod-3", "prod-4", "prod-5"),
 }
+#: The environment before the last one.
+BEFORE_LAST = tuple(STAGES)[-2]
 MACHINES = tuple(machine for machines in STAGES.values() for machine in machines)
 
 #: Releases that each environment keeps: more than a round ever makes, so that nothing goes that the
@@ -54,7 +56,8 @@ FROZEN, FROZEN_SECONDS = "frozen", 5
 #: This project's newest release is deployed to QA every minute, by a schedule of such a name.
 OFTEN = "often"
 SCHEDULES = ("minutely", "every-minute")
-#: Releases of these do not wait for the one before to come to rest, and may overtake it.
+#: Releases of these do not wait for the one before to come to rest, and may overtake it; nor for
+#: machines to catch up with it.
 HASTY = ("hasty",)
 
 #: Printed by scripts; must be found nowhere.

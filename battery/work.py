@@ -1,8 +1,9 @@
 """Work for the engine while it is under fire: batches, releases, deployments, cancels, answers.
 
 A project gets its next release only when the one before has come to rest, so that none is held
-back in favour of a newer one and every release has to reach the last environment. Hasty projects do
-not wait: their releases may be superseded, or overtaken.
+back in favour of a newer one and every release has to reach the last environment, and when machines
+have caught up with it, so that they do. Hasty projects do not wait: their releases may be
+superseded, overtaken, or brought along by the next.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ RUNNING = """
 select d.id, (select count(*) from step_run r where r.deployment_id = d.id and r.state = 'running')
 from deployment d where d.state in ('queued', 'running') order by d.id
 """
-#: What machines have yet to catch up with, where it is known what that is.
+#: Projects that machines have yet to catch up with, where it is known what that is.
 MISSED = """
-select a.machine, a.deployment_id from absence a join deployment d on d.id = a.deployment_id
+select distinct d.project from absence a join deployment d on d.id = a.deployment_id
 where 'succeeded' = (
     select l.state from deployment l
     where l.project = d.project and l.environment = d.environment and l.started_at is not null
@@ -81,6 +82,14 @@ class Work:
             latest.setdefault((project, version), {})[environment] = state
         return latest
 
+    def comes(self, project: str) -> bool:
+        """Whether a release of the project is about to come to the last environment."""
+        return any(
+            states.get(scenario.BEFORE_LAST) in OPEN
+            for (name, _), states in self._states().items()
+            if name == project
+        )
+
     def all_done(self) -> bool:
         """Whether everything that was given has come to rest, and nobody is asked anything."""
         self._note_ends()
@@ -106,9 +115,11 @@ class Work:
             # Of two releases the later one is the newer, so the first must be there.
             and not (project in scenario.HASTY and command.done)
         }
-        if len(busy) >= min(self._width, len(self._versions)):
+        missed = {project for (project,) in self._house.database.rows(MISSED)}
+        waiting = busy | (missed - set(scenario.HASTY))
+        idle = [project for project in self._versions if project not in waiting]
+        if len(busy) >= self._width or not idle:
             return
-        idle = [project for project in self._versions if project not in busy]
         self._dice.shuffle(idle)
         idle.sort(key=lambda project: self._versions[project])
         self._give(idle[: self._width])
@@ -131,9 +142,11 @@ class Work:
         self._versions[project] += 1
         return f"{self._versions[project]}.0"
 
-    def _ask(self, *words: str, refusals: Sequence[str] = ()) -> Command:
+    def _ask(
+        self, *words: str, refusals: Sequence[str] = (), after: Command | None = None
+    ) -> Command:
         """Gives a command and puts it on record; a refusal must be one of these to the letter."""
-        command = self._house.command(*words, accepted=refusals)
+        command = self._house.command(*words, accepted=refusals, after=after)
         self._under_way.append((command, self._house.ledger.asked(*words)))
         return command
 
@@ -246,9 +259,7 @@ class Work:
 
     def _set_mode(self, how: str) -> None:
         """The one after the other: the last command shall have the last word."""
-        if self._mode is not None:
-            self._house.finish(self._mode)
-        self._mode = self._ask("machine", how, scenario.DRAINED)
+        self._mode = self._ask("machine", how, scenario.DRAINED, after=self._mode)
 
     def apply_again(self) -> str:
         """Applies the catalog again, which changes nothing."""

@@ -75,6 +75,8 @@ class MachineAway:
     kind: ClassVar[str] = "machine out of use"
     lawful: ClassVar[bool] = False
     seconds: float
+    #: Only when this project is about to come to its environment; none: at any time.
+    before: str | None = None
     touches: ClassVar[frozenset[str]] = frozenset({AWAY})
 
     @classmethod
@@ -82,6 +84,8 @@ class MachineAway:
         return cls(round(dice.uniform(0.5, 3.0), 2))
 
     def inject(self, stage: Stage) -> str:
+        if self.before is not None and not stage.work.comes(self.before):
+            raise NotNow
         put(stage.house.home, "gone")
         return AWAY
 

@@ -10,9 +10,10 @@ import pytest
 from battery.faults.broker_faults import BrokerFault, MessagesDropped, MessagesReordered
 from battery.faults.fault import NotPossible, Stage
 from battery.faults.machine_faults import DISKS, DiskFull, MachineAway, takes_a_file
+from battery.faults.people import MachineDrained
 from battery.house import house
 from battery.injector import Injector
-from battery.scenario import AWAY
+from battery.scenario import AWAY, DRAINED
 from battery.schedule import Planned
 from battery.work import Work
 
@@ -80,6 +81,23 @@ def test_a_machine_that_is_out_of_use_takes_nothing_until_it_is_lifted(stage: St
     fault.lift(stage)
 
     assert (while_it_lasts, folder.is_dir(), takes_a_file(folder)) == (False, True, True)
+
+
+def test_a_machine_is_enabled_after_its_drain_and_no_other_fault_waits_for_that(
+    stage: Stage,
+) -> None:
+    fault = MachineDrained(0.1)
+
+    fault.inject(stage)
+    fault.lift(stage)
+    drain, enable = stage.house.commands[-2:]
+    while not enable.done:
+        for command in (enable, drain):
+            command.tend(())
+        assert drain.done or not enable.tries
+
+    assert drain.process.words[-2:] == ["drain", DRAINED]
+    assert enable.process.words[-2:] == ["enable", DRAINED]
 
 
 def test_what_came_to_nothing_is_on_no_record_and_is_tried_again(stage: Stage) -> None:
