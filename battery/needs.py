@@ -59,8 +59,16 @@ FAULTS: Mapping[str, Make] = {
     "publish.cancel": lambda _: people.DeploymentCancelled(),
     "ticket.revoke": _lost,
 }
+#: Doors that only these projects lead to.
+PROJECTS: Mapping[str, str] = {"sql.aside": PATIENT, "sql.catch-up": LENIENT}
 #: Seconds between two.
 EVERY = 1.5
+
+
+def projects(points: Sequence[str]) -> tuple[str, ...]:
+    """The projects that lead to all of these points; none: it takes any."""
+    doors = {point.rpartition(".")[0] for point in points}
+    return tuple(sorted(PROJECTS[door] for door in doors)) if doors <= PROJECTS.keys() else ()
 
 
 class Needs:

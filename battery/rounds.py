@@ -11,6 +11,7 @@ from pathlib import Path
 
 from battery import hunts
 from battery.campaign import Campaign
+from battery.needs import projects
 from battery.round import Outcome, Plan, play
 from battery.schedule import drawn
 from tests.support.postgres import PostgresServer, private_postgres
@@ -93,6 +94,7 @@ def _round(
         lease=LEASE,
         killed_before=frozenset(campaign.killed_at),
         kills_only=not everything,
+        projects=() if everything else projects(campaign.never_killed),
     )
     return play(plan, database)
 

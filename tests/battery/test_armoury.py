@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 
 from battery.armoury import BAITS, COMMANDS, RARE, Armoury, traced
-from battery.needs import FAULTS
+from battery.needs import FAULTS, PROJECTS, projects
+from battery.scenario import LENIENT, PATIENT, project_names
 from deployengine import failpoints
 
 
@@ -79,4 +80,11 @@ def test_traces_of_all_processes_are_counted_together(tmp_path: Path) -> None:
 
 
 def test_every_door_that_is_named_is_one_of_the_engine() -> None:
-    assert {*COMMANDS, *RARE, *BAITS, *FAULTS} <= set(failpoints.DOORS)
+    assert {*COMMANDS, *RARE, *BAITS, *FAULTS, *PROJECTS} <= set(failpoints.DOORS)
+    assert {*PROJECTS.values()} <= {*project_names()}
+
+
+def test_points_behind_some_projects_alone_are_looked_for_with_these() -> None:
+    assert projects(["sql.aside.after"]) == (PATIENT,)
+    assert projects(["sql.aside.after", "sql.catch-up.before"]) == (LENIENT, PATIENT)
+    assert projects(["sql.aside.after", "sql.due.after"]) == ()
