@@ -47,6 +47,11 @@ def _on_machines(kind: Any) -> Any:
     return kind
 
 
+def _line_ends(text: str) -> str:
+    """A shell takes the CR of a Windows line end for a part of the last word."""
+    return text.replace("\r\n", "\n")
+
+
 Condition = Annotated[
     str,
     BeforeValidator(as_written),
@@ -73,11 +78,12 @@ class Touch(Short):
 class Script(Node):
     """A script, and what there is to say of how it runs."""
 
-    script: str = Field(
+    script: Annotated[str, AfterValidator(_line_ends)] = Field(
         default="",
         min_length=1,
         strict=True,
-        description="Runs under /bin/sh unless it begins with #!. #{Name} inserts a variable.",
+        description="Runs under /bin/sh unless it begins with #!. #{Name} inserts a variable. "
+        "Windows line ends become those of Unix.",
         examples=['echo "installing #{Octopus.Project.Name} #{Octopus.Release.Number}"\n'],
     )
     touches: list[Touch] = Field(

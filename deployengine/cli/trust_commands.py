@@ -32,10 +32,12 @@ def trust(
     """Learn the host keys of machines, once somebody has compared them.
 
     Compare with what `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` prints there. From then
-    on any other key is refused. The catalog may pin a key as well (host_key).
+    on any other key is refused. The catalog may pin a key as well (host_key). Without a terminal
+    keys are shown and none is learned, but by --fingerprint or --yes.
     """
     wanted = each_once(names)
-    _check(wanted, fingerprint, asked=not yes)
+    if fingerprint is not None and len(wanted) > 1:
+        raise click.UsageError("--fingerprint is that of one machine; name one")
     found: list[tuple[Shown, bool]] = []
     failed = False
     for name in wanted:
@@ -50,6 +52,12 @@ def trust(
             "\n".join(escape(_said(shown, learned)) for shown, learned in found), soft_wrap=True
         ),
     )
+    if not sys.stdin.isatty() and not all(learned or shown.known for shown, learned in found):
+        failed = True
+        session.say(
+            "nobody is here to compare keys, so none was learned: when you have, give it with "
+            "--fingerprint SHA256:…, or say --yes"
+        )
     return 1 if failed else 0
 
 
@@ -84,15 +92,6 @@ def distrust(session: Session, names: Sequence[Sequence[str]]) -> None:
     )
 
 
-def _check(names: Sequence[str], fingerprint: str | None, *, asked: bool) -> None:
-    if fingerprint is not None and len(names) > 1:
-        raise click.UsageError("--fingerprint is that of one machine; name one")
-    if fingerprint is None and asked and not sys.stdin.isatty():
-        raise click.UsageError(
-            "nobody is here to compare the key: give it with --fingerprint SHA256:…, or say --yes"
-        )
-
-
 def _agreed(shown: Shown, fingerprint: str | None, *, yes: bool) -> bool:
     if fingerprint is not None:
         if fingerprint.strip().rstrip("=") != shown.key.fingerprint:
@@ -101,8 +100,10 @@ def _agreed(shown: Shown, fingerprint: str | None, *, yes: bool) -> bool:
                 f"{fingerprint}; nothing was learned. Somebody may stand in between"
             )
         return True
+    if yes or not sys.stdin.isatty():
+        return yes
     question = f"{shown.machine} at {shown.address} shows {shown.key.fingerprint}. Trust it?"
-    return yes or click.confirm(question, err=True)
+    return click.confirm(question, err=True)
 
 
 def _document(shown: Shown, learned: bool) -> dict[str, Any]:

@@ -25,6 +25,11 @@ log = logging.getLogger("deployengine.runs")
 
 #: How often in a row a script may not be visible before it is given up.
 MOST_TROUBLES = 10
+#: What is said of a run beside its end where its output met a full disk.
+NO_ROOM = (
+    "the disk of the machine's tickets was full at its end, so what it printed and set as outputs "
+    "may not be whole; make room there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +180,11 @@ def given_up(ticket: Ticket, error: Exception) -> Outcome:
 
 def _outcome(status: Status) -> Outcome:
     if status.state is State.EXITED:
+        cut = NO_ROOM if status.disk_full else None
         if status.exit_code == 0:
-            return Outcome(RunState.SUCCEEDED, 0)
-        return Outcome(RunState.FAILED, status.exit_code, f"exit code {status.exit_code}")
+            return Outcome(RunState.SUCCEEDED, 0, cut)
+        code = f"exit code {status.exit_code}"
+        return Outcome(RunState.FAILED, status.exit_code, f"{code}; {cut}" if cut else code)
     if failpoints.left_out("unknown"):
         return Outcome(RunState.SUCCEEDED, 0)
     known = status.known or "its ticket is gone from the machine"

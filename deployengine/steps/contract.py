@@ -84,6 +84,8 @@ class Status:
     seconds: float | None = field(default=None, compare=False)
     #: When UNKNOWN: one sentence of what is known.
     known: str = field(default="", compare=False)
+    #: When EXITED: whether there was no room left then for what the script printed and set.
+    disk_full: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

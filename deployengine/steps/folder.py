@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deployengine.steps import ticket
 from deployengine.steps.contract import Work, is_ticket_name
-from deployengine.steps.ticket import Begun
+from deployengine.steps.ticket import Begun, Exit
 
 #: How long a record may stay incomplete before it counts as lost: its one write takes microseconds.
 _SETTLE = 1.0
@@ -135,7 +135,7 @@ class TicketFolder:
         """Whether somebody is ending or ended the group."""
         return (self.path / "cancelled").exists()
 
-    def exit_code(self) -> int | None:
+    def end(self) -> Exit | None:
         """The recorded end, or ``None`` if there is none or it is damaged."""
         content = self._get("exit")
         return None if content is None else ticket.parse_exit(content)

@@ -36,6 +36,8 @@ def rolling(more: str, child: str = "name: Swap, script: ls") -> str:
     ("text", "stored"),
     [
         (process(SCRIPT), {"name": "Install", "script": "ls"}),
+        (process(r'{name: Install, script: "ls\r\npwd\r\n"}'),
+         {"name": "Install", "script": "ls\npwd\n"}),
         (script("kind: script, roles: [], condition: success, start: after_previous, retries: 0, "
                 "required: false, idempotent: no, on_unknown: fail, on_stale: wait, touches: []")
          .replace("no,", "false,"), {"name": "Install", "script": "ls"}),

@@ -39,8 +39,17 @@ def test_another_fingerprint_than_the_one_shown_learns_nothing(house: House, say
     assert say("machine", "check", "far", code=1)
 
 
-def test_where_nobody_can_be_asked_a_fingerprint_is_wanted(house: House, say: Say) -> None:
-    assert "--fingerprint" in say("machine", "trust", "far", code=2).err
+def test_where_nobody_can_be_asked_a_key_is_shown_and_not_learned(house: House, say: Say) -> None:
+    said = say("machine", "trust", "far", "--json", code=1)
+    assert "--fingerprint" in said.err
+    (shown,) = said.document
+    assert (shown["fingerprint"], shown["trusted"]) == (sshd().host_key, False)
+    assert say("machine", "check", "far", code=1)
+    say("machine", "trust", "far", "--yes")
+    assert say("machine", "trust", "far", "--json").document[0]["trusted"] is True
+
+
+def test_a_fingerprint_is_that_of_one_machine(house: House, say: Say) -> None:
     both = say("machine", "trust", "far", "qa-1", "--fingerprint", "SHA256:x", code=2)
     assert "name one" in both.err
 

@@ -8,12 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from deployengine.domain.deployment import RunState
+from deployengine.engine.following import NO_ROOM
 from deployengine.engine.ports import GrantedRun
 from deployengine.engine.step_runs import Outcome
 from deployengine.persistence.records import RunRecord
 from deployengine.steps.local import LocalRunner
 from tests.acceptance.catalogs import catalog, machine, project, step
+from tests.steps.disks import small_disk
 from tests.steps.gates import Gate
 from tests.support.fakes import House
 
@@ -69,6 +73,20 @@ def test_a_script_that_fails_is_a_failure_with_its_exit_code(house: House) -> No
     assert house.queries.last_lines(run.run_id, 3) == ["no such thing"]
     house.deliver_chains()
     assert house.detail(1).deployment.state == "failed"
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, RunState.SUCCEEDED), (7, RunState.FAILED)])
+def test_what_a_full_disk_may_have_cut_short_is_told(
+    house: House, code: int, state: RunState
+) -> None:
+    run = granted(house, f"yes 2> /dev/null\nexit {code}\n")
+    with small_disk(house.settings.home / "tickets" / "qa-1"):
+        outcome = house.execute(run)
+    assert outcome is not None
+    assert (outcome.state, outcome.exit_code) == (state, code)
+    assert (outcome.message or "").endswith(NO_ROOM)
+    assert stored(house, run).message == outcome.message
+    assert output(house, run).startswith("y\ny\n")
 
 
 def test_a_second_execute_of_the_same_run_starts_nothing(house: House) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 
 @contextmanager
-def small_disk(at: Path) -> Iterator[Path]:
-    at.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(at)]
+def small_disk(at: Path, kib: int = 64) -> Iterator[Path]:
+    """A disk of that size; it belongs to whom the folder belongs that is there, if there is one."""
+    at.mkdir(parents=True, exist_ok=True)
+    owner = at.stat()
+    options = f"size={kib}k,uid={owner.st_uid},gid={owner.st_gid}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", str(at)]
     try:
         made = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -23,7 +26,7 @@ def small_disk(at: Path) -> Iterator[Path]:
     try:
         yield at
     finally:
-        subprocess.run(["umount", str(at)], check=True)
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 
 def fill(path: Path) -> None:

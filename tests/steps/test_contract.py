@@ -16,6 +16,7 @@ from deployengine.steps.errors import StillRunning
 from deployengine.steps.processes import look
 from deployengine.steps.wake import Wake
 from tests.steps.conftest import IMPLEMENTATIONS, PATIENCE, begin, end, tickets_of
+from tests.steps.disks import small_disk
 from tests.steps.gates import Gate, until
 
 Fresh = Callable[..., Work]
@@ -47,6 +48,22 @@ def test_a_script_runs_in_the_work_folder_with_its_environment(
     ticket = begin(runner, fresh('pwd; echo "$A|$code"', environment={"A": "a\n'b", "code": "c"}))
     assert end(ticket) == exited(0)
     assert ticket.output(0) == f"{workdir}\na\n'b|c\n".encode()
+
+
+def test_a_script_whose_output_fills_its_disk_says_so_with_its_end(
+    runner: Runner, fresh: Fresh, workdir: Path
+) -> None:
+    with small_disk(Path(tickets_of(workdir)), kib=256):
+        before = end(begin(runner, fresh("exit 4")))
+        ticket = begin(runner, fresh("cat /dev/zero; exit 3"))
+        ended = end(ticket)
+        looked_at = runner.attach("run-2").status()
+        ticket.clean()
+        after = end(begin(runner, fresh("exit 5")))
+    assert (before, before.disk_full) == (exited(4), False)
+    assert (ended, ended.disk_full) == (exited(3), True)
+    assert (looked_at, looked_at.disk_full) == (exited(3), True)
+    assert (after, after.disk_full) == (exited(5), False)
 
 
 def test_stdout_and_stderr_come_in_the_order_of_writing_and_stdin_is_empty(

@@ -110,7 +110,7 @@ def test_nobody_else_may_read_a_ticket_but_scripts_keep_the_workers_umask(
     assert {f"{path.stat().st_mode & 0o777:o}" for path in (folder, folder.parent)} == {"700"}
     modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in folder.iterdir()}
     assert modes == dict.fromkeys(
-        ["script", "variables", "state", "output", "outputs", "exit"], "600"
+        ["script", "variables", "state", "output", "outputs", "exit", "room"], "600"
     )
     mine = os.umask(0o022)
     os.umask(mine)

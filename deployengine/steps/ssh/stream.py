@@ -115,7 +115,8 @@ def status_of(told: str) -> Status:
     """The status that the agent's words mean."""
     word, _, rest = told.partition(" ")
     if word == "exited":
-        return Status(State.EXITED, int(rest))
+        code, *room = rest.split()
+        return Status(State.EXITED, int(code), disk_full=room == ["full"])
     if word == "running":
         return Status(State.RUNNING, seconds=float(rest.split()[0]))
     if word == "unknown":
