@@ -214,7 +214,7 @@ def gathered(
         cancelled,
         given_up,
         tuple(_deaths(home, ledger)),
-        policies(home),
+        policies(),
     )
 
 

@@ -12,6 +12,9 @@ from battery.case import Case, Death, Deployment, Run
 from benchmarks.violation import Violation
 
 OPEN = ("queued", "running", "paused")
+#: What is on record of a script that was told to end: its own code, or that of a ticket whose
+#: wrapper did not live to record one.
+ENDED = (143, 137)
 #: Who asks for what machines have missed.
 BY_ITSELF = "deployengine"
 OPEN_RUN = ("pending", "waiting", "running")
@@ -196,7 +199,7 @@ def _forgiven(case: Case, run: Run) -> bool:
 
 def _explained(case: Case, run: Run) -> bool:
     deployment = case.deployments[run.deployment]
-    if run.state == "cancelled" or run.exit_code == 143:
+    if run.state == "cancelled" or run.exit_code in ENDED:
         return deployment.state == "superseded" or _cancelled(case, deployment)
     if case.policy(run).manual:
         answer = case.ledger.said_to(run.name)
@@ -210,6 +213,9 @@ def _explained(case: Case, run: Run) -> bool:
         return run.exit_code == scenario.NO_ROOM or "room" in run.message
     if case.ledger.during(["machine out of use"], run.machine, *span):
         told = ("can't be used", "could not begin")
+        return run.exit_code is None and any(word in run.message for word in told)
+    if case.ledger.during(["SSH refused"], run.machine, *span):
+        told = ("cannot be reached", "the connection broke")
         return run.exit_code is None and any(word in run.message for word in told)
     if case.ledger.during(["disk full under tickets"], run.machine, *span):
         return run.exit_code is None and "room" in run.message

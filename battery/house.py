@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from battery.ledger import Injected, Ledger
 from battery.nursery import ROOT, Nursery
 from battery.process import Process
 from battery.redis_server import RedisServer
+from battery.ssh_machine import SshMachine
 from benchmarks.system import Broken
 from deployengine.settings import Settings
 from tests.support.postgres import PostgresServer
@@ -58,6 +59,7 @@ class House:
         root: Path,
         redis: RedisServer,
         database: Database,
+        ssh: SshMachine,
         lease: float,
         mutations: Sequence[str] = (),
     ) -> None:
@@ -65,6 +67,7 @@ class House:
         self.home = root / "home"
         self.redis = redis
         self.database = database
+        self.ssh = ssh
         self.lease = lease
         self.ledger = Ledger()
         self.closing = False
@@ -118,8 +121,13 @@ class House:
             if not _mount(self.home / folder):
                 break
         self.catalog = self.root / "catalog.yaml"
-        self.catalog.write_text(scenario.catalog(self.home, scenario.SCHEDULES[0]), "utf-8")
+        self.write_catalog(scenario.SCHEDULES[0])
         self.finish(self.command("apply", str(self.catalog)))
+
+    def write_catalog(self, *schedules: str) -> None:
+        """Writes the catalog anew, with these schedules."""
+        text = scenario.catalog(self.home, *schedules, ssh=self.ssh.connection())
+        self.catalog.write_text(text, "utf-8")
 
     def command(
         self, *words: str, accepted: Sequence[str] = (), after: Command | None = None
@@ -300,8 +308,8 @@ def house(
         home.mkdir()
         redis.start()
         database = postgres(home, root, server) if server else sqlite(home)
-        with database as opened:
-            built = House(root, redis, opened, lease, mutations)
+        with database as opened, closing(SshMachine(home)) as ssh:
+            built = House(root, redis, opened, ssh, lease, mutations)
             try:
                 dice = random.Random(f"{seed} furniture")
                 built.furnish(dice, long_everywhere=long_everywhere)

@@ -177,6 +177,7 @@ def _become(request: Mapping[str, object]) -> int:
 
 def main() -> int:
     """The nursery's own life, or that of one of its processes."""
+    import asyncssh  # noqa: F401
     import psycopg  # noqa: F401
     import sqlalchemy.dialects.postgresql.psycopg
     import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401

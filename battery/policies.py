@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from battery import scenario
 
@@ -31,12 +28,9 @@ class Policy:
     manual: bool
 
 
-def policies(home: Path) -> Mapping[str, tuple[Policy, ...]]:
+def policies() -> Mapping[str, tuple[Policy, ...]]:
     """By project, one for each step, in the order in which deployments have them."""
-    return {
-        project["name"]: tuple(_of(project))
-        for project in yaml.safe_load(scenario.catalog(home))["projects"]
-    }
+    return {project["name"]: tuple(_of(project)) for project in scenario.projects()}
 
 
 def _of(project: Document) -> Iterator[Policy]:

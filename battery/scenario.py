@@ -34,6 +34,8 @@ LONG = ("long-1", "long-2", "ask", "rerun")
 
 #: Shared by at most so many scripts at once.
 LIMITED: Mapping[str, int] = {"prod-3": 2}
+#: Is reached by SSH.
+BY_SSH = "stg-1"
 #: Has its work folder on a disk of its own, which can be filled.
 SMALL_DISK = "prod-4"
 #: Has its tickets on such a disk.
@@ -114,21 +116,26 @@ LASTS = f"{FROZEN_SECONDS}s"
 
 def project_names() -> tuple[str, ...]:
     """All of them."""
-    return tuple(project["name"] for project in _projects())
+    return tuple(project["name"] for project in projects())
 
 
-def catalog(home: Path, *schedules: str) -> str:
-    """The catalog in YAML, with schedules of these names."""
+def catalog(home: Path, *schedules: str, ssh: Mapping[str, Any]) -> str:
+    """The catalog in YAML, with schedules of these names; ``ssh`` is the way to that machine."""
+    connections = {BY_SSH: ssh}
     document = {
         "environments": [_environment(name) for name in STAGES],
-        "machines": [_machine(home, name, stage) for stage, ms in STAGES.items() for name in ms],
+        "machines": [
+            _machine(name, stage, connections.get(name, {"workdir": str(home / "work" / name)}))
+            for stage, names in STAGES.items()
+            for name in names
+        ],
         "lifecycles": [
             {
                 "name": "auto",
                 "phases": [{"name": s, "automatic": [s], "keep_releases": KEPT} for s in STAGES],
             }
         ],
-        "projects": _projects(),
+        "projects": projects(),
         "freezes": [{"name": "breather", "projects": [FROZEN], **EACH_MINUTE, "lasts": LASTS}],
         "schedules": [
             {"name": name, "project": OFTEN, "environment": "QA", **EACH_MINUTE}
@@ -181,15 +188,16 @@ def _environment(name: str) -> dict[str, Any]:
     return {"name": name} | ({"share": SHARES[name]} if name in SHARES else {})
 
 
-def _machine(home: Path, name: str, stage: str) -> dict[str, Any]:
+def _machine(name: str, stage: str, connection: Mapping[str, Any]) -> dict[str, Any]:
     machine: dict[str, Any] = {"name": name, "environments": [stage], "roles": ["web"]}
-    machine["connection"] = {"workdir": str(home / "work" / name)}
+    machine["connection"] = dict(connection)
     if name in LIMITED:
         machine["max_concurrent"] = LIMITED[name]
     return machine
 
 
-def _projects() -> list[dict[str, Any]]:
+def projects() -> list[dict[str, Any]]:
+    """All of them, as they stand in the catalog."""
     bypass = [{"name": "OctopusBypassDeploymentMutex", "value": "True"}]
     secret = [{"name": "Password", "value": SECRET, "sensitive": True}]
     billing = {"resource": "billing", "everywhere": True}

@@ -14,6 +14,7 @@ from battery.faults import (
     people,
     process_faults,
     redis_faults,
+    ssh_faults,
 )
 from battery.faults.fault import Fault
 
@@ -30,6 +31,7 @@ KINDS: tuple[tuple[type[Fault], int], ...] = (
     *((kind, 2) for kind in broker_faults.FAULTS),
     *((kind, 2) for kind in database_faults.FAULTS),
     *((kind, 2) for kind in machine_faults.FAULTS),
+    *((kind, 2) for kind in ssh_faults.FAULTS),
     *((kind, 1) for kind in clock_faults.FAULTS),
     *people.ERRANDS,
 )

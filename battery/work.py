@@ -279,7 +279,7 @@ class Work:
     def _apply(self, file: str, *schedules: str) -> None:
         house = self._house
         house.catalog = house.root / file
-        house.catalog.write_text(scenario.catalog(house.home, *schedules), "utf-8")
+        house.write_catalog(*schedules)
         self.apply_again()
 
     def _overtaken(self) -> set[tuple[str, str]]:

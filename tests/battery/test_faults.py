@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE
 
+import psutil
 import pytest
 
 from battery.faults.broker_faults import BrokerFault, MessagesDropped, MessagesReordered
 from battery.faults.fault import NotPossible, Stage
 from battery.faults.machine_faults import DISKS, DiskFull, MachineAway, takes_a_file
 from battery.faults.people import MachineDrained
+from battery.faults.ssh_faults import SessionsCut, SessionsStill, SshFault, SshRefused
 from battery.house import house
 from battery.injector import Injector
 from battery.scenario import AWAY, DRAINED
@@ -81,6 +87,50 @@ def test_a_machine_that_is_out_of_use_takes_nothing_until_it_is_lifted(stage: St
     fault.lift(stage)
 
     assert (while_it_lasts, folder.is_dir(), takes_a_file(folder)) == (False, True, True)
+
+
+@contextmanager
+def session(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
+    """Somebody who is logged in, and gets back what he says."""
+    way = stage.house.ssh.connection()
+    words = ["ssh", "-F", "none", "-p", str(way["port"]), "-i", way["identity_file"]]
+    words += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+    words += [f"{way['user']}@{way['host']}", "echo there; exec cat"]
+    with subprocess.Popen(words, stdin=PIPE, stdout=PIPE, stderr=subprocess.DEVNULL) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == b"there\n"
+        yield client
+        client.kill()
+
+
+def lets_in(stage: Stage) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", stage.house.ssh.connection()["port"])) == 0
+
+
+@pytest.mark.parametrize(("kind", "refused"), [(SessionsCut, False), (SshRefused, True)])
+def test_a_session_that_is_cut_ends_at_once(
+    stage: Stage, kind: type[SshFault], *, refused: bool
+) -> None:
+    fault = kind(0.1)
+    with session(stage) as client:
+        fault.inject(stage)
+        assert client.communicate()[0] == b""
+        assert lets_in(stage) is not refused
+        fault.lift(stage)
+    with session(stage):
+        pass
+
+
+def test_a_session_that_stands_still_goes_on(stage: Stage) -> None:
+    fault = SessionsStill(0.1)
+    with session(stage) as client:
+        fault.inject(stage)
+        states = {each.status() for each in stage.house.ssh.sessions()}
+        fault.lift(stage)
+        assert client.communicate(b"still here\n")[0] == b"still here\n"
+    assert states == {psutil.STATUS_STOPPED}
 
 
 def test_a_machine_is_enabled_after_its_drain_and_no_other_fault_waits_for_that(

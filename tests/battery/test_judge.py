@@ -113,6 +113,41 @@ def test_a_script_that_was_told_to_end_has_ended(field: Battlefield) -> None:
     assert field.found() == set()
 
 
+@pytest.mark.parametrize("code", [143, 137])
+def test_only_a_cancel_explains_the_code_of_a_script_that_was_told_to_end(
+    field: Battlefield, code: int
+) -> None:
+    lines = field.lines("prod-5")
+    field.journal("prod-5").write_text(lines[0] + "\n" + lines[1].replace("end", "stopped") + "\n")
+    field.end(8, "failed", code)
+    before = field.found()
+    field.sql("update deployment set state = 'cancelled' where id = 3")
+    field.cancelled.add(3)
+
+    assert (before, field.found()) == ({"unexplained end"}, set())
+
+
+@pytest.mark.parametrize(
+    ("message", "broken"),
+    [("127.0.0.1:22 cannot be reached: refused", set()), ("it lost heart", {"unexplained end"})],
+)
+def test_a_run_fails_lawfully_on_a_machine_that_refused_ssh_and_says_so(
+    field: Battlefield, message: str, broken: set[str]
+) -> None:
+    field.journal("stg-1").unlink()
+    field.sql("delete from run_output where run_id = 2")
+    for stamp in (field.home / "machines" / "stg-1" / "stamps").glob("*"):
+        stamp.unlink()
+    field.end(2, "failed", message=message)
+    field.sql("delete from step_run where deployment_id = 3")
+    field.sql("delete from deployment where id = 3")
+    before = field.found()
+    field.fault("SSH refused", "stg-1", 20)
+
+    assert "unexplained end" in before
+    assert field.found() & {"unexplained end"} == broken
+
+
 def test_a_line_that_is_missing_in_the_output_is_found(field: Battlefield) -> None:
     field.sql("update run_output set text = replace(text, 'line 1 of run-1\n', '') where run_id=1")
 
