@@ -15,6 +15,7 @@ from battery.campaign import Campaign
 from battery.measures.__main__ import main as measure
 from battery.round import Outcome, Plan, play
 from battery.schedule import drawn
+from benchmarks.system import Broken
 from tests.support.postgres import private_postgres
 
 #: Faults that make a campaign worth its name, and a soak.
@@ -24,14 +25,18 @@ NAMED = 6
 
 
 def main() -> int:
-    """0: all rules kept and everything reached; 1: not."""
+    """0: all rules kept and everything reached; 1: not; 2: it could not be tried."""
     if sys.argv[1:2] in (["measures"], ["demo"]):
         # They have a command line of their own, see ``battery/measures``.
         return measure(sys.argv[1 + (sys.argv[1] == "measures") :])
     arguments = _arguments()
     # Who is told to end takes his houses away with him: servers, processes, mounted disks.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    return int(arguments.act(arguments))
+    try:
+        return int(arguments.act(arguments))
+    except Broken as error:
+        print(f"battery: {error.args[0]}", file=sys.stderr)
+        return 2
 
 
 def _ci(arguments: argparse.Namespace) -> int:

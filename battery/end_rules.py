@@ -12,6 +12,8 @@ from battery.case import Case, Death, Deployment, Run
 from benchmarks.violation import Violation
 
 OPEN = ("queued", "running", "paused")
+#: After these the engine may say that a machine was out of reach, where it has begun nothing.
+SSH_FAULTS = ("SSH connections cut", "SSH stands still", "SSH refused")
 #: What is on record of a script that was told to end: its own code, or that of a ticket whose
 #: wrapper did not live to record one.
 ENDED = (143, 137)
@@ -214,9 +216,9 @@ def _explained(case: Case, run: Run) -> bool:
     if case.ledger.during(["machine out of use"], run.machine, *span):
         told = ("can't be used", "could not begin")
         return run.exit_code is None and any(word in run.message for word in told)
-    if case.ledger.during(["SSH refused"], run.machine, *span):
-        told = ("cannot be reached", "the connection broke")
-        return run.exit_code is None and any(word in run.message for word in told)
+    if case.ledger.during(SSH_FAULTS, run.machine, *span):
+        broke = any(word in run.message for word in ("cannot be reached", "the connection broke"))
+        return run.state == "failed" and broke and run.name not in case.evidence.stamps
     if case.ledger.during(["disk full under tickets"], run.machine, *span):
         return run.exit_code is None and "room" in run.message
     return False

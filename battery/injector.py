@@ -30,6 +30,10 @@ class Injector:
         """One more; once everything else that is due was tried."""
         self._waiting.insert(0, planned)
 
+    def waits(self, planned: Planned) -> bool:
+        """Whether it was not injected yet."""
+        return any(each is planned for each in self._waiting)
+
     @property
     def done(self) -> bool:
         """Whether everything was injected and lifted."""

@@ -81,6 +81,7 @@ class Needs:
         self._next = time.monotonic() + 5 * EVERY
         self._tried: Counter[str] = Counter()
         self._rested: dict[str, float] = {}
+        self._added: dict[str, Planned] = {}
 
     def tend(self, points: Sequence[str]) -> None:
         """One more, if some of these points need it and it is time."""
@@ -89,10 +90,17 @@ class Needs:
             return
         self._next = now + EVERY
         needy = {point.rpartition(".")[0] for point in points} & FAULTS.keys()
-        doors = sorted(door for door in needy if self._rested.get(door, 0.0) <= now)
+        doors = sorted(
+            door for door in needy if self._rested.get(door, 0.0) <= now and not self._waits(door)
+        )
         if doors:
             door = self._dice.choice(doors)
             # Each try of a door makes it wait longer: what one fault stirs up hides other doors.
             self._tried[door] += 1
             self._rested[door] = now + 2 * EVERY * self._tried[door]
-            self._injector.add(Planned(0.0, FAULTS[door](self._dice)))
+            self._added[door] = Planned(0.0, FAULTS[door](self._dice))
+            self._injector.add(self._added[door])
+
+    def _waits(self, door: str) -> bool:
+        """Whether the last fault for this door still waits for its moment."""
+        return door in self._added and self._injector.waits(self._added[door])

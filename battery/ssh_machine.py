@@ -13,7 +13,12 @@ from typing import Any
 import psutil
 
 from battery.scenario import BY_SSH
-from tests.support.sshd import start_sshd
+from benchmarks.system import Broken
+from tests.support.sshd import SYSTEM, start_sshd
+
+#: How often the engine asks for a sign of life; a machine that stands still for three of these and
+#: one more is given up.
+KEEPALIVE = "0.5s"
 
 
 class SshMachine:
@@ -22,13 +27,16 @@ class SshMachine:
     def __init__(self, home: Path) -> None:
         self._home = home
         # Not in the house: what names that is taken for the engine's.
+        if not all(shutil.which(name, path=SYSTEM) for name in ("sshd", "ssh-keygen")):
+            raise Broken("the battery wants sshd and ssh-keygen: install openssh-server")
         self._folder = Path(tempfile.mkdtemp(prefix="battery-sshd-"))
         self._start()
 
     def connection(self) -> dict[str, Any]:
         """How the catalog describes the way there."""
         tickets = self._home / "tickets" / BY_SSH
-        return self._server.connection(self._home / "work" / BY_SSH, tickets=str(tickets))
+        work = self._home / "work" / BY_SSH
+        return self._server.connection(work, tickets=str(tickets), keepalive=KEEPALIVE)
 
     def sessions(self) -> list[psutil.Process]:
         """The processes of sshd that serve somebody, without the shells that they have started."""

@@ -33,18 +33,18 @@ def trust(
 
     Compare with what `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` prints there. From then
     on any other key is refused. The catalog may pin a key as well (host_key). Without a terminal
-    keys are shown and none is learned, but by --fingerprint or --yes.
+    keys are shown and none is learned, but by --fingerprint or --yes; the exit code is 1 then.
     """
     wanted = each_once(names)
     if fingerprint is not None and len(wanted) > 1:
         raise click.UsageError("--fingerprint is that of one machine; name one")
     found: list[tuple[Shown, bool]] = []
-    failed = False
+    code = 0
     for name in wanted:
         try:
             found.append(_learn(session, name, fingerprint, yes=yes, replace=replace))
-        except MachineUnreachable as error:  # the others are asked all the same
-            failed = True
+        except (MachineUnreachable, NotToBeTrusted) as error:  # the others are asked all the same
+            code = max(code, 2 if isinstance(error, NotToBeTrusted) else 1)
             session.say(str(error))
     session.answer(
         [_document(shown, learned) for shown, learned in found],
@@ -53,12 +53,12 @@ def trust(
         ),
     )
     if not sys.stdin.isatty() and not all(learned or shown.known for shown, learned in found):
-        failed = True
+        code = max(code, 1)
         session.say(
             "nobody is here to compare keys, so none was learned: when you have, give it with "
             "--fingerprint SHA256:…, or say --yes"
         )
-    return 1 if failed else 0
+    return code
 
 
 def _learn(
@@ -67,7 +67,10 @@ def _learn(
     """The key that a machine shows, and whether it was learned just now."""
     keys = session.services.trust
     shown = keys.show(name)
-    if shown.known or not _agreed(shown, fingerprint, yes=yes):
+    if shown.known:
+        return shown, False
+    keys.check(shown, replace=replace)
+    if not _agreed(shown, fingerprint, yes=yes):
         return shown, False
     keys.learn(shown, session.user, replace=replace)
     return shown, True

@@ -27,8 +27,8 @@ log = logging.getLogger("deployengine.runs")
 MOST_TROUBLES = 10
 #: What is said of a run beside its end where its output met a full disk.
 NO_ROOM = (
-    "the disk of the machine's tickets was full at its end, so what it printed and set as outputs "
-    "may not be whole; make room there"
+    "the disk of the machine's tickets was full when the script ended, so what it printed and set "
+    "as outputs may not be whole; make room there"
 )
 
 
@@ -135,6 +135,9 @@ class Follower:
             if status.state is State.ABSENT and claimed.run.revoked and not following.stream.any:
                 return None
             if status.state is not State.RUNNING:
+                if status.disk_full:
+                    where = claimed.run.machine
+                    log.warning("%s on %s: %s", run_id(claimed.run.id), where, NO_ROOM)
                 return _outcome(status)
             if wake.is_set():
                 self.assert_owned(claimed)
@@ -171,9 +174,7 @@ def given_up(ticket: Ticket, error: Exception) -> Outcome:
         status = ticket.status()
     except StepError as still:
         return Outcome(RunState.UNKNOWN, None, f"{error}; it may still run: {still}")
-    if status.state is State.EXITED and status.exit_code == 0:
-        return Outcome(RunState.SUCCEEDED, 0)
-    if status.state is State.UNKNOWN:
+    if status.state is State.UNKNOWN or status.exit_code == 0:
         return _outcome(status)
     return Outcome(RunState.FAILED, None, str(error))
 

@@ -170,15 +170,19 @@ class HandOff:
     def rebuild(self) -> None:
         """Loads the locks from the database, in ticket order, and dispatches what is granted.
 
-        For a Redis that was emptied, restored or replaced. Whoever rebuilds last wins.
+        For a Redis that was emptied, restored or replaced. Whoever rebuilds last wins, and loads
+        what the others saw; so who is overtaken leaves it to him.
         """
         with self._database.write("rebuild") as tx:
             generation = tx.counters.draw(GENERATION)
         # Read once the rebuild has begun, so that others see it under way and wait for it.
         read = cache(self._standing)
-        grants = self._locks.rebuild(
-            generation, (each for each in read()[0]), (each for each in read()[1])
-        )
+        try:
+            grants = self._locks.rebuild(
+                generation, (each for each in read()[0]), (each for each in read()[1])
+            )
+        except (GenerationStale, RebuildSuperseded):
+            return
         self._generation = generation
         failpoints.hit("branch.rebuild")
         self.dispatch(grants)
@@ -201,10 +205,7 @@ class HandOff:
             except LocksNotReady:
                 if stands_still:
                     break
-        try:
-            self.rebuild()
-        except (GenerationStale, RebuildSuperseded):
-            pass  # somebody newer does it
+        self.rebuild()
         return []  # what was asked is in the database, so it is done with the rebuild
 
     def _await_loading(self) -> bool:

@@ -59,18 +59,7 @@ class Trust:
 
         ``replace``: in the place of all that were trusted before.
         """
-        if shown.pinned:
-            raise NotToBeTrusted(
-                f"machine {shown.machine}: the catalog pins its host key, and shows "
-                f"{' or '.join(shown.pinned)}; the machine shows {shown.key.fingerprint}: change "
-                "host_key in the catalog if that is right"
-            )
-        if shown.trusted and not replace:
-            raise NotToBeTrusted(
-                f"machine {shown.machine}: {' and '.join(shown.trusted)} is trusted, and the "
-                f"machine shows {shown.key.fingerprint}. If it was installed anew, say --replace; "
-                "if not, somebody may stand in between"
-            )
+        self.check(shown, replace=replace)
         now = self._clock.now()
         with self._database.write("machine") as tx:
             if replace:
@@ -83,6 +72,21 @@ class Trust:
             before = {"fingerprints": list(shown.trusted)} if shown.trusted else None
             after = {"fingerprint": key.fingerprint, "address": shown.address}
             record(tx, now, who, Action.MACHINE_TRUST, subject, before=before, after=after)
+
+    def check(self, shown: Shown, *, replace: bool) -> None:
+        """Raises :class:`NotToBeTrusted` where another key is trusted than the one shown."""
+        if shown.pinned:
+            raise NotToBeTrusted(
+                f"machine {shown.machine}: the catalog pins its host key, and shows "
+                f"{' or '.join(shown.pinned)}; the machine shows {shown.key.fingerprint}: change "
+                "host_key in the catalog if that is right"
+            )
+        if shown.trusted and not replace:
+            raise NotToBeTrusted(
+                f"machine {shown.machine}: {' and '.join(shown.trusted)} is trusted, and the "
+                f"machine shows {shown.key.fingerprint}. If it was installed anew, say --replace; "
+                "if not, somebody may stand in between"
+            )
 
     def forget(self, name: str, who: str) -> int:
         """Trusts no key of a machine any more; how many were trusted."""

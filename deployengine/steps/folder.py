@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deployengine.steps import ticket
 from deployengine.steps.contract import Work, is_ticket_name
-from deployengine.steps.ticket import Begun, Exit
+from deployengine.steps.ticket import Begun
 
 #: How long a record may stay incomplete before it counts as lost: its one write takes microseconds.
 _SETTLE = 1.0
@@ -135,10 +135,17 @@ class TicketFolder:
         """Whether somebody is ending or ended the group."""
         return (self.path / "cancelled").exists()
 
-    def end(self) -> Exit | None:
+    def exit_code(self) -> int | None:
         """The recorded end, or ``None`` if there is none or it is damaged."""
         content = self._get("exit")
         return None if content is None else ticket.parse_exit(content)
+
+    def is_full(self) -> bool:
+        """Whether its disk had no room left when the script ended."""
+        try:
+            return (self.path / "room").lstat().st_size == 0
+        except OSError:
+            return False
 
     def has_exit(self) -> bool:
         """Whether an end is recorded, legible or not."""

@@ -78,7 +78,7 @@ class LocalTicket:
                 if self._folder.forbid():
                     return
                 begun = self._begun()
-            ended_by_itself = self._folder.end() is not None and not self._folder.cancelled()
+            ended_by_itself = self._folder.exit_code() is not None and not self._folder.cancelled()
             if begun.leader and not ended_by_itself:
                 self._end(begun.leader)
 
@@ -127,9 +127,9 @@ class LocalTicket:
         # behind in its group be taken for the script.
         leader = begun.leader
         leads = leader is not None and processes.leads(leader)
-        end = self._folder.end()
-        if end is not None:
-            return Status(State.EXITED, end.code, disk_full=end.disk_full), nobody
+        code = self._folder.exit_code()
+        if code is not None:
+            return Status(State.EXITED, code, disk_full=self._folder.is_full()), nobody
         if leader and (leads or processes.group(leader)):
             who = processes.itself if leads else processes.group
             seconds = processes.seconds_since(leader)

@@ -3,7 +3,8 @@
 script, variables   written by the starter before the wrapper starts
 state               made exclusively by the wrapper that runs the script (or by who cancels first):
                     the ticket's name, its fence, its grace and what it holds, its process
-output, exit, room  the wrapper's; exit is whole or absent, room is made to see whether there is any
+output, exit        the wrapper's; exit is whole or absent
+room                the wrapper's, before exit; empty when the disk was full then
 outputs             what ``set_output`` appended: name NUL value NUL
 cancelled           there, when somebody is ending or ended the process group
 """
@@ -23,7 +24,7 @@ CANCELLED_BEFORE_START = 143
 #: For a run whose wrapper had to be killed, too: 128 + KILL.
 KILLED = 137
 
-_EXIT = re.compile(rb" *(\d{1,3})( full| {5})?\n")
+_EXIT = re.compile(rb" *(\d{1,3})\n")
 _ENCODING = ("utf-8", "surrogateescape")
 _MODES = {"exclusive": True, "shared": False}
 
@@ -52,14 +53,6 @@ class Begun:
     cancelled: bool = False
     #: What is wrong with the record; nothing else in it counts then.
     damage: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """The record of a script's end: its exit status, and whether its disk was full then."""
-
-    code: int
-    disk_full: bool = False
 
 
 def encode(text: str) -> bytes:
@@ -154,12 +147,11 @@ def _after(label: str, line: str) -> list[str]:
     return words
 
 
-def parse_exit(content: bytes) -> Exit | None:
-    """The end, or ``None`` for anything that the wrapper would not have written."""
+def parse_exit(content: bytes) -> int | None:
+    """The exit status, or ``None`` for anything that the wrapper would not have written."""
     match = _EXIT.fullmatch(content)
-    if match is None or int(match[1]) > 255:
-        return None
-    return Exit(int(match[1]), match[2] == b" full")
+    code = int(match[1]) if match else 256
+    return code if code <= 255 else None
 
 
 def parse_outputs(content: bytes) -> dict[str, str]:

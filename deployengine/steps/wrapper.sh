@@ -7,8 +7,9 @@
 #              wrapper of the same ticket says "attached" and ends. This one file is why a script
 #              runs at most once.
 #   output     what the script wrote to stdout and stderr, in order
-#   exit       the exit status, whole or absent (renamed); 128+n when signal n ended the script;
-#              then "full" where the disk had no room left for what the script wrote here
+#   exit       the exit status, whole or absent (renamed); 128+n when signal n ended the script
+#   room       a line, written before exit; empty where the disk had no room left for one, and so
+#              perhaps none for what the script wrote
 #
 # Until the script starts, stdout is the starter's ear; its last word is "begun", "attached" or
 # "revoked", or else the reason why nothing begins.
@@ -70,7 +71,7 @@
     case $de_odd in *without:revoked*) ;; *) de_won=revoked ;; esac
   fi
   # Room for the exit status is taken now: a script that fills the disk still gets its end recorded.
-  if [ "$de_won" != yes ] || ! echo none full 2> /dev/null > "$de_folder/exit.new"; then
+  if [ "$de_won" != yes ] || ! echo none 2> /dev/null > "$de_folder/exit.new"; then
     if [ "$de_won" = revoked ]; then echo revoked; else echo "no room in $de_folder"; fi
     PATH=/usr/bin:/bin:$PATH
     exec rm -f "$de_folder/state"
@@ -87,9 +88,8 @@
   trap '' HUP INT QUIT TERM PIPE USR1 USR2 ALRM
   PATH=/usr/bin:/bin:$PATH
   [ -z "$de_odd" ] || de_pass ticket.exit.before
-  de_room=
-  { echo > "$de_folder/room" || [ ! -e "$de_folder/room" ] || de_room=full; } 2> /dev/null
-  printf '%4s %4s\n' "$de_code" "$de_room" 1<> "$de_folder/exit.new" || exit 1
+  echo > "$de_folder/room"
+  printf '%4s\n' "$de_code" 1<> "$de_folder/exit.new" || exit 1
   [ -n "$de_odd" ] || exec mv -f "$de_folder/exit.new" "$de_folder/exit"
   mv -f "$de_folder/exit.new" "$de_folder/exit"
   de_pass ticket.exit.after

@@ -22,6 +22,7 @@ from battery.injector import Injector
 from battery.scenario import AWAY, DRAINED
 from battery.schedule import Planned
 from battery.work import Work
+from tests.steps.gates import until
 
 QUEUE, OTHER_QUEUE = "a-queue-that-nobody-reads", "and-another"
 
@@ -127,10 +128,14 @@ def test_a_session_that_stands_still_goes_on(stage: Stage) -> None:
     fault = SessionsStill(0.1)
     with session(stage) as client:
         fault.inject(stage)
-        states = {each.status() for each in stage.house.ssh.sessions()}
+        until(lambda: stands_still(stage), "a session goes on")
         fault.lift(stage)
         assert client.communicate(b"still here\n")[0] == b"still here\n"
-    assert states == {psutil.STATUS_STOPPED}
+
+
+def stands_still(stage: Stage) -> bool:
+    states = {each.status() for each in stage.house.ssh.sessions()}
+    return states == {psutil.STATUS_STOPPED}
 
 
 def test_a_machine_is_enabled_after_its_drain_and_no_other_fault_waits_for_that(
@@ -141,11 +146,16 @@ def test_a_machine_is_enabled_after_its_drain_and_no_other_fault_waits_for_that(
     fault.inject(stage)
     fault.lift(stage)
     drain, enable = stage.house.commands[-2:]
-    while not enable.done:
+    tries = (drain.tries, enable.tries)
+
+    def over() -> bool:
         for command in (enable, drain):
             command.tend(())
         assert drain.done or not enable.tries
+        return enable.done
 
+    until(over, "the machine is not enabled")
+    assert tries == (0, 0)
     assert drain.process.words[-2:] == ["drain", DRAINED]
     assert enable.process.words[-2:] == ["enable", DRAINED]
 

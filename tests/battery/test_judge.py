@@ -129,23 +129,43 @@ def test_only_a_cancel_explains_the_code_of_a_script_that_was_told_to_end(
 
 @pytest.mark.parametrize(
     ("message", "broken"),
-    [("127.0.0.1:22 cannot be reached: refused", set()), ("it lost heart", {"unexplained end"})],
+    [
+        ("127.0.0.1:22 cannot be reached: refused", set()),
+        ("machine prod-1: the connection broke before it answered", set()),
+        ("it lost heart", {"unexplained end"}),
+    ],
 )
-def test_a_run_fails_lawfully_on_a_machine_that_refused_ssh_and_says_so(
+def test_a_run_fails_lawfully_on_a_machine_that_was_out_of_reach_and_says_so(
     field: Battlefield, message: str, broken: set[str]
 ) -> None:
-    field.journal("stg-1").unlink()
-    field.sql("delete from run_output where run_id = 2")
-    for stamp in (field.home / "machines" / "stg-1" / "stamps").glob("*"):
+    field.journal("prod-1").unlink()
+    field.sql("delete from run_output where run_id = 4")
+    for stamp in (field.home / "machines" / "prod-1" / "stamps").glob("*"):
         stamp.unlink()
-    field.end(2, "failed", message=message)
-    field.sql("delete from step_run where deployment_id = 3")
-    field.sql("delete from deployment where id = 3")
+    field.end(4, "failed", message=message)
     before = field.found()
-    field.fault("SSH refused", "stg-1", 20)
+    field.fault("SSH refused", "prod-1", 30)
 
-    assert "unexplained end" in before
-    assert field.found() & {"unexplained end"} == broken
+    assert (before, field.found()) == ({"unexplained end"}, broken)
+
+
+def test_a_machine_out_of_reach_explains_no_failure_of_a_script_that_ran(
+    field: Battlefield,
+) -> None:
+    field.end(4, "failed", message="127.0.0.1:22 cannot be reached: refused")
+    field.fault("SSH refused", "prod-1", 30)
+
+    assert field.found() == {"unexplained end"}
+
+
+@pytest.mark.parametrize(("at", "broken"), [(30, set()), (300, {"false alarm"})])
+def test_only_a_full_disk_lets_a_run_say_that_its_output_may_not_be_whole(
+    field: Battlefield, at: float, broken: set[str]
+) -> None:
+    field.end(8, "succeeded", 0, "the disk of the machine's tickets was full when it ended")
+    field.fault("disk full under tickets", "prod-5", at)
+
+    assert field.found() == broken
 
 
 def test_a_line_that_is_missing_in_the_output_is_found(field: Battlefield) -> None:

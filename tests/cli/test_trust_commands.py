@@ -67,8 +67,11 @@ def test_a_machine_that_was_installed_anew_is_told_apart_from_a_stranger(
             type(known)("far", "SHA256:other", "ssh-ed25519", key, known.trusted_at, "bob")
         )
     assert "is not the one that was learned" in say("machine", "check", "far", code=1).out
-    refused = say("machine", "trust", "far", "--yes", code=2)
-    assert "--replace" in refused.err
+    for more in ((), ("--yes",)):
+        refused = say("machine", "trust", "far", *more, code=2)
+        assert "SHA256:other is trusted" in refused.err
+        assert sshd().host_key in refused.err
+        assert "--replace" in refused.err
     say("machine", "trust", "far", "--yes", "--replace")
     assert say("machine", "check", "far").out
     with house.database.read() as tx:

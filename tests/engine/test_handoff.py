@@ -133,6 +133,15 @@ def test_a_process_that_slept_through_a_rebuild_learns_of_it_and_goes_on(house: 
     other.close()
 
 
+def test_who_is_overtaken_by_a_newer_rebuild_leaves_it_to_that(house: House) -> None:
+    newer = (house.locks.generation() or 0) + 5
+    house.locks.rebuild(newer, (), ())
+
+    house.handoff.rebuild()
+
+    assert house.locks.generation() == newer
+
+
 def test_each_rebuild_is_a_generation_of_its_own(house: House) -> None:
     first = house.locks.generation()
     house.handoff.rebuild()

@@ -93,14 +93,29 @@ def test_with_the_connection_cut_at_every_piece_in_turn_each_run_happens_once(
 
 
 @pytest.mark.parametrize("number", [1, 4, 9, 16, 25])
-def test_a_login_that_is_cut_begins_nothing_and_is_told(
+def test_a_login_that_is_cut_is_tried_once_more(
+    network: BadNetwork, workdir: Path, fresh: Fresh, number: int
+) -> None:
+    runner = SshRunner(machine(network, workdir))
+    network.cut_after(number)
+    ticket = runner.ticket(fresh(SCRIPT))
+    assert ticket.start() is Started.FIRST
+    assert network.cuts == 1
+    assert end(ticket) == Status(State.EXITED, 0)
+    assert (workdir / "journal").read_text() == "once\n"
+
+
+@pytest.mark.parametrize("number", [1, 4, 9, 16, 25])
+def test_a_login_that_is_cut_twice_begins_nothing_and_is_told(
     network: BadNetwork, workdir: Path, fresh: Fresh, number: int
 ) -> None:
     runner = SshRunner(machine(network, workdir))
     work = fresh(SCRIPT)
+    network.deaf_after_cut = True
     network.cut_after(number)
     with pytest.raises(MachineUnreachable, match=r"^machine target: "):
         runner.ticket(work).start()
+    network.deaf = network.deaf_after_cut = False
     assert not (workdir / "journal").exists()
     assert carried_out(runner, work) == (Status(State.EXITED, 0), WRITTEN, {"N": "1"})
 

@@ -66,6 +66,16 @@ def test_a_script_whose_output_fills_its_disk_says_so_with_its_end(
     assert (after, after.disk_full) == (exited(5), False)
 
 
+def test_a_ticket_whose_end_was_recorded_before_room_was_asked_for_is_not_full(
+    runner: Runner, fresh: Fresh, workdir: Path
+) -> None:
+    ticket = begin(runner, fresh("exit 4"))
+    end(ticket)
+    Path(tickets_of(workdir), "run-1", "room").unlink()
+    status = runner.attach("run-1").status()
+    assert (status, status.disk_full) == (exited(4), False)
+
+
 def test_stdout_and_stderr_come_in_the_order_of_writing_and_stdin_is_empty(
     runner: Runner, fresh: Fresh
 ) -> None:

@@ -7,15 +7,7 @@ from datetime import timedelta
 import pytest
 
 from deployengine.steps.contract import Lock
-from deployengine.steps.ticket import (
-    Begun,
-    Exit,
-    Leader,
-    interpreter,
-    parse_exit,
-    parse_outputs,
-    parse_state,
-)
+from deployengine.steps.ticket import Begun, Leader, interpreter, parse_outputs, parse_state
 
 STATE = (
     b"ticket t\nfence 7\nholds 2.5 exclusive:a%2Fb shared:\nboot b-1\n"
@@ -52,21 +44,6 @@ def test_a_record_tells_the_leader_even_of_a_program_with_an_odd_name() -> None:
 @pytest.mark.parametrize("length", range(len(STATE)))
 def test_a_record_cut_short_is_none(length: int) -> None:
     assert parse_state(STATE[:length]) is None
-
-
-@pytest.mark.parametrize(
-    ("content", "end"),
-    [
-        (b"   7\n", Exit(7)),  # as it was written before that was told
-        (b"   7     \n", Exit(7)),
-        (b" 143 full\n", Exit(143, disk_full=True)),
-        (b"   7 ful\n", None),
-        (b"   7 none\n", None),
-        (b"none full\n", None),
-    ],
-)
-def test_an_end_tells_whether_its_disk_was_full(content: bytes, end: Exit | None) -> None:
-    assert parse_exit(content) == end
 
 
 def test_an_output_cut_short_by_a_full_disk_is_left_out() -> None:

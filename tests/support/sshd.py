@@ -18,12 +18,13 @@ from pathlib import Path
 
 from tests.support.needs import lacking
 
-_SYSTEM = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+#: Where programs are looked for: those of administrators, too.
+SYSTEM = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 
 
 def tool(name: str) -> str:
     """The path of a program that the machine must have; skips without it, fails in CI."""
-    found = shutil.which(name, path=_SYSTEM)
+    found = shutil.which(name, path=SYSTEM)
     if found is None:
         lacking(f"{name} is not installed")
     return found

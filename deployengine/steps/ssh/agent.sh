@@ -183,13 +183,12 @@ de_parse() {
   fi
 }
 
-# The recorded end in de_code and de_room; false if there is none or it is damaged.
+# The recorded end in de_code; false if there is none or it is damaged.
 de_exit() {
-  de_code='' de_room='' de_line=''
+  de_code='' de_line=''
   [ -f "$de_folder/exit" ] && [ ! -h "$de_folder/exit" ] || return 1
-  { read -r de_code de_room && ! read -r de_line; } 2> /dev/null < "$de_folder/exit" || return 1
+  { read -r de_code && ! read -r de_line; } 2> /dev/null < "$de_folder/exit" || return 1
   if ! de_number "$de_code" || [ "$de_code" -gt 255 ]; then return 1; fi
-  case $de_room in '' | full) ;; *) return 1 ;; esac
 }
 
 # Where a ticket is: absent, running, exited or unknown in de_state; de_code, de_seconds, de_why.
@@ -639,7 +638,9 @@ de_follow_on() {
 # How the ticket is, in words.
 de_told() {
   case $de_state in
-    exited) de_told="exited $de_code $de_room" ;;
+    exited)
+      de_told="exited $de_code"
+      if [ -e "$de_folder/room" ] && [ ! -s "$de_folder/room" ]; then de_told="$de_told full"; fi ;;
     running)
       de_told="running ${de_seconds:-0}"
       # Now its record is not taken back any more.

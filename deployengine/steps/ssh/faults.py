@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncssh
+
 from deployengine.steps.errors import (
     DamagedOnTheWay,
     DiskFull,
@@ -13,6 +15,13 @@ from deployengine.steps.errors import (
 )
 from deployengine.steps.ssh.channel import Channel
 
+#: What is raised where a connection that there was breaks.
+BROKEN = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
+
+
+class ConnectionBroke(MachineUnreachable):
+    """It was reached, and the connection broke before anything was asked."""
+
 
 def no_agent(machine: str, channel: Channel) -> StepError:
     """Why the machine's answer is none of the agent's."""
@@ -23,7 +32,7 @@ def no_agent(machine: str, channel: Channel) -> StepError:
             "password (NOPASSWD in sudoers), or leave out become"
         )
     if not channel.whole:
-        return MachineUnreachable(
+        return ConnectionBroke(
             f"machine {machine}: the connection broke before it answered; see to the network"
         )
     return MachineUnfit(

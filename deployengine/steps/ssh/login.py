@@ -13,6 +13,7 @@ import asyncssh
 
 from deployengine.steps.errors import MachineUnreachable
 from deployengine.steps.ssh import host_keys
+from deployengine.steps.ssh.faults import BROKEN, ConnectionBroke
 from deployengine.steps.ssh.host_keys import FAMILIES, NOBODY, Watch
 from deployengine.steps.ssh.passages import Passage, Passages
 from deployengine.steps.ssh.way import Way
@@ -249,13 +250,17 @@ async def _connect(
             f"{way.subject}{way.address} refuses the login of {door.user}; see that "
             "the key that the catalog names is in the authorized_keys there"
         ) from error
+    except BROKEN as error:
+        raise _unreachable(way, _reason(error), ConnectionBroke) from error
     except (OSError, asyncssh.Error, TimeoutError) as error:
         raise _unreachable(way, _reason(error)) from error
     return connection
 
 
-def _unreachable(way: Way, reason: str) -> MachineUnreachable:
-    return MachineUnreachable(
+def _unreachable(
+    way: Way, reason: str, kind: type[MachineUnreachable] = MachineUnreachable
+) -> MachineUnreachable:
+    return kind(
         f"{way.subject}{way.address} cannot be reached: {reason}; "
         "see that it is up, that sshd runs there, and that nothing in between keeps us out"
     )

@@ -16,7 +16,13 @@ import asyncssh
 from deployengine.steps.errors import MachineUnfit, MachineUnreachable
 from deployengine.steps.ssh import agent
 from deployengine.steps.ssh.channel import Channel
-from deployengine.steps.ssh.faults import died, no_agent, raise_fault
+from deployengine.steps.ssh.faults import (
+    BROKEN,
+    ConnectionBroke,
+    died,
+    no_agent,
+    raise_fault,
+)
 from deployengine.steps.ssh.leftovers import Leftovers
 from deployengine.steps.ssh.login import log_in
 from deployengine.steps.ssh.loop import the_loop
@@ -255,6 +261,14 @@ class SshMachine:
         return found
 
     async def _new_line(self) -> _Line:
+        """One that breaks while it is made is made once more: nothing was asked there yet."""
+        try:
+            return await self._made_line()
+        except ConnectionBroke as error:
+            log.info("once more: %s", error)
+            return await self._made_line()
+
+    async def _made_line(self) -> _Line:
         way = await asyncio.to_thread(self._find_way)
         async with _logins:
             connection = await log_in(way)
@@ -291,6 +305,8 @@ class SshMachine:
                 channel.remote.write_eof()
                 await channel.over.wait()
         except (OSError, asyncssh.Error, TimeoutError) as error:
+            if isinstance(error, BROKEN) or line.connection.is_closed():
+                raise no_agent(self.name, channel) from error
             raise MachineUnreachable(
                 f"machine {self.name}: it answers no command ({error}); see to its sshd, and to "
                 "what the login shell does there"
