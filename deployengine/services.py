@@ -334,9 +334,11 @@ class Services:
             self.catching_up.look()
 
     def look_at_machines(self) -> None:
-        """Those that are due, and what those that are back have missed."""
+        """Those that are due, what those that are back have missed, and what is left on them."""
         self.health_checks.look()
         self.catching_up.look()
+        # Machines that are reached by SSH are at hand now, though no worker may be connected.
+        self.tidiness.look()
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -1,4 +1,8 @@
-"""Tidiness: no ticket stays on a machine when its run has ended."""
+"""Tidiness: no ticket stays on a machine when its run has ended.
+
+Workers see to it, and housekeeping after each look at machines: one that is reached by SSH is at
+hand for whoever has a connection to it.
+"""
 
 from __future__ import annotations
 

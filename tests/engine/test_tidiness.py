@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from deployengine.domain.deployment import RunState
 from deployengine.engine.ports import GrantedRun
 from deployengine.engine.tidiness import LEFT_AFTER
@@ -9,6 +11,7 @@ from deployengine.steps.contract import State
 from deployengine.steps.local import LocalRunner
 from tests.acceptance.catalogs import catalog, machine, project
 from tests.engine.test_step_runs import HELD, granted, stored, tickets_left, under_way
+from tests.steps.conftest import sshd
 from tests.steps.gates import Gate
 from tests.support.engine import until
 from tests.support.fakes import House
@@ -85,6 +88,27 @@ def test_whatever_else_lies_among_the_tickets_is_nobodys_business(
         (folder / name / "script").write_text("true\n")
     tidy(house)
     assert sorted(tickets_left(house)) == sorted(strange)
+
+
+def test_a_look_at_a_machine_that_is_reached_by_ssh_finds_what_is_left_there(
+    house: House, tmp_path: Path
+) -> None:
+    work, tickets = tmp_path / "far", tmp_path / "far.tickets"
+    connection = sshd().connection(work, tickets=str(tickets))
+    house.apply(
+        catalog(project("app", "true\n"), machines=[machine("far", "QA", connection=connection)])
+    )
+    house.create("app")
+    house.deliver_all()
+    until(lambda: not (tickets / "run-1").exists(), "its worker removes it")
+    (tickets / "run-1").mkdir()  # as one that died would have left it
+    with house.neighbour() as other:
+        tidy(other)
+        assert (tickets / "run-1").exists(), "it has no connection"
+        other.look_at_machines()
+        other.clock.advance(LEFT_AFTER)
+        other.look_at_machines()
+    assert not (tickets / "run-1").exists()
 
 
 def test_a_machine_that_cannot_be_looked_at_keeps_no_other_from_being_tidied(
