@@ -62,8 +62,9 @@ class LocalPackages:
         """Removes what workers that were killed have left half-way."""
         for left in self._folder.glob(".*.*"):
             _, _digest, process, *_ = left.name.split(".")
+            found = look(int(process)) if process.isdigit() else None
+            at_it = found is not None and found.alive
             with suppress(FileNotFoundError):
-                at_it = process.isdigit() and look(int(process)) is not None
                 if not at_it or time.time() - left.stat().st_mtime > _LONGEST_COPY:
                     left.unlink()
 

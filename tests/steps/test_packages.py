@@ -16,7 +16,7 @@ import pytest
 from deployengine.steps.contract import Runner, Work
 from deployengine.steps.errors import DamagedOnTheWay, DiskFull
 from deployengine.steps.local import LocalRunner
-from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, tickets_of
+from tests.steps.conftest import IMPLEMENTATIONS, MAIN, begin, end, tickets_of, until_dead
 from tests.steps.disks import small_disk
 
 CONTENT = b"the tar of a package\n" * 1000
@@ -83,13 +83,16 @@ def test_what_comes_damaged_is_refused_and_leaves_nothing(
     assert list(kept(workdir).iterdir()) == []
 
 
+@pytest.mark.parametrize("waited_for", [True, False], ids=["gone", "a zombie"])
 def test_what_somebody_left_who_died_half_way_is_no_obstacle(
-    runner: Runner, archive: Path, workdir: Path
+    runner: Runner, archive: Path, workdir: Path, *, waited_for: bool
 ) -> None:
     kept(workdir).mkdir(parents=True, exist_ok=True)
     kept(workdir).chmod(0o777)
     ended = subprocess.Popen(["true"])
-    ended.wait()
+    if waited_for:
+        ended.wait()
+    until_dead(ended.pid)
     old = kept(workdir) / f".{'1' * 64}.{os.getpid()}"
     for half in (kept(workdir) / f".{DIGEST}.{ended.pid}", old):
         half.write_bytes(b"half")
