@@ -26,9 +26,9 @@ class SshMachine:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        # Not in the house: what names that is taken for the engine's.
         if not all(shutil.which(name, path=SYSTEM) for name in ("sshd", "ssh-keygen")):
             raise Broken("the battery wants sshd and ssh-keygen: install openssh-server")
+        # Not in the house: what names that is taken for the engine's.
         self._folder = Path(tempfile.mkdtemp(prefix="battery-sshd-"))
         self._start()
 
